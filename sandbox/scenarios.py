@@ -70,7 +70,7 @@ class BreakDatabase:
 class BreakLogs:
     """Pods of the backend write in a bad way (`sandbox.cluster.log_moods`)."""
 
-    mood: Literal["flood", "patients", "hang"]
+    mood: Literal["flood", "patients", "hang", "drops"]
 
 
 @dataclass(frozen=True)
@@ -383,6 +383,16 @@ SYNC: tuple[Scenario, ...] = (
 )
 """These two can also be had for a while: the page's *World* has a button for each, and mends them by itself."""
 
+WEBSOCKETS: tuple[Scenario, ...] = (
+    Scenario(
+        "websocket-drops",
+        "For 12 minutes something in front of the backend has cut off WebSocket connections that are idle.",
+        "sync websocket",
+        "WebSocket connections of backend in production drop",
+        (BreakLogs("drops"), BreakMetrics("websocket_disconnects_total", 12)),
+    ),
+)
+
 METRICS: tuple[Scenario, ...] = (
     Scenario(
         "error-rate",
@@ -430,5 +440,5 @@ REGIONS: tuple[Scenario, ...] = (
 )
 """These need a world of their own: a second cluster."""
 
-EVERY = (*SCENARIOS, *LOGS, *SYNC, *DATABASE, *METRICS, *GATES, *REGIONS)
+EVERY = (*SCENARIOS, *LOGS, *SYNC, *WEBSOCKETS, *DATABASE, *METRICS, *GATES, *REGIONS)
 BY_NAME = {scenario.name: scenario for scenario in EVERY}

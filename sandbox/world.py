@@ -27,7 +27,7 @@ from sandbox import configuration, gates, staging, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
-from sandbox.cluster.log_moods import ANNOTATION, Mood
+from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
@@ -227,8 +227,8 @@ class SandboxWorld:
         """One pod is enough for what one pod does."""
         for namespace in NAMESPACES.values():
             pods = sorted(pod.name for pod in self.cluster.pods(namespace) if pod.deployment == "backend")
-            for name in pods if mood in (Mood.PATIENTS, None) else pods[:1]:
-                self.cluster.annotate_pod(namespace, name, ANNOTATION, mood)
+            for name in pods if mood in (Mood.PATIENTS, Mood.DROPS, None) else pods[:1]:
+                self.cluster.annotate_pod(namespace, name, ANNOTATION, annotation(mood, self.cluster.clock.now()))
 
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -151,8 +151,9 @@ class Settings(Section):
             ("sync", environment.sync),
             ("migrations", environment.migrations),
             ("pool", environment.pool),
+            ("websockets", environment.websockets),
         ):
-            if settings is not None and settings.service not in names:
+            if settings is not None and settings.service not in (None, *names):
                 raise ValueError(f"environments.{name}.{table}.service: there is no service `{settings.service}`")
 
     def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:

@@ -25,6 +25,7 @@ from runbooks.migrations.settings import MigrationSettings
 from runbooks.rotation.settings import RotationSettings
 from runbooks.sync.queue import SyncScripts
 from runbooks.verification.settings import VerificationSettings
+from runbooks.websockets.settings import WebsocketSettings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
@@ -196,6 +197,8 @@ class EnvironmentSettings(Section):
     """Risk → the approval it needs. Commands of a risk that is not listed can't be approved, so they do not run."""
     sync: SyncScripts | None = None
     """The scripts of the offline queue; without them the `sync` commands are refused."""
+    websockets: WebsocketSettings | None = None
+    """What tells of WebSocket connections, for `sync websocket`; every setting has a default, so it may be left out."""
     exports: BucketSettings | None = None
     """The bucket for exports before a deletion; without it nothing is deleted."""
     database: DatabaseSettings | None = None

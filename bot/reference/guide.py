@@ -250,7 +250,8 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
             "sync status", f"{_RUNS}/test_sync.py::test_the_queue_is_told_with_what_fails_and_when_it_is_empty"
         ),
         "kubectl logs -f deployment/backend -n omnicare-prod | grep websocket": _command(
-            "logs", "tests/runbooks/logs/test_following.py::test_only_lines_that_match_are_followed"
+            "sync websocket",
+            "tests/runbooks/websockets/test_reading.py::test_a_rise_is_dated_and_its_pods_are_compared",
         ),
         "kubectl exec -it backend-pod -- npm run sync:clear-failed": _command(
             "sync clear-failed",

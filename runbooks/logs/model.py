@@ -37,6 +37,8 @@ class LogReading(Frozen):
     """Of all lines that match."""
     labels: tuple[str, ...]
     """The streams' names, by the numbers in `groups`."""
+    begins: tuple[str, ...] = ()
+    """When the first line of each stream was written that was read, matching or not, as the kubelet's stamp; empty where none was read."""
     more: bool = False
     """Whether older lines were not read because the newest were enough."""
     left_out: int = 0

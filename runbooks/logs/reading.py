@@ -103,6 +103,7 @@ async def read_from(
         read=sum(reader.lines for reader in readers),
         groups=groups,
         labels=tuple(labels),
+        begins=tuple(reader.begins for reader in readers),
         more=any(reader.more for reader in readers),
         left_out=groups.lines - len(lines),
         oldest=lines[0].at if lines else "",
@@ -180,6 +181,7 @@ class _Reader:
         self.window = Window(stamped(asked.since) if asked.since else "", stamped(asked.until) if asked.until else "")
         self.label = source.label
         self.lines = 0
+        self.begins = ""
         self.why = "not read in time"
 
     @property
@@ -245,6 +247,7 @@ class _Reader:
             return True
         block = self.window.within(block)
         if block:
+            self.begins = self.begins or stamp_of(block)
             self.lines += block.count(b"\n")
             # before a pattern selects lines, because a single line does not show which block it belongs to
             self._take(self._lines.feed(block))

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sandbox.cluster.resources import Json
@@ -36,6 +36,8 @@ class Mood(StrEnum):
     """One line in ten is stamped an hour late: the node's clock jumps and is set back."""
     ROTATED = "rotated"
     """Only the newest file can be read. With every second new one a stream that follows ends, with the others it goes on."""
+    DROPS = "drops"
+    """WebSocket connections are cut off again and again, since a while ago; before that the log is as usual."""
     SENTENCE = "sentence"
     """Between its lines the node says something of its own, without a stamp."""
 
@@ -47,6 +49,7 @@ class Manner:
     a_second: float = 2.0
     kept: int = 2_000
     write: Callable[[random.Random], str] | None = None
+    """A line; an empty one stands for a line as usual."""
     in_turn: tuple[str, ...] = ()
     """Lines that come one after the other, and then again."""
     file: int = 0
@@ -59,9 +62,28 @@ class Manner:
         return self.jumps if self.jumps is not None and number % 10 == 5 else timedelta()  # noqa: PLR2004
 
 
+_AGO = timedelta(minutes=12)
+"""How long ago drops began when they are chosen."""
+
+
+def annotation(mood: Mood | None, now: datetime) -> str | None:
+    """Return what the annotation says for a mood that is chosen now."""
+    return f"{mood}@{(now - _AGO).isoformat()}" if mood is Mood.DROPS else mood
+
+
 def mood_of(pod: Json) -> Mood | None:
-    found = (pod["metadata"].get("annotations") or {}).get(ANNOTATION, "")
+    found = _annotated(pod).partition("@")[0]
     return Mood(found) if found in set(Mood) else None
+
+
+def since_of(pod: Json) -> datetime | None:
+    """Return since when the mood has been; None: always."""
+    since = _annotated(pod).partition("@")[2]
+    return datetime.fromisoformat(since) if since else None
+
+
+def _annotated(pod: Json) -> str:
+    return str((pod["metadata"].get("annotations") or {}).get(ANNOTATION) or "")
 
 
 def manner_of(pod: Json) -> Manner:
@@ -95,6 +117,12 @@ def _patients(rng: random.Random) -> str:
             f"WARN  duplicate SSN {rng.randint(100, 665)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)} for patient {first} {last}",
         )
     )
+
+
+def _drops(rng: random.Random) -> str:
+    if rng.random() < 0.12:  # noqa: PLR2004 - so that some fifteen a minute and pod drop
+        return f'WARN  websocket connection lost client={rng.randint(1, 99)} code=1006 reason="idle timeout"'
+    return ""
 
 
 _BLOCKS = """\
@@ -133,6 +161,7 @@ _ENTRIES = tuple(f"INFO  entry {number}" for number in range(10_000))
 
 _MANNERS: dict[Mood | None, Manner] = {
     Mood.FLOOD: Manner(a_second=400.0, kept=40_000, write=_flood),
+    Mood.DROPS: Manner(kept=4_000, write=_drops),
     Mood.PATIENTS: Manner(a_second=4.0, write=_patients),
     Mood.JSON: Manner(write=_json),
     Mood.CLOCK: Manner(a_second=20.0, in_turn=_ENTRIES, jumps=timedelta(hours=1)),

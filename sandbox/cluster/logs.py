@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from sandbox.cluster.clock import parse
 from sandbox.cluster.images import behaviour
-from sandbox.cluster.log_moods import manner_of
+from sandbox.cluster.log_moods import manner_of, since_of
 from sandbox.cluster.resources import Json
 
 _FIRST = ("Maria", "Ahmed", "Chen", "Olu", "Priya", "Lars")
@@ -47,7 +47,7 @@ def _backend(rng: random.Random) -> str:
             f"INFO  POST /fhir/Encounter 201 {rng.randint(9, 300)}ms",
             json.dumps({**request, "ms": rng.randint(3, 180), "traceId": f"{rng.getrandbits(64):016x}"}),
             json.dumps({"level": "warn", "msg": "slow query", "ms": rng.randint(900, 4000), "table": "observations"}),
-            f"WARN  websocket connection lost client={rng.randint(1, 99)} code=1006",
+            _closed(rng.randint(1, 99)),
             f"INFO  websocket connection opened client={rng.randint(1, 99)}",
             f"ERROR sync failed for patient {person} MRN {mrn} SSN {ssn}: conflict",
             f"DEBUG db pool idle={rng.randint(0, 20)} url={database}",
@@ -56,6 +56,13 @@ def _backend(rng: random.Random) -> str:
             f"INFO  reminder sent to {person.replace(' ', '.').lower()}@example.com phone 555-01{rng.randint(10, 99)}",
         )
     )
+
+
+def _closed(client: int) -> str:
+    """Most clients leave by themselves; some have lost their network."""
+    if client < 10:  # noqa: PLR2004 - one of ten
+        return f"WARN  websocket connection lost client={client} code=1006"
+    return f"INFO  websocket connection closed client={client} code=1001"
 
 
 def _frontend(rng: random.Random) -> str:
@@ -112,7 +119,7 @@ class Log:
         self._opening = _PREPARING if self._prepares else _opening(container, self._image)
         self._manner = manner_of(pod)
         own = _frontend if "frontend" in f"{container} {self._image}" else _backend
-        self._write = self._manner.write or own
+        self._own, self._since = own, since_of(pod)
         self._started, self._ended = started, ended
 
     def until(self, now: datetime, *, last: int | None = None, since: datetime | None = None) -> Iterator[Line]:
@@ -162,7 +169,9 @@ class Log:
         at = self.due(number) + self._manner.clock(number)
         if self._manner.in_turn:
             return Line(at, self._manner.in_turn[(number - len(self._opening)) % len(self._manner.in_turn)])
-        return Line(at, self._write(random.Random(f"{self._seed}/{number}")))  # noqa: S311
+        rng = random.Random(f"{self._seed}/{number}")  # noqa: S311
+        moody = self._manner.write if self._since is None or at >= self._since else None
+        return Line(at, (moody(rng) if moody is not None else "") or self._own(rng))
 
 
 def statuses_of(pod: Json) -> list[Json]:

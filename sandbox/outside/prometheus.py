@@ -38,6 +38,8 @@ VALUES: dict[str, tuple[float, float]] = {
     "auth_failures_total": (1.2, 1.4),
     "patient_record_access_total": (148, 140),
     "storage_encrypted": (100, 100),
+    "websocket_connections": (87, 61),
+    "websocket_disconnects_total": (2.9, 44),
 }
 """Metric → what a query of it gives while a healthy version runs, and while all pods run a version `…-errors`."""
 _REQUESTS = 38.0

@@ -1,0 +1,371 @@
+"""`sync websocket`: whether WebSocket connections drop, since when, why, and in which pods."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Fact,
+    Facts,
+    Moment,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    sentence,
+    words,
+)
+from commands.kit.command import Query
+from commands.kit.context import Context
+from commands.kit.regions import RegionName, names_of
+from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.types import EnvironmentName, ServiceName
+from runbooks.deployments.places import asked, named
+from runbooks.fleet.records import Release
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Service
+from runbooks.logs import LogLimits
+from runbooks.metrics.chart import sparkline
+from runbooks.metrics.reading import Metrics
+from runbooks.metrics.standing import MetricHistory
+from runbooks.sync.queue import SyncQueue
+from runbooks.sync.reading import SyncStatus
+from runbooks.websockets.reading import MEANINGS, PodDrops, Rise, Spread, WebsocketReading, look, rise_of
+from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from runbooks.wording import by_count, counted, duration, listed
+
+T = TypeVar("T")
+
+_BESIDE_SECONDS = 6.0
+"""For what stands beside the logs."""
+_BEFORE = timedelta(minutes=5)
+"""What a deploy or a restart breaks here shows within this time."""
+_CODES, _PODS = 6, 8
+_WIDTH = 15
+_IN_REGIONS = LogLimits(stream=2.2, silence=2.0, all=2.4)
+"""With several regions, each of which is waited for a few seconds only: what can be read by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands beside the logs: each may be missing, and why is said."""
+
+    status: SyncStatus | str
+    metrics: dict[str, MetricHistory]
+    metrics_missing: str
+    releases: tuple[Release, ...] | None
+
+    @property
+    def drops(self) -> MetricHistory | None:
+        """The drops a minute by Prometheus, where it knows them."""
+        found = self.metrics.get("drops")
+        return found if found is not None and any(value is not None for value in found.values) else None
+
+
+class SyncWebsocket(Query):
+    """Show whether WebSocket connections drop: how many a minute, since when, with which close codes, and in which pods.
+
+    The last 30 minutes, from the pods' logs, and from Prometheus where it is configured.
+    """
+
+    meta = QueryMeta(permission="sync:read", examples=["", "backend --env staging"], name="sync websocket")
+
+    service: ServiceName | None = argument("whose connections; default: the configured service", default=None)
+    region: RegionName | None = option("only this region; default: all")
+    env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def answer(self, context: Context) -> Card:
+        settings = context.find(WebsocketSettings) or WebsocketSettings()
+        service = _service(context, settings, self.service)
+        places = named(context.places, names_of(self.region))
+        limits = None if len(places) == 1 else _IN_REGIONS
+        (found, missing), beside = await asyncio.gather(
+            asked(
+                places,
+                lambda place: _looked(
+                    look(place.cluster, place.environment, service, settings, context.now, limits=limits)
+                ),
+            ),
+            _beside(context, settings),
+        )
+        return _card(context, service, found, missing, beside)
+
+
+async def _looked(reading: Awaitable[WebsocketReading]) -> list[WebsocketReading]:
+    return [await reading]
+
+
+def _service(context: Context, settings: WebsocketSettings, named_one: str | None) -> Service:
+    """Return the service that was named, else the configured one, that of the sync scripts, or the first."""
+    queue = context.find(SyncQueue)
+    for name in (named_one, settings.service, queue.scripts.service if queue is not None else None):
+        if name is not None and (found := context.where.service(name)) is not None:
+            return found
+    return context.where.services[0]
+
+
+async def _beside(context: Context, settings: WebsocketSettings) -> _Beside:
+    metrics, queue, queries = context.find(Metrics), context.find(SyncQueue), settings.queries()
+
+    async def measured() -> tuple[MetricHistory, ...]:
+        if metrics is None or not queries:
+            return ()
+        return await metrics.histories(queries, context.now, MINUTES * 60, points=MINUTES, within=_BESIDE_SECONDS)
+
+    async def stands() -> SyncStatus | str:
+        if queue is None:
+            return "no sync scripts are configured"
+        try:
+            return await queue.status(seconds=_BESIDE_SECONDS)
+        except RunbookError as error:
+            return error.message.rstrip(".")
+
+    async def released() -> tuple[Release, ...] | None:
+        try:
+            async with asyncio.timeout(_BESIDE_SECONDS):
+                return (await context.fleet.known_releases(context.where)).releases
+        except (RunbookError, TimeoutError):
+            return None
+
+    histories, status, releases = await asyncio.gather(measured(), stands(), released())
+    why = "" if metrics is not None else "no Prometheus is configured"
+    if metrics is not None and (unknown := [each for each in histories if each.now is None]):
+        why = f"Prometheus: {unknown[0].unknown}"
+    return _Beside(status, {each.query.name: each for each in histories}, why, releases)
+
+
+def _card(
+    context: Context, service: Service, found: Sequence[WebsocketReading], missing: Sequence[str], beside: _Beside
+) -> Card:
+    where = context.where.name
+    worst = max(found, key=lambda each: (each.rise is not None, each.per_minute or 0.0), default=None)
+    rise = _rise(worst, beside)
+    unknown = worst is None or (worst.per_minute is None and beside.drops is None)
+    text = _answer(service.name, where, worst, rise, beside)
+    body: list[Element] = []
+    if worst is not None and rise is not None:
+        body.append(Paragraph(text=_cause(worst, rise, beside, where)))
+    elif worst is not None and worst.refused:
+        body.append(Paragraph(text=words(f"{counted(worst.refused, 'connection')} could not be opened.")))
+    body.append(Facts(facts=tuple(_facts(found, beside))))
+    for reading in found:
+        body += _tables(reading, several=len(found) > 1)
+    body += [Note(text=words(why)) for why in _notes(found, missing, beside)]
+    return Card(
+        state=State.FAILED if rise is not None else State.WAITING if unknown else State.DONE,
+        title=words(Strong(text=text)),
+        summary=text,
+        body=tuple(body),
+        buttons=tuple(_buttons(worst, rise, service.name, where)),
+        data={
+            "environment": where,
+            "service": service.name,
+            "connected": _connected(beside)[0],
+            "rising": rise.model_dump(mode="json") if rise is not None else None,
+            "regions": [
+                {
+                    **each.model_dump(mode="json", exclude={"notes"}),
+                    "per_minute": each.per_minute,
+                    "spread": each.spread,
+                }
+                for each in found
+            ],
+            "missing": list(missing),
+        },
+    )
+
+
+def _rise(worst: WebsocketReading | None, beside: _Beside) -> Rise | None:
+    """Return since when drops are more frequent: by the logs, or by Prometheus, which remembers pods that are gone."""
+    measured = beside.drops
+    by_metrics = rise_of(measured.values, measured.start, measured.step) if measured is not None else None
+    return (worst.rise if worst is not None else None) or by_metrics
+
+
+def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise | None, beside: _Beside) -> str:
+    """The one sentence."""
+    if rise is not None:
+        return (
+            f"WebSocket connections of {service} in {where} drop: {rise.after:.3g} a minute, before {rise.before:.3g}"
+        )
+    rate = worst.per_minute if worst is not None else None
+    if rate is None and beside.drops is not None:
+        rate = beside.drops.now
+    if worst is None or rate is None:
+        return f"WebSocket connections of {service} in {where}: unknown, no log could be read"
+    if worst.drops == 0 and not rate:
+        seen = "" if worst.opened or worst.orderly else ", and no log line is about one"
+        return f"WebSocket connections of {service} in {where}: none dropped{seen}"
+    return f"WebSocket connections of {service} in {where} are steady: {rate:.3g} {by_count(round(rate), 'drop', 'drops')} a minute"
+
+
+def _cause(worst: WebsocketReading, rise: Rise, beside: _Beside, where: str) -> Text:
+    """Since when, in which pods, and what that means."""
+    since = words("Since ", Moment(at=rise.at, age=True), ". ")
+    release = _release_before(rise.at, beside)
+    started = worst.pods_started(rise.at, _BEFORE)
+    pod = worst.pods[0] if worst.pods else None
+    deployed = (
+        f"{release.version} was deployed {duration(max(0.0, (rise.at - at).total_seconds()))} before, by {release.by}. "
+        if release is not None and (at := read_time(release.at)) is not None
+        else ""
+    )
+    if worst.spread is Spread.ONE_POD and pod is not None:
+        return words(
+            since, f"{deployed}Nearly all are of one pod: ", Code(text=pod.pod), *_of_one(pod), _advice(worst, where)
+        )
+    if worst.spread is Spread.ONE_NODE and pod is not None:
+        return words(
+            since, f"{deployed}Nearly all are of pods on node ", Code(text=pod.node), ". ", _advice(worst, where)
+        )
+    if worst.spread is Spread.NONE:
+        return words(since, f"{deployed}The logs don't show in which pods.")
+    which = "All pods drop alike" if worst.spread is Spread.ALL else "Several pods drop"
+    if started:
+        those = f"{len(started)} of {counted(len(worst.pods), 'pod')} started just before"
+        return words(since, f"{deployed}{which}, and {those}: each new pod makes its clients connect again.")
+    if deployed:
+        return words(since, f"{deployed}{which}, so the release may be the cause.")
+    return words(
+        since,
+        f"{which}, none of them restarted and nothing was deployed, so the cause is probably in front of them: the load balancer "
+        "(its idle timeout, its targets), the WAF or the network.",
+    )
+
+
+def _of_one(pod: PodDrops) -> tuple[str, ...]:
+    on = f" on node {pod.node}" if pod.node else ""
+    restarted = (
+        f", which has restarted {counted(pod.restarts, 'time')}" if pod.restarts else ", which has not restarted"
+    )
+    return (f"{on}{restarted}. ",)
+
+
+def _advice(worst: WebsocketReading, where: str) -> Text:
+    pod = worst.pods[0]
+    if worst.spread is Spread.ONE_NODE:
+        return sentence(f"`describe {pod.pod} --env {where}` shows its node's state.")
+    return sentence(f"`describe {pod.pod} --env {where}` shows why it may be different from the others.")
+
+
+def _release_before(at: datetime, beside: _Beside) -> Release | None:
+    """Return the newest release shortly before."""
+    timed = ((read_time(each.at), each) for each in beside.releases or ())
+    soon = [
+        (when, each) for when, each in timed if when is not None and at - _BEFORE <= when <= at + timedelta(minutes=1)
+    ]
+    return max(soon, key=lambda each: each[0])[1] if soon else None
+
+
+def _connected(beside: _Beside) -> tuple[int | None, str]:
+    """Return how many connections are open now, and who says so or why nobody does."""
+    measured = beside.metrics.get("connections")
+    if measured is not None and measured.now is not None:
+        return round(measured.now), "by Prometheus"
+    if isinstance(beside.status, SyncStatus) and beside.status.connected is not None:
+        return beside.status.connected, f"by the status script in pod {beside.status.pod}"
+    return None, beside.status if isinstance(beside.status, str) else "the status script does not say"
+
+
+def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]:
+    count, who = _connected(beside)
+    yield Fact(label="Connected now", value=words(f"{count} ({who})" if count is not None else f"unknown: {who}"))
+    for each in found:
+        place = f" in {each.region}" if each.region else ""
+        now = f"{each.per_minute:.3g}" if each.per_minute is not None else "unknown"
+        spark = sparkline(each.minutes, _WIDTH)
+        yield Fact(label=f"Drops a minute{place}", value=words(f"{now} {spark}"))
+        yield Fact(
+            label=f"In {MINUTES} min{place}",
+            value=words(f"{each.drops} dropped, {each.orderly} closed normally, {each.opened} opened"),
+        )
+    if (measured := beside.drops) is not None:
+        shown = f"{measured.query.shown(measured.now)} {sparkline(measured.values, _WIDTH)}"
+        yield Fact(label="Drops by Prometheus", value=words(shown))
+    start = found[0].start if found else None
+    recent = [
+        each for each in beside.releases or () if start and (at := read_time(each.at)) is not None and at >= start
+    ]
+    if recent:
+        spans = [
+            part
+            for place, each in enumerate(recent[:3])
+            for part in (f"{'; ' if place else ''}{each.version} by {each.by} at ", _moment(each))
+        ]
+        yield Fact(label="Deployed", value=words(*spans))
+
+
+def _moment(release: Release) -> Moment | str:
+    at = read_time(release.at)
+    return Moment(at=at) if at is not None else "an unknown time"
+
+
+def _tables(reading: WebsocketReading, *, several: bool) -> Iterator[Element]:
+    place = f" in {reading.region}" if several else ""
+    if reading.closes:
+        rows = tuple(
+            (
+                words(str(each.code) if each.code is not None else "none"),
+                words(each.reason or MEANINGS.get(each.code or 0, "not told")),
+                words(f"{each.count}{', dropped' if each.drop else ''}"),
+            )
+            for each in reading.closes[:_CODES]
+        )
+        yield Table(columns=("Close code", "Reason", "Connections"), rows=rows, caption=f"How they ended{place}")
+        if (left := sum(each.count for each in reading.closes[_CODES:])) > 0:
+            yield Note(text=words(f"{counted(left, 'more connection')} with other codes or reasons."))
+    if any(each.drops for each in reading.pods):
+        of_pods = tuple(
+            (words(each.label), words(each.node or "unknown"), words(str(each.drops)), words(str(each.restarts)))
+            for each in reading.pods[:_PODS]
+        )
+        since = " since then" if reading.rise is not None else ""
+        yield Table(columns=("Pod", "Node", f"Drops{since}", "Restarts"), rows=of_pods, caption=f"Pods{place}")
+        if (more := len(reading.pods) - _PODS) > 0:
+            left = sum(each.drops for each in reading.pods[_PODS:])
+            yield Note(text=words(f"{counted(more, 'more pod')} with {counted(left, 'drop')}."))
+
+
+def _notes(found: Sequence[WebsocketReading], missing: Sequence[str], beside: _Beside) -> Iterator[str]:
+    """What could not be read."""
+    yield from missing
+    for each in found:
+        place = f"{each.region}: " if each.region else ""
+        unread = [pod for pod in each.pods if pod.unread]
+        if unread:
+            yield f"{place}{listed((f'{pod.label} ({pod.unread})' for pod in unread), most=3)}: log missing or incomplete."
+        known = each.known_from
+        if known is None:
+            yield f"{place}No log of the last {MINUTES} min could be read."
+        elif (since := known - each.start) > timedelta(minutes=1):
+            ago = duration(MINUTES * 60 - since.total_seconds())
+            yield f"{place}The logs reach back {ago} only; what was before is unknown."
+        if each.left_out:
+            yield f"{place}{counted(each.left_out, 'older line')} not read: the counts are of the newest ones."
+    if beside.metrics_missing:
+        yield f"Without metrics: {beside.metrics_missing}."
+    if beside.releases is None:
+        yield "The fleet's record could not be read, so no deploys are marked."
+
+
+def _buttons(worst: WebsocketReading | None, rise: Rise | None, service: str, where: str) -> Iterator[Button]:
+    target = service
+    if rise is not None and worst is not None and worst.pods and worst.spread is Spread.ONE_POD:
+        target = worst.pods[0].pod
+        yield Button(label="Describe the pod", does=Typed(text=f"describe {target} --env {where}"))
+    region = f" --region {worst.region}" if worst is not None and worst.region else ""
+    yield Button(
+        label="Log lines", does=Typed(text=f"logs {target} --since {MINUTES}m --grep websocket{region} --env {where}")
+    )
+    yield Button(label="Sync status", does=Typed(text=f"sync status --env {where}"))
+    yield Button(label="Look again", does=Typed(text=f"sync websocket {service} --env {where}"))

@@ -1,0 +1,346 @@
+"""How the WebSocket connections of a service fare: what dropped, when, why and in which pods, by its logs and by Prometheus.
+
+A log says of each connection when it was opened and how it was closed. A *drop* is a connection that neither side meant to end: one with a
+close code other than those of an ordinary end, or one without a code whose line says so in words. A log begins where its pod does, or where
+the node has thrown older lines away: minutes before that are unknown, never quiet.
+"""
+
+import json
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from runbooks import logs
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import PodView
+from runbooks.kit.answers import read_time
+from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.logs.model import LogLine, LogReading
+from runbooks.metrics.change_points import change_points
+from runbooks.sync.reading import shown_reason
+from runbooks.websockets.settings import MINUTES, WebsocketSettings
+
+ORDERLY = frozenset({1000, 1001, 1005})
+"""Close codes of an ordinary end: done, the page was left, a client that gives no code."""
+MEANINGS = {
+    1000: "closed normally",
+    1001: "page left, or server shutting down",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1005: "closed without a code",
+    1006: "cut off without a close frame",
+    1007: "invalid data",
+    1008: "policy violation",
+    1009: "message too big",
+    1011: "error in the server",
+    1012: "server restarts",
+    1013: "try again later",
+    1014: "bad gateway",
+    1015: "TLS handshake failed",
+}
+_LEAST = 3.0
+"""Drops a minute more than before, from which it is worth a word: the last few lines of a quiet log are no trend."""
+_TIMES = 3.0
+_RECENT = 3
+"""Minutes: what lasts for less is not told from a hiccup."""
+_KNOWN = 8
+"""Minutes that must be known before the last few are compared with them."""
+_ALL_OF = 0.8
+"""The share of the drops from which one pod, or one node, is what drops."""
+_FEW = 5
+
+_CODE = re.compile(r"(?i)\b(?:close_?)?code[\"']?\s*[=:]\s*[\"']?([1-4][0-9]{3})\b")
+_REASON = re.compile(
+    r"(?i)\breason[\"']?\s*[=:]\s*(?:\"([^\"]{0,200})\"|'([^']{0,200})'|(.{0,200}?)(?=\s+\w+=|[,;}]|$))"
+)
+_BROKEN = re.compile(
+    r"(?i)\b(?:lost|dropped|cut off|reset|aborted|terminated|timed? ?out|ping timeout|transport (?:close|error)|broken pipe|econnreset)\b"
+)
+_CLOSED = re.compile(r"(?i)\b(?:clos(?:ed|ing|e)|disconnect(?:ed|ion)?)\b")
+_REFUSED = re.compile(
+    r"(?i)\b(?:failed|failure|refused|rejected|denied|unauthori[sz]ed|handshake error|upgrade error)\b"
+)
+_OPENED = re.compile(r"(?i)\b(?:open(?:ed)?|connected|established|accepted|upgraded)\b")
+
+
+class Kind(StrEnum):
+    """What a line tells of a connection."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+    DROPPED = "dropped"
+    REFUSED = "refused"
+    """It could not be opened."""
+
+
+class ConnectionEvent(NamedTuple):
+    """One line, read."""
+
+    kind: Kind
+    code: int | None = None
+    reason: str = ""
+    """As it may be shown."""
+
+
+def event_of(line: LogLine) -> ConnectionEvent | None:
+    """Return what a redacted line tells; None where that is nothing."""
+    text = line.message or line.text
+    code, reason = _code_and_reason(line)
+    broken, closed = _BROKEN.search(f"{text} {reason}") is not None, _CLOSED.search(text) is not None
+    if code is not None and (broken or closed or code not in ORDERLY):
+        return ConnectionEvent(Kind.CLOSED if code in ORDERLY else Kind.DROPPED, code, _shown(reason))
+    if broken:
+        return ConnectionEvent(Kind.DROPPED, code, _shown(reason))
+    if _REFUSED.search(text) is not None:
+        return ConnectionEvent(Kind.REFUSED, code, _shown(reason))
+    if closed:
+        return ConnectionEvent(Kind.CLOSED, code, _shown(reason))
+    return ConnectionEvent(Kind.OPENED) if _OPENED.search(text) is not None else None
+
+
+def _code_and_reason(line: LogLine) -> tuple[int | None, str]:
+    if line.text.lstrip().startswith("{"):
+        try:
+            fields = json.loads(line.text)
+        except (ValueError, RecursionError):
+            fields = None
+        if isinstance(fields, dict):
+            code = next((fields[key] for key in ("code", "closeCode", "close_code") if key in fields), None)
+            reason = next((fields[key] for key in ("reason", "closeReason", "close_reason") if key in fields), "")
+            known = isinstance(code, int) and not isinstance(code, bool) and 1000 <= code <= 4999  # noqa: PLR2004 - RFC 6455
+            return code if known else None, reason if isinstance(reason, str) else ""
+    code_found, reason_found = _CODE.search(line.text), _REASON.search(line.text)
+    reason = next((each for each in reason_found.groups() if each), "") if reason_found is not None else ""
+    return int(code_found[1]) if code_found is not None else None, reason
+
+
+def _shown(reason: str) -> str:
+    return shown_reason(reason) if reason.strip() else ""
+
+
+class PodDrops(Frozen):
+    """One pod, and what its log says."""
+
+    pod: str
+    label: str
+    node: str = ""
+    started: datetime | None = None
+    restarts: int = 0
+    drops: int = 0
+    """Since the trouble began, where there is some; otherwise in the whole time."""
+    unread: str = ""
+    """Why its log is missing or incomplete."""
+
+
+class CloseGroup(Frozen):
+    """Closed connections with the same code and reason."""
+
+    code: int | None
+    reason: str
+    count: int
+    drop: bool
+
+
+class Rise(Frozen):
+    """When drops became more frequent, and stayed so."""
+
+    at: datetime
+    before: float
+    after: float
+    """Drops a minute."""
+
+
+class Spread(StrEnum):
+    """Which pods drop."""
+
+    NONE = "none"
+    ONE_POD = "one pod"
+    ONE_NODE = "one node"
+    ALL = "all pods"
+    SOME = "some pods"
+
+
+class WebsocketReading(Frozen):
+    """What the logs of one region say."""
+
+    region: str = ""
+    service: str
+    start: datetime
+    minutes: tuple[float | None, ...]
+    """Drops in each minute; None where no log reaches back so far."""
+    drops: int = 0
+    orderly: int = 0
+    opened: int = 0
+    refused: int = 0
+    closes: tuple[CloseGroup, ...] = ()
+    """Drops first, and of each the most frequent."""
+    pods: tuple[PodDrops, ...] = ()
+    """The one with most drops first."""
+    rise: Rise | None = None
+    left_out: int = 0
+    """Lines that were too many to be read: the older ones of the time."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def per_minute(self) -> float | None:
+        """Drops a minute in the last minutes; None where nobody knows."""
+        known = [value for value in self.minutes[-_RECENT:] if value is not None]
+        return statistics.fmean(known) if known else None
+
+    @property
+    def known_from(self) -> datetime | None:
+        """When the first known minute began; None where none is known."""
+        first = next((place for place, value in enumerate(self.minutes) if value is not None), None)
+        return self.start + timedelta(minutes=first) if first is not None else None
+
+    @property
+    def spread(self) -> Spread:
+        """Which pods drop; of few drops nothing is said."""
+        total = sum(each.drops for each in self.pods)
+        if total < _FEW:
+            return Spread.NONE
+        by_node: Counter[str] = Counter()
+        for each in self.pods:
+            by_node[each.node] += each.drops
+        worst = self.pods[0]
+        if len(self.pods) > 1 and worst.drops >= total * _ALL_OF:
+            return Spread.ONE_POD
+        (node, most), *_ = by_node.most_common(1)
+        if node and len(by_node) > 1 and most >= total * _ALL_OF:
+            return Spread.ONE_NODE
+        fair = total / len(self.pods)
+        return Spread.ALL if all(each.drops >= fair / _TIMES for each in self.pods) else Spread.SOME
+
+    def pods_started(self, by: datetime, within: timedelta) -> tuple[PodDrops, ...]:
+        """Return the pods that started shortly before, or at that time."""
+        soon = timedelta(minutes=1)
+        return tuple(
+            each for each in self.pods if each.started is not None and by - within <= each.started <= by + soon
+        )
+
+
+async def look(
+    cluster: ClusterClient,
+    environment: Environment,
+    service: Service,
+    settings: WebsocketSettings,
+    now: datetime,
+    *,
+    limits: logs.LogLimits | None = None,
+) -> WebsocketReading:
+    """Return what the logs of a service's pods say of the last minutes. Raises `RunbookError` where its pods can't be listed."""
+    start = now.astimezone(UTC) - timedelta(minutes=MINUTES)
+    asked = logs.Asked(target=service.name, tail=logs.MOST, since=start, grep=settings.pattern)
+    deployment = await cluster.deployment(environment.namespace, service.deployment)
+    pods = await cluster.pods_of(deployment)
+    found = await logs.read(cluster, environment, asked, limits=limits)
+    return read(found, pods, service, start, region=environment.region)
+
+
+def read(
+    found: LogReading, pods: Sequence[PodView], service: Service, start: datetime, *, region: str = ""
+) -> WebsocketReading:
+    """Return the reading of these lines."""
+    events = [(read_time(line.at), line.pod, event) for line in found.lines if (event := event_of(line)) is not None]
+    drops = [(at, pod) for at, pod, event in events if event.kind is Kind.DROPPED and at is not None]
+    minutes = _minutes([at for at, _ in drops], start, _covered(found, start))
+    rise = rise_of(minutes, start, timedelta(minutes=1))
+    since = rise.at if rise is not None else start
+    counts = Counter(pod for at, pod in drops if at >= since)
+    kinds = Counter(event.kind for _, _, event in events)
+    return WebsocketReading(
+        region=region,
+        service=service.name,
+        start=start,
+        minutes=minutes,
+        drops=kinds[Kind.DROPPED],
+        orderly=kinds[Kind.CLOSED],
+        opened=kinds[Kind.OPENED],
+        refused=kinds[Kind.REFUSED],
+        closes=_closes(event for _, _, event in events),
+        pods=_pods(found, pods, service, counts),
+        rise=rise,
+        left_out=found.left_out,
+        notes=found.notes,
+    )
+
+
+def _covered(found: LogReading, start: datetime) -> datetime | None:
+    """Return from when on the logs of at least half of the pods are known; None where they never are."""
+    begins = sorted(at for each in found.begins if (at := read_time(each)) is not None)
+    if len(begins) * 2 < len(found.labels) or not begins:
+        return None
+    begun = begins[(len(found.labels) + 1) // 2 - 1]
+    oldest = read_time(found.oldest) if found.left_out else None
+    return max(begun, start, oldest or start)
+
+
+def _minutes(drops: Iterable[datetime], start: datetime, covered: datetime | None) -> tuple[float | None, ...]:
+    counts = Counter(int((at - start).total_seconds() // 60) for at in drops)
+    if covered is None:
+        return (None,) * MINUTES
+    first = -(-(covered - start).total_seconds() // 60)  # a minute that is known in part only is not known
+    first = 0 if (covered - start).total_seconds() < 1 else first  # the first second of the time is no part
+    return tuple(float(counts[minute]) if minute >= first else None for minute in range(MINUTES))
+
+
+def rise_of(values: Sequence[float | None], start: datetime, step: timedelta) -> Rise | None:
+    """Return since when the values have been much higher than before, still now; None where they have not.
+
+    What lasts too short for a change of behaviour is compared with the usual value.
+    """
+    changes = change_points(values)
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    if changes and _more(changes[-1].before, changes[-1].after):
+        before, begun = changes[-1].before, changes[-1].index
+    elif len(known) < _KNOWN:
+        return None
+    else:
+        before, begun = statistics.median(value for _, value in known[:-_RECENT]), known[-_RECENT][0]
+        if not all(_more(before, value) for _, value in known[-_RECENT:]):
+            return None
+    higher = [(place, value) for place, value in known if place >= begun]
+    first = next(
+        (place for place, value in higher if _more(before, value)), begun
+    )  # a level begins at its first high value
+    after = statistics.median(value for place, value in higher if place >= first)
+    return Rise(at=start + step * first, before=before, after=after)
+
+
+def _more(before: float, after: float) -> bool:
+    return after >= before * _TIMES and after - before >= _LEAST
+
+
+def _closes(events: Iterable[ConnectionEvent]) -> tuple[CloseGroup, ...]:
+    closed = (each for each in events if each.kind in (Kind.CLOSED, Kind.DROPPED))
+    counts = Counter((each.code, each.reason, each.kind is Kind.DROPPED) for each in closed)
+    return tuple(
+        CloseGroup(code=code, reason=reason, count=count, drop=drop)
+        for (code, reason, drop), count in sorted(
+            counts.items(), key=lambda each: (not each[0][2], -each[1], str(each[0]))
+        )
+    )
+
+
+def _pods(found: LogReading, pods: Sequence[PodView], service: Service, counts: Counter[str]) -> tuple[PodDrops, ...]:
+    unread = {each.pod: each.why for each in found.silent}
+    known = []
+    for label in found.labels:
+        pod = next((each for each in pods if each.name == label or each.name.endswith(f"-{label}")), None)
+        container = pod.container(service.container) if pod is not None else None
+        known.append(
+            PodDrops(
+                pod=pod.name if pod is not None else label,
+                label=label,
+                node=pod.node if pod is not None else "",
+                started=read_time(container.started_at) if container is not None else None,
+                restarts=container.restarts if container is not None else 0,
+                drops=counts[label],
+                unread=unread.get(label, ""),
+            )
+        )
+    return tuple(sorted(known, key=lambda each: (-each.drops, each.pod)))

@@ -1,0 +1,142 @@
+"""What logs say of WebSocket connections: drops by minute, code, reason and pod; where they can't tell, they say so."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import PodView
+from runbooks.kit.targets import Environment, Service
+from runbooks.logs import Groups, LogLine, LogReading, Silent
+from runbooks.logs.blocks import stamped
+from runbooks.websockets.reading import Kind, Spread, event_of, look, read
+from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
+from sandbox.cluster.settings import Settings
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+START = NOW - timedelta(minutes=MINUTES)
+BACKEND = Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend")
+PODS = ("x2lqp", "m4wnd", "t9kfs")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "code", "reason"),
+    [
+        ("WARN  websocket connection lost client=7 code=1006", Kind.DROPPED, 1006, ""),
+        ("INFO websocket closed code=1000", Kind.CLOSED, 1000, ""),
+        ("INFO websocket closed code: 1011 reason=internal error client=7", Kind.DROPPED, 1011, "internal error"),
+        ('INFO socket.io disconnect reason="ping timeout"', Kind.DROPPED, None, "ping timeout"),
+        ("INFO socket.io disconnect reason=client namespace disconnect", Kind.CLOSED, None, "client namespace disconnect"),
+        ("INFO websocket connection opened client=61", Kind.OPENED, None, ""),
+        ("ERROR websocket upgrade failed: 502", Kind.REFUSED, None, ""),
+        ('{"level":"warn","msg":"websocket closed","code":1006,"reason":"read ECONNRESET"}', Kind.DROPPED, 1006, "read ECONNRESET"),
+        ("WARN websocket closed code=1008 reason=token of Maria Lopez expired", Kind.DROPPED, 1008, "token of … expired"),
+        ('{"msg":"websocket closed","code":true,"reason":["Maria"]}', Kind.CLOSED, None, ""),
+        ('{"msg":"websocket closed","code":99999999}', Kind.CLOSED, None, ""),
+    ],
+)  # fmt: skip
+def test_a_line_tells_how_a_connection_fared_and_nothing_of_a_person(
+    text: str, kind: Kind, code: int | None, reason: str
+):
+    event = event_of(LogLine(at="", pod="x2lqp", text=text))
+    assert event is not None
+    assert (event.kind, event.code, event.reason) == (kind, code, reason)
+
+
+def test_a_line_about_something_else_is_none():
+    assert event_of(LogLine(at="", pod="x2lqp", text="INFO websocket pool has 12 workers")) is None
+
+
+def found(drops: Iterable[tuple[float, str]], *, begins: timedelta = timedelta(0), **more: Any) -> LogReading:
+    """A reading with a drop at each (minute, pod)."""
+    text = "WARN websocket connection lost code=1006"
+    lines = tuple(LogLine(at=stamped(START + timedelta(minutes=at)), pod=pod, text=text) for at, pod in sorted(drops))
+    groups = Groups(lines=len(lines), levels={}, shapes=(), rarer=0)
+    begun = (stamped(START + begins),) * len(PODS)
+    return LogReading(
+        title="backend", streams=3, lines=lines, read=len(lines), groups=groups, labels=PODS, begins=begun, **more
+    )
+
+
+def pods(nodes: Iterable[str] = ("node-1", "node-2", "node-3")) -> list[PodView]:
+    return [
+        PodView(
+            namespace="omnicare-prod", name=f"backend-7c9f-{end}", uid=end, resource_version="1", created="", owner="",
+            phase="Running", ready=True, deleting=False, unschedulable="", asked=(), containers=(), node=node,
+        )
+        for end, node in zip(PODS, nodes, strict=True)
+    ]  # fmt: skip
+
+
+def spread_over(which: Iterable[str], a_minute: int, first: int) -> list[tuple[float, str]]:
+    return [(at + n / a_minute, pod) for at in range(first, MINUTES) for n in range(a_minute) for pod in which]
+
+
+def test_a_rise_is_dated_and_its_pods_are_compared():
+    usual = [(at + 0.5, PODS[at % 3]) for at in range(MINUTES)]
+    every = read(found([*usual, *spread_over(PODS, 5, 18)]), pods(), BACKEND, START)
+    assert every.rise is not None
+    assert (every.rise.at - START) / timedelta(minutes=1) == 18
+    assert (every.rise.before, every.rise.after) == (1, 16)
+    assert every.spread is Spread.ALL
+    one = read(found([*usual, *spread_over(PODS[:1], 15, 18)]), pods(), BACKEND, START)
+    assert (one.spread, one.pods[0].pod) == (Spread.ONE_POD, "backend-7c9f-x2lqp")
+    node = read(found([*usual, *spread_over(PODS[:2], 8, 18)]), pods(("a", "a", "b")), BACKEND, START)
+    assert node.spread is Spread.ONE_NODE
+
+
+def test_what_began_three_minutes_ago_is_seen_and_one_bad_minute_is_not():
+    usual = [(at + 0.5, PODS[0]) for at in range(MINUTES)]
+    fresh = read(found([*usual, *spread_over(PODS, 4, 27)]), pods(), BACKEND, START)
+    assert fresh.rise is not None
+    assert (fresh.rise.at - START) / timedelta(minutes=1) == 27
+    burst = [(20 + n / 40, PODS[0]) for n in range(40)]
+    assert read(found([*usual, *burst]), pods(), BACKEND, START).rise is None
+    assert read(found(usual), pods(), BACKEND, START).rise is None
+    over = [(at, pod) for at, pod in spread_over(PODS, 5, 5) if at < 15]
+    assert read(found([*usual, *over]), pods(), BACKEND, START).rise is None, "it is over"
+
+
+def test_minutes_before_the_logs_begin_are_unknown_and_not_quiet():
+    reading = read(found(spread_over(PODS, 3, 20), begins=timedelta(minutes=19.5)), pods(), BACKEND, START)
+    assert reading.minutes[:20] == (None,) * 20
+    assert reading.minutes[20:] == (9.0,) * 10
+    assert reading.rise is None, "nothing says that it was better before"
+    assert reading.known_from == START + timedelta(minutes=20)
+
+
+def test_a_pod_whose_log_is_missing_is_named_and_nothing_is_known_without_any():
+    silent = (Silent(pod=PODS[1], why="no data for 5 s"),)
+    reading = read(found([], silent=silent), pods(), BACKEND, START)
+    assert [each.label for each in reading.pods if each.unread] == [PODS[1]]
+    none = read(found([]).model_copy(update={"begins": ("", "", "")}), pods(), BACKEND, START)
+    assert none.per_minute is None
+    assert none.known_from is None
+
+
+async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_path: Path):
+    cluster = Cluster(Settings(nodes=3))
+    seed_omnicare(cluster)
+    environment = Environment(
+        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
+    )
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            now = datetime.now(UTC)
+            well = await look(client, environment, BACKEND, WebsocketSettings(), now)
+            assert well.rise is None
+            assert well.orderly > well.drops > 0
+            for pod in cluster.pods("omnicare-prod"):
+                mood = annotation(Mood.DROPS, cluster.clock.now())
+                cluster.annotate_pod("omnicare-prod", pod.name, ANNOTATION, mood)
+            ill = await look(client, environment, BACKEND, WebsocketSettings(), now)
+            assert ill.rise is not None
+            assert abs(ill.rise.at - (now - timedelta(minutes=12))) < timedelta(minutes=2)
+            assert ill.spread is Spread.ALL
+            assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
