@@ -23,7 +23,7 @@ class Directory(Protocol):
         ...
 
 
-class Standing(Frozen):
+class AccountState(Frozen):
     """What Slack says of an account, freshly."""
 
     ok: bool
@@ -47,7 +47,7 @@ class Standing(Frozen):
 class Identity(Protocol):
     """Asks Slack about accounts and groups (bot.surfaces.slack.identity)."""
 
-    async def standing(self, account: str, *, fresh: bool) -> Standing:
+    async def standing(self, account: str, *, fresh: bool) -> AccountState:
         """`fresh`: asked of Slack now, not remembered (for what changes something)."""
         ...
 

@@ -9,7 +9,7 @@ from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.reading import SHORTEST, Metrics
-from runbooks.verification.checks import AlertRules, Asked, MeasuredValue, Receivers
+from runbooks.verification.checks import AlertRules, CheckInput, MeasuredValue, Receivers
 from runbooks.verification.findings import Verdict
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted
@@ -23,7 +23,7 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     if wanted is None:
         return
     verification = Verification(settings.environment(name), wanted, ClusterClient())
-    asked = Asked(health=HealthClient(), seconds=wanted.bake_seconds)
+    asked = CheckInput(health=HealthClient(), seconds=wanted.bake_seconds)
     place = f"environments.{name}.verification"
     for check in verification.checks:
         if not isinstance(check, MeasuredValue | Receivers | AlertRules):

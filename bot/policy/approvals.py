@@ -31,7 +31,7 @@ class ApprovalDecision(Frozen):
     """The role that one approver must have, where this one had it."""
 
 
-class Pending(Frozen):
+class PendingApproval(Frozen):
     """A request that waits for people."""
 
     policy: ApprovalPolicy
@@ -96,7 +96,14 @@ def same_word(given: str | None, word: str) -> bool:
 
 
 def check(
-    pending: Pending, act: Act, actor: Actor, *, now: datetime, word: str | None, permitted: bool, approvers: str
+    pending: PendingApproval,
+    act: Act,
+    actor: Actor,
+    *,
+    now: datetime,
+    word: str | None,
+    permitted: bool,
+    approvers: str,
 ) -> None:
     """Raises `Denied` where `actor` may not `act`; the sentence names the way forward.
 
@@ -131,7 +138,7 @@ def check(
         raise Denied(f"You have already approved it; it needs {pending.missing} more.", code=ReasonCode.ALREADY_DECIDED)
 
 
-def apply(pending: Pending, decision: ApprovalDecision) -> tuple[Pending, Verdict]:
+def apply(pending: PendingApproval, decision: ApprovalDecision) -> tuple[PendingApproval, Verdict]:
     """The state after a decision that `check` let pass; a second yes of the same person changes nothing."""
     if decision.act == "deny":
         return pending, "denied"

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bot.policy.approvals import ApprovalDecision, Pending
+from bot.policy.approvals import ApprovalDecision, PendingApproval
 from bot.runs import go_cards
 from bot.runs.model import HoldAsked, Request
 from commands.kit.card import (
@@ -184,7 +184,7 @@ def _cell(cell: Cell) -> Text:
     return words(Strong(text=cell.text) if cell.strong else cell.text)
 
 
-def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[str, ...]) -> Card:
+def approval_card(request: Request, plan: Plan, pending: PendingApproval, names: tuple[str, ...]) -> Card:
     """Return the card that asks for approval: who can give it, until when, and the buttons."""
     short, policy = short_id(request.id), pending.policy
     first = len(names) - len(pending.later) if names else 0
@@ -234,7 +234,7 @@ def approval_card(request: Request, plan: Plan, pending: Pending, names: tuple[s
     )
 
 
-def _stands(request: Request, pending: Pending) -> tuple[Paragraph, ...]:
+def _stands(request: Request, pending: PendingApproval) -> tuple[Paragraph, ...]:
     """Return what a yes means: asked before its time it is an approval for then, asked again at its time one for now."""
     appointment = request.appointment
     if appointment is None or pending.asked >= appointment.at:
@@ -242,7 +242,7 @@ def _stands(request: Request, pending: Pending) -> tuple[Paragraph, ...]:
     return (Paragraph(text=go_cards.stands(appointment)),)
 
 
-def decided_card(request: Request, pending: Pending, text: Text, state: State, summary: str) -> Card:
+def decided_card(request: Request, pending: PendingApproval, text: Text, state: State, summary: str) -> Card:
     """Return the approval's card when it is decided: no buttons, but who, when, why."""
     return Card(
         state=state,
@@ -282,7 +282,7 @@ def carried_card(request: Request, given: tuple[ApprovalDecision, ...], before: 
     )
 
 
-def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
+def invitation_card(request: Request, pending: PendingApproval, plan: Plan) -> Card:
     """Return the direct message to somebody who could approve and is not in the channel."""
     card = approval_card(request, plan, pending, ())
     return card.model_copy(
@@ -296,7 +296,7 @@ def invitation_card(request: Request, pending: Pending, plan: Plan) -> Card:
     )
 
 
-def reminder_card(request: Request, pending: Pending) -> Card:
+def reminder_card(request: Request, pending: PendingApproval) -> Card:
     """Return the reminder before it expires, which mentions those who could approve."""
     people = [part for key in pending.approvers for part in (person(key, mention=True), " ")]
     return Card(

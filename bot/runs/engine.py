@@ -31,13 +31,13 @@ Workflow = Callable[[Json], Awaitable[Json]]
 _log = logging.getLogger(__name__)
 
 
-class Recorded(Frozen):
+class DurableResult(Frozen):
     """What a durable step returns: made inside of it, where time, servers and configuration are looked at, and read outside, where
     nothing is but what was recorded. It is kept as JSON, so it holds no secret and no raw log.
     """
 
 
-R = TypeVar("R", bound=Recorded)
+R = TypeVar("R", bound=DurableResult)
 
 
 class PickleRefused(RuntimeError):

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.model import Request
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.release.plans import NoSuchVersion
 
 
-class Failure(Recorded):
+class Failure(DurableResult):
     """Why something could not be done."""
 
     code: ReasonCode

@@ -14,7 +14,7 @@ from bot.policy.approvals import ApprovalDecision, new_word
 from bot.process import crash_points
 from bot.runs import cards, outage_notice
 from bot.runs.display import Display
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.execution.closing import EndWriter
 from bot.runs.failures import Failure, Failures
 from bot.runs.follow_up import planned
@@ -42,7 +42,7 @@ T = TypeVar("T")
 HEAD = "head"
 
 
-class LeaseSeen(Recorded):
+class LeaseSeen(DurableResult):
     """Whether the environment is free for this request."""
 
     freeze: Freeze | None = None
@@ -55,7 +55,7 @@ class LeaseSeen(Recorded):
     failure: Failure | None = None
 
 
-class LeaseTaken(Recorded):
+class LeaseTaken(DurableResult):
     """Whether it was taken, or why it has to be planned again."""
 
     result: Literal["taken", "held", "changed", "late", "unfit"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
-from bot.policy.approvals import ApprovalDecision, Pending
+from bot.policy.approvals import ApprovalDecision, PendingApproval
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
 from runbooks.fleet.fleet import Undecided
@@ -133,7 +133,7 @@ class RequestState(Frozen):
     phase: Phase
     plan: Plan | None = None
     digest: str | None = None
-    pending: Pending | None = None
+    pending: PendingApproval | None = None
     """While it asks."""
     holder: str | None = None
     """While it waits: who has the place, in words."""

@@ -27,7 +27,7 @@ class _Open:
     """No whole request has come by it yet."""
 
 
-class Connections:
+class BoundedConnections:
     """Accepts connections for `loop.create_server` and hands them to aiohttp's server. Each carries one request."""
 
     def __init__(self, *, most: int, each: int, peer: Peer, seconds: float = ARRIVE_SECONDS) -> None:

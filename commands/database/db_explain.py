@@ -23,7 +23,7 @@ from commands.kit.endings import failure
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import ChoiceType, EnvironmentName, QueryId
 from runbooks.clients.postgres.access import Instance
-from runbooks.clients.postgres.query_plans import Refusal
+from runbooks.clients.postgres.query_plans import NoQueryPlan
 from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
 from runbooks.database.databases import Database
@@ -90,44 +90,44 @@ def _planned(statement: Statement, reading: query_plans.PlanReading, place: Inst
     )
 
 
-_WHY: dict[Refusal, tuple[str, str]] = {
-    Refusal.NO_FUNCTION: (
+_WHY: dict[NoQueryPlan, tuple[str, str]] = {
+    NoQueryPlan.NO_FUNCTION: (
         "The function for query plans is not installed, and the bot's role deliberately has no access to tables.",
         "A DBA can install it with `deploy/database/explain.sql`. Until then, by hand:",
     ),
-    Refusal.NOT_MINE: (
+    NoQueryPlan.NOT_MINE: (
         "The bot's role has no permission to call the function for query plans.",
         "As the DBA: `GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO omnicare_reader;` Until then, by hand:",
     ),
-    Refusal.FOREIGN: (
+    NoQueryPlan.FOREIGN: (
         "The statement belongs to a role that the function does not cover.",
         "If that is one of the application's roles: `GRANT omnicare_explained TO ROLE;`, as the DBA. Otherwise by hand:",
     ),
-    Refusal.NOT_A_QUERY: ("It is not a single statement with a plan.", "Its text shows what it does:"),
-    Refusal.RIGHTS: (
+    NoQueryPlan.NOT_A_QUERY: ("It is not a single statement with a plan.", "Its text shows what it does:"),
+    NoQueryPlan.RIGHTS: (
         "The function's owner lacks the privilege for this statement: it can plan reads, not writes.",
         "To allow plans of writes, a DBA can run `deploy/database/explain.sql` again with `-v writes=yes`. Until then, by hand:",
     ),
-    Refusal.TEXT: (
+    NoQueryPlan.TEXT: (
         "The normalised text is not valid SQL: `$1` replaces something that must be a literal, as in `interval '1 day'`.",
         "Fill in values and run it by hand:",
     ),
-    Refusal.NAMES: (
+    NoQueryPlan.NAMES: (
         "A table, column or function in it was not found: it is in a schema that the function doesn't search, or was dropped.",
         "By hand, with the application's search path:",
     ),
-    Refusal.TYPES: (
+    NoQueryPlan.TYPES: (
         "Without values PostgreSQL can't determine the types of the parameters.",
         "Fill in values and run it by hand:",
     ),
 }
 
 
-def _refused(statement: Statement, refusal: Refusal, place: Instance, where: str, *, generic: bool) -> Card:
+def _refused(statement: Statement, refusal: NoQueryPlan, place: Instance, where: str, *, generic: bool) -> Card:
     name = slow_statements.name_of(statement)
     why, to_do = _WHY[refusal]
     by_hand = shortened(statement.text, _LONGEST)
-    if refusal is not Refusal.NOT_A_QUERY:
+    if refusal is not NoQueryPlan.NOT_A_QUERY:
         by_hand = _by_hand(by_hand, place, generic=generic and refusal not in _NEEDS_VALUES)
     body: tuple[Element, ...] = (
         Paragraph(text=sentence(why)),
@@ -145,7 +145,7 @@ def _refused(statement: Statement, refusal: Refusal, place: Instance, where: str
     )
 
 
-_NEEDS_VALUES = frozenset({Refusal.TEXT, Refusal.TYPES})
+_NEEDS_VALUES = frozenset({NoQueryPlan.TEXT, NoQueryPlan.TYPES})
 _HIDDEN = re.compile(r"…|\?")
 """What was written into a statement is hidden so, and is no parameter to plan with."""
 

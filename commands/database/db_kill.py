@@ -10,7 +10,7 @@ from commands.kit.policy import Risk
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks.database.databases import Database
-from runbooks.database.ending import CancelStatement, Ended, EndSession, plan_end
+from runbooks.database.ending import CancelStatement, EndSession, SessionEnd, plan_end
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
@@ -50,7 +50,7 @@ class DbKill(Operation):
         return await plan_end(database, database.place(self.on), self.pid, context.where.name)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the steps know it
-        cancelled, ended = results.only(CancelStatement, Ended), results.only(EndSession, Ended)
+        cancelled, ended = results.only(CancelStatement, SessionEnd), results.only(EndSession, SessionEnd)
         lines = []
         if ended.waiting is not None:
             lines.append(
@@ -73,7 +73,7 @@ class DbKill(Operation):
         )
 
 
-def _title(pid: int, cancelled: Ended, ended: Ended) -> str:
+def _title(pid: int, cancelled: SessionEnd, ended: SessionEnd) -> str:
     if ended.how == "terminated":
         return f"The session of pid {pid} is ended and its transaction is rolled back"
     if cancelled.how == "cancelled":

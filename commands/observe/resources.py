@@ -9,7 +9,7 @@ from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.deployments.places import asked, named
-from runbooks.observe.resources import Kind, resources
+from runbooks.observe.resources import ResourcesOfKind, resources
 from runbooks.wording import counted, listed
 
 _MOST = 12
@@ -52,7 +52,7 @@ class Resources(Query):
         )
 
 
-def _table(kinds: Sequence[Kind]) -> Iterator[Element]:
+def _table(kinds: Sequence[ResourcesOfKind]) -> Iterator[Element]:
     rows = [
         (
             words(f"{kind.kind} in {kind.region}" if kind.region else kind.kind),

@@ -5,7 +5,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.verification.checks import Asked, DatabaseTest, OfflineSync
+from runbooks.verification.checks import CheckInput, DatabaseTest, OfflineSync
 from runbooks.verification.findings import Finding, Verdict, Verified
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed, shortened
@@ -30,7 +30,7 @@ class Verify(Query):
         verification = context.use(Verification, "verification")
         left_out = await _not_permitted(context)
         seconds = verification.settings.bake_seconds
-        asked = Asked(health=context.health, seconds=seconds)
+        asked = CheckInput(health=context.health, seconds=seconds)
         found = await verification.look(asked, left_out=left_out, within=_WITHIN)
         measured = frozenset(each.name for each in verification.settings.metrics)
         return _card(context.where.name, found, seconds, left_out, measured)

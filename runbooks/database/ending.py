@@ -33,7 +33,7 @@ _STATEMENT = 200
 _WRAPAROUND = "(to prevent wraparound)"
 
 
-class Ended(Frozen):
+class SessionEnd(Frozen):
     """What became of the session, and who still waits for a lock."""
 
     how: Literal["cancelled", "terminated", "over", "not-running", "not-cancelled"]
@@ -123,16 +123,16 @@ class CancelStatement(SessionStep):
     def by_hand(self) -> tuple[str, ...]:
         return self._line("pg_cancel_backend")
 
-    async def apply(self, context: StepContext) -> Ended:
+    async def apply(self, context: StepContext) -> SessionEnd:
         database = context.use(Database)
         found = await database.session(self.on, self.pid)
         if self.over(found):
-            return Ended(how="over")
+            return SessionEnd(how="over")
         if found is None or not found.active:
-            return Ended(how="not-running")
+            return SessionEnd(how="not-running")
         if await _send(self, database, terminate=False) == "changed":
-            return Ended(how="over")
-        return Ended(how="cancelled" if await _until(self, database, self.over, _CANCELLED) else "not-cancelled")
+            return SessionEnd(how="over")
+        return SessionEnd(how="cancelled" if await _until(self, database, self.over, _CANCELLED) else "not-cancelled")
 
 
 class EndSession(SessionStep):
@@ -147,12 +147,12 @@ class EndSession(SessionStep):
     def by_hand(self) -> tuple[str, ...]:
         return self._line("pg_terminate_backend")
 
-    async def apply(self, context: StepContext) -> Ended:
+    async def apply(self, context: StepContext) -> SessionEnd:
         database = context.use(Database)
         if self.over(await database.session(self.on, self.pid)):
-            return Ended(how="over", waiting=await _waiting(database, self.on))
+            return SessionEnd(how="over", waiting=await _waiting(database, self.on))
         if await _send(self, database, terminate=True) == "changed":
-            return Ended(how="over", waiting=await _waiting(database, self.on))
+            return SessionEnd(how="over", waiting=await _waiting(database, self.on))
         began = self.session_key.began
         if not await _until(self, database, lambda found: found is None or found.began != began, _ENDED):
             raise PermanentError(
@@ -162,7 +162,7 @@ class EndSession(SessionStep):
                     "It probably waits for the disk and ends when that answers. Don't send SIGKILL: the server would restart for all.",
                 ),
             )
-        return Ended(how="terminated", waiting=await _waiting(database, self.on))
+        return SessionEnd(how="terminated", waiting=await _waiting(database, self.on))
 
 
 async def _send(step: SessionStep, database: Database, *, terminate: bool) -> Literal["sent", "changed"]:

@@ -43,7 +43,7 @@ _RECORD = "omnicare.dev/record"
 _ENVIRONMENT = "omnicare.dev/environment"
 
 
-class Kept(Frozen):
+class KeptEvidence(Frozen):
     """What was kept."""
 
     pods: int = 0
@@ -85,7 +85,7 @@ async def keep(
     services: Sequence[str],
     *,
     home: ClusterClient | None = None,
-) -> Kept:
+) -> KeptEvidence:
     """Keep what the services' pods show as evidence. Never raises `RunbookError`. `home`: where it is kept, if that is another cluster."""
     kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event(), home)
     pulse.say(kept.said)
@@ -95,7 +95,7 @@ async def keep(
 class Keeping:
     """What is being kept, beside something else."""
 
-    def __init__(self, task: "asyncio.Task[Kept]", looked: asyncio.Event) -> None:
+    def __init__(self, task: "asyncio.Task[KeptEvidence]", looked: asyncio.Event) -> None:
         self._task = task
         self._looked = looked
 
@@ -108,7 +108,7 @@ class Keeping:
             looked.cancel()
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> KeptEvidence:
         """What was kept, once that is over."""
         return self._task.result()
 
@@ -138,7 +138,7 @@ async def _keep(
     services: Sequence[str],
     looked: asyncio.Event,
     home: ClusterClient | None,
-) -> Kept:
+) -> KeptEvidence:
     chosen = [service for service in environment.services if service.name in services]
     try:
         async with asyncio.timeout(_LOOKING + _WRITING):
@@ -148,9 +148,11 @@ async def _keep(
                 pause=lambda seconds: asyncio.sleep(min(seconds, _AGAIN)),
             )
     except TimeoutError:
-        return Kept(why="the cluster did not answer in time")
+        return KeptEvidence(why="the cluster did not answer in time")
     except RunbookError as error:
-        return Kept(why="the bot lacks the permission" if error.code is ReasonCode.CLUSTER_REFUSED else error.message)
+        return KeptEvidence(
+            why="the bot lacks the permission" if error.code is ReasonCode.CLUSTER_REFUSED else error.message
+        )
 
 
 async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
@@ -189,7 +191,7 @@ async def _kept(
     run: str,
     looked: asyncio.Event,
     home: ClusterClient,
-) -> Kept:
+) -> KeptEvidence:
     deployments, sets, pods, events = await asyncio.gather(
         cluster.deployments(environment.namespace),
         cluster.replica_sets(environment.namespace),
@@ -208,7 +210,7 @@ async def _kept(
     parts += [_pod(pod, told, logs.get(pod.uid, [])) for pod in own[:_PODS]]
     parts += ["\n".join(["Events", *(f"  {_event(event)}" for event in told)])] if told else []
     lines = sum(len(log.lines) for each in logs.values() for log in each)
-    kept = Kept(pods=len(own[:_PODS]), events=len(told), lines=lines)
+    kept = KeptEvidence(pods=len(own[:_PODS]), events=len(told), lines=lines)
     if own or told:
         await _write(home, environment, run, kept, await asyncio.to_thread(_fitting, scope, parts))
     return kept
@@ -317,7 +319,7 @@ def _within(text: str, most: int) -> str:
     return f"{before}  … {counted(len(data) - len(head) - len(tail), 'byte')} omitted …\n{after}"
 
 
-async def _write(cluster: ClusterClient, environment: Environment, run: str, kept: Kept, text: str) -> None:
+async def _write(cluster: ClusterClient, environment: Environment, run: str, kept: KeptEvidence, text: str) -> None:
     labels = {
         "app.kubernetes.io/managed-by": "omnicare-bot",
         _RECORD: "evidence",

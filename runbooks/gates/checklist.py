@@ -6,8 +6,8 @@ from runbooks.gates.backups import ConfigurationIsBackedUp, RestoreIsProved, Sna
 from runbooks.gates.clinical_work import SyncBacklog
 from runbooks.gates.code import (
     AllChecks,
-    Code,
-    Coverage,
+    CodeFacts,
+    CoverageGate,
     NamedCheck,
     NoCriticalAlerts,
     OnBranch,
@@ -32,7 +32,7 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
 
     gates: list[Gate] = []
     if settings.code is not None:
-        gates += _of_code(settings.code, Code(subject), required)
+        gates += _of_code(settings.code, CodeFacts(subject), required)
     if settings.images:
         gates.append(ImagesExist(required=required("images")))
     if settings.promoted_from is not None:
@@ -49,7 +49,7 @@ def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
     return tuple(each for each in gates if not (subject.schema_only and each.of_services))
 
 
-def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]) -> Iterator[Gate]:
+def _of_code(settings: CodeSettings, code: CodeFacts, required: Callable[[str], bool]) -> Iterator[Gate]:
     yield TagStays(code=code, required=required("tag"))
     if settings.branch:
         yield OnBranch(code=code, required=required("branch"))
@@ -59,7 +59,7 @@ def _of_code(settings: CodeSettings, code: Code, required: Callable[[str], bool]
         key = check_key(each)
         yield NamedCheck(key=key, name=each, check=each, code=code, required=required(key))
     if settings.coverage is not None:
-        yield Coverage(settings=settings, code=code, required=required("coverage"))
+        yield CoverageGate(settings=settings, code=code, required=required("coverage"))
     if settings.code_scanning:
         yield NoCriticalAlerts(code=code, required=required("code-scanning"))
     if settings.release:

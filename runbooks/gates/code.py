@@ -23,7 +23,7 @@ _NUMBER = re.compile(rb"\d{1,3}(?:\.\d{1,6})?", re.ASCII)
 _SHOWN = 3
 
 
-class Code:
+class CodeFacts:
     """What several gates ask GitHub for in one look, fetched once."""
 
     def __init__(self, subject: Subject) -> None:
@@ -55,7 +55,7 @@ class Code:
 class CodeGate(Gate):
     """One that asks GitHub."""
 
-    code: Code = field(repr=False)
+    code: CodeFacts = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class NamedCheck(CodeGate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coverage(CodeGate):
+class CoverageGate(CodeGate):
     """Test coverage, as its check tells it once it has passed, is above the limit."""
 
     key: str = "coverage"

@@ -30,7 +30,7 @@ class Contained(Frozen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class PendingMigrations:
     """What is known before a migration runs; what is not known is None, with a sentence that says why."""
 
     names: tuple[str, ...] | None = None
@@ -43,21 +43,23 @@ class Pending:
 
 async def pending(
     cluster: ClusterClient, database: Database | None, settings: MigrationSettings, listing: JobSpec | None
-) -> Pending:
+) -> PendingMigrations:
     """Return what is pending. Never raises: what can't be known is a sentence."""
     (contained, no_list), (rows, no_rows) = await asyncio.gather(
         _contained(cluster, listing), applied_rows(database, settings)
     )
     if contained is None:
-        return Pending(warnings=tuple(f"The pending migrations are unknown: {why}" for why in (no_list,) if why))
+        return PendingMigrations(
+            warnings=tuple(f"The pending migrations are unknown: {why}" for why in (no_list,) if why)
+        )
     if rows is None:
         why = no_rows or "no `database` is configured, so the bot can't read which are applied."
-        return Pending(warnings=(f"The pending migrations are unknown: {why}",))
+        return PendingMigrations(warnings=(f"The pending migrations are unknown: {why}",))
     left = [each for each in contained if each.name not in rows]
     names = {each.name for each in contained}
     foreign = tuple(name for name in reversed(rows) if name not in names)
     found, notes = await _lint(left)
-    return Pending(
+    return PendingMigrations(
         names=tuple(each.name for each in left),
         foreign=foreign,
         warnings=(*_drift(foreign), *await _locks(found, database)),

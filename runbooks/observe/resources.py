@@ -32,7 +32,7 @@ class Resource(Frozen):
     age: str = ""
 
 
-class Kind(Frozen):
+class ResourcesOfKind(Frozen):
     """All things of one kind; those that are not well first."""
 
     kind: str
@@ -46,10 +46,10 @@ class Kind(Frozen):
     """How many are left out because nothing of them runs any more."""
 
 
-async def resources(cluster: ClusterClient, environment: Environment) -> list[Kind]:
+async def resources(cluster: ClusterClient, environment: Environment) -> list[ResourcesOfKind]:
     """Return each kind. One that can't be read says why, and the others are still there. Raises RunbookError if none can be read."""
     namespace = environment.namespace
-    found: dict[str, Kind | RunbookError] = dict(
+    found: dict[str, ResourcesOfKind | RunbookError] = dict(
         zip(
             ("Deployment", "Pod", "ReplicaSet", "Service", "Job", "Autoscaler"),
             await asyncio.gather(
@@ -69,7 +69,9 @@ async def resources(cluster: ClusterClient, environment: Environment) -> list[Ki
     if len(errors) == len(found):
         raise errors[0]
     kinds = (
-        each if isinstance(each, Kind) else Kind(kind=name, unknown=f"{name}s are unknown: {each.message}")
+        each
+        if isinstance(each, ResourcesOfKind)
+        else ResourcesOfKind(kind=name, unknown=f"{name}s are unknown: {each.message}")
         for name, each in found.items()
     )
     return [each.model_copy(update={"region": environment.region}) for each in kinds]
@@ -80,14 +82,14 @@ async def _kind(
     reading: Awaitable[Sequence[V]],
     read: Callable[[V], Resource],
     is_over: Callable[[V], bool] = lambda _: False,
-) -> Kind | RunbookError:
+) -> ResourcesOfKind | RunbookError:
     try:
         every = await reading
     except RunbookError as error:
         return error
     found = [read(each) for each in every if not is_over(each)]
     ordered = sorted(found, key=lambda each: (each.well, each.name))
-    return Kind(kind=kind, found=tuple(ordered), left_out=len(every) - len(found))
+    return ResourcesOfKind(kind=kind, found=tuple(ordered), left_out=len(every) - len(found))
 
 
 class _Backed(NamedTuple):

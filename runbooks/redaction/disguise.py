@@ -76,7 +76,7 @@ class Way(Enum):
     LITERAL = "as `APART`, and a backslash is a backslash, and no sequence takes letters with it: `MRN \\1234567`"
 
 
-class Sign(NamedTuple):
+class DisguiseSign(NamedTuple):
     """One sign of a disguise, and what it stands for."""
 
     start: int
@@ -89,28 +89,28 @@ class Sign(NamedTuple):
     """What a terminal's title or link says."""
 
 
-def signs(text: bytes) -> tuple[Sign, ...]:
+def signs(text: bytes) -> tuple[DisguiseSign, ...]:
     """All that the text wears, in order; none for nearly every text."""
     return tuple(_sign(text, *span) for span in _any().spans(text))
 
 
-def _sign(text: bytes, start: int, end: int) -> Sign:
+def _sign(text: bytes, start: int, end: int) -> DisguiseSign:
     match = _READ.match(text, start)
     if match is None:  # the two engines disagree: it has no width
-        return Sign(start, end, b"", b"", b"")
+        return DisguiseSign(start, end, b"", b"", b"")
     sign, end = match.group(), match.end()
     if match["escaped"]:
-        return Sign(start, end, _undone(sign), sign, b"")
+        return DisguiseSign(start, end, _undone(sign), sign, b"")
     if not match["without_width"]:
-        return Sign(start, end, meant := _folded(sign), meant, b"")
+        return DisguiseSign(start, end, meant := _folded(sign), meant, b"")
     opens = None if _COLOUR.fullmatch(sign) else _OPENS.match(sign)
-    return Sign(start, end, b"", b" " + sign[opens.end() :] if opens else b"", match["said"] or b"")
+    return DisguiseSign(start, end, b"", b" " + sign[opens.end() :] if opens else b"", match["said"] or b"")
 
 
 class Reading:
     """A text as it is read in one way, and where each of its bytes stands in the text as it came."""
 
-    def __init__(self, came: bytes, worn: tuple[Sign, ...], way: Way) -> None:
+    def __init__(self, came: bytes, worn: tuple[DisguiseSign, ...], way: Way) -> None:
         self._came = came
         self._worn = worn
         self._way = way
@@ -140,7 +140,7 @@ class Reading:
             last = first + end - start
         return first, last
 
-    def _plain(self, sign: Sign) -> bytes:
+    def _plain(self, sign: DisguiseSign) -> bytes:
         if meant := sign.literal if self._way is Way.LITERAL else sign.meant:
             return meant
         if self._way is Way.JOINED:

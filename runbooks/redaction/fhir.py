@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from runbooks.redaction.part import Part, Reader, digits_in, part
+from runbooks.redaction.part import PrivatePart, Reader, digits_in, part
 from runbooks.redaction.rules import DONE, MARK, PrivateKind
 from runbooks.redaction.text import SAID, ScannedText
 
@@ -44,7 +44,7 @@ def _key_of(hit: bytes) -> bytes:
     return next(key for key in _STRUCTURES if written.endswith(key))
 
 
-def _structure(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
+def _structure(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[PrivatePart]:
     """Each text in a `HumanName`, `Address`, `ContactPoint`, `Identifier` or picture; what only codes it stays."""
     data = text.data
     key = _key_of(hit.group())
@@ -58,14 +58,14 @@ def _structure(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -
     if not told:
         return []
     kind, under = _STRUCTURES[key], b""
-    parts: list[Part] = []
+    parts: list[PrivatePart] = []
     for each in _ENTRY.finditer(data, start, last):
         said = each["value"] if each["colon"] else each["key"]
         if each["colon"]:
             under = each["key"]
         if said and under not in _SHOWN and not _TELLS_NOTHING.fullmatch(said):
             first, behind = each.span("value" if each["colon"] else "key")
-            parts.append(Part(_finer(kind, said), first, behind, behind))
+            parts.append(PrivatePart(_finer(kind, said), first, behind, behind))
     return parts
 
 
@@ -73,7 +73,7 @@ _OF_SECRET = re.compile(rb"\"kind\\{0,3}\"\s{0,3}:\s{0,3}\\{0,3}\"Secret\\{0,3}\
 _NEAR = 2000
 
 
-def _sealed(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[Part]:
+def _sealed(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> list[PrivatePart]:
     """Each value in a Kubernetes Secret's `data` or `stringData` on one line."""
     data = text.data
     text.look(2 * _NEAR)
@@ -84,7 +84,7 @@ def _sealed(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> l
     last = text.closing(start)
     text.look(last - start)
     return [
-        Part(PrivateKind.SECRET, *each.span("value"), each.end("value"))
+        PrivatePart(PrivateKind.SECRET, *each.span("value"), each.end("value"))
         for each in _ENTRY.finditer(data, start, last)
         if each["value"] and not _TELLS_NOTHING.fullmatch(each["value"])
     ]
@@ -104,7 +104,7 @@ _STANDS_FOR = re.compile(
 _AROUND = 300
 
 
-def _display(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _display(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """The name beside a reference to a person; what a code is displayed as stays."""
     data = text.data
     value = _DISPLAYED.match(data, end)
@@ -125,7 +125,7 @@ _PREFIX = re.compile(rb"(?:(?i:patient)(?:/|%2[Ff])|(?:eq|ne|gt|lt|ge|le|sa|eb|a
 _PATIENTS = re.compile(rb"(?i:patient|person)")
 
 
-def _search(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _search(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """A FHIR search: `?family=…&given=…`, `?patient=88213`; `name=` and the like only where patients are sought."""
     data = text.data
     key, _, value = data[start:end].partition(b"=")

@@ -5,7 +5,7 @@ Field numbers: https://hl7-definition.caristix.com/v2/HL7v2.5.1, chapters 3 and 
 
 import re
 
-from runbooks.redaction.part import Part, Reader
+from runbooks.redaction.part import PrivatePart, Reader
 from runbooks.redaction.rules import DONE, PrivateKind
 from runbooks.redaction.text import ScannedText
 
@@ -46,14 +46,14 @@ def _segment(kinds: dict[int, PrivateKind]) -> tuple[tuple[PrivateKind, ...], re
 _SEGMENTS = {name: _segment(kinds) for name, kinds in _FIELDS.items()}
 
 
-def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list[Part]:
+def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list[PrivatePart]:
     """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
     data = text.data
     kinds, pattern = _SEGMENTS[data[start : start + 3]]
     segment = pattern.match(data, end)
     assert segment is not None, "no field has to be there"
     text.look(segment.end() - end)
-    parts: list[Part] = []
+    parts: list[PrivatePart] = []
     for kind, (first, ends) in zip(kinds, segment.regs[1:], strict=True):
         if first == ends:
             continue
@@ -61,7 +61,7 @@ def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list
         if last == segment.end() and data[last : last + 1] == b'"':
             last = first + len(data[first:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
         if not _NOTHING.fullmatch(data, first, last):
-            parts.append(Part(kind, first, last, last))
+            parts.append(PrivatePart(kind, first, last, last))
     return parts
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from runbooks.redaction.checks import looks_like_a_person
-from runbooks.redaction.part import Part, Reader, digits_in, exactly, part
+from runbooks.redaction.part import PrivatePart, Reader, digits_in, exactly, part
 from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
@@ -17,7 +17,7 @@ _LEAST_DIGITS = 4
 def _numbered(kind: PrivateKind) -> Reader:
     """An identifier: some digits, no digest and no UUID, and no mark."""
 
-    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
         data = text.data
         value = data[start:end].rstrip(b"-/")
         digits = digits_in(value)
@@ -67,7 +67,7 @@ def vin(value: bytes) -> bool:
 
 
 def _checked(kind: PrivateKind, holds: Callable[[bytes], bool]) -> Reader:
-    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
         data = text.data
         if holds(data[start:end]):
             yield part(kind, start, end)
@@ -82,13 +82,13 @@ def _card(value: bytes) -> bool:
 _TRACES = re.compile(rb"(?i:(?:trace|span|request|correlation|parent)[_-]?id)[\"']?\s?[:=]\s?[\"']?\Z")
 
 
-def _bank_card(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _bank_card(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """By its check digit, which one in ten trace ids has too."""
     if _card(text.data[start:end]) and not _TRACES.search(text.data, max(0, start - 30), start):
         yield part(PrivateKind.ACCOUNT, start, end)
 
 
-def _vehicle(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _vehicle(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """Behind its cue: capitals and digits, up to a second blank."""
     data = text.data
     value = re.match(rb"[A-Z0-9]{2,17}(?:[ -][A-Z0-9]{1,5})?", data[start:end])
@@ -96,7 +96,7 @@ def _vehicle(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> 
         yield part(PrivateKind.VEHICLE, start, start + value.end())
 
 
-def _ip(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _ip(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """A person's: none of the ranges that networks use among themselves."""
     data = text.data
     at = start
@@ -127,7 +127,7 @@ _SENTENCE_ENDS = re.compile(rb"(?<=[a-z]{4})\.(?=\s)")
 _STREET_NUMBER = re.compile(rb"\d")
 
 
-def _address(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _address(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """Behind its cue, from the house's number to the postal code, else to the end of the sentence, the line or the value."""
     data = text.data
     digit = _STREET_NUMBER.search(data, end)
@@ -143,7 +143,7 @@ def _address(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) ->
 
 
 def _named(words: int) -> Reader:
-    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+    def read(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
         data = text.data
         last = looks_like_a_person(data, start, end, words=words)
         if last > start:
@@ -152,7 +152,7 @@ def _named(words: int) -> Reader:
     return read
 
 
-def _name_before(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _name_before(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """All of it has to be a name: a sentence's own words may stand before one."""
     data = text.data
     name = data[start:end].rstrip(b", (")
@@ -164,7 +164,7 @@ def _name_before(text: ScannedText, _hit: re.Match[bytes], start: int, end: int)
 _OTHER_COORDINATE = re.compile(rb"(?i:\bl(?:at|on|ng|at[a-z]*|on[a-z]*)\b)")
 
 
-def _coordinate(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _coordinate(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """A latitude or a longitude beside the other one; `lat=` alone is also how long something took."""
     data = text.data
     around = _OTHER_COORDINATE.findall(data, max(0, start - 60), min(len(data), end + 40))
@@ -172,7 +172,7 @@ def _coordinate(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) 
         yield part(PrivateKind.ADDRESS, start, end)
 
 
-def _city(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _city(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     last = looks_like_a_person(text.data, start, end, words=1)
     last -= len(text.data[start:last]) - len(text.data[start:last].rstrip(b"'"))
     if last > start:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql, ways_readers
 from runbooks.redaction.checks import is_random
-from runbooks.redaction.part import Part, Reader, exactly, none
+from runbooks.redaction.part import PrivatePart, Reader, exactly, none
 from runbooks.redaction.rules import MARK, Hit, Hits, PrivateKind, patterns, rules
 from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, ScannedText
 from runbooks.redaction.values import left
 
 
-def private_parts(text: ScannedText, hit: Hit) -> Sequence[Part]:
+def private_parts(text: ScannedText, hit: Hit) -> Sequence[PrivatePart]:
     """What of the hit is private, in reading order; one part at least. Raises `TooDense`.
 
     Where the two engines disagree all of it is.
@@ -30,10 +30,10 @@ def private_parts(text: ScannedText, hit: Hit) -> Sequence[Part]:
             rule = _RULES[number]
             if (read := rule.pattern.match(data, start)) is not None:
                 return _of(text, rule, read)
-    return (Part(PrivateKind.SECRET, start, end, end),)
+    return (PrivatePart(PrivateKind.SECRET, start, end, end),)
 
 
-def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Part]:
+def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[PrivatePart]:
     """What of one rule's hit is private."""
     start, end = hit.span(1)
     if rule.tail is not None:
@@ -67,7 +67,7 @@ _REACH = 256
 """How far back a token is followed, and how far behind it a cue inside of it may have its value."""
 
 
-def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> Sequence[Part]:
+def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> Sequence[PrivatePart]:
     """A long run of letters and digits may hold a cue (`x_password=…`), be random, or be a name or a digest."""
     data = text.data
     end = next(last for signs, least in _TOKENS if (last := text.run_end(signs, start)) - start >= least)
@@ -84,7 +84,7 @@ def _random(text: ScannedText, _hit: re.Match[bytes], start: int, _end: int) -> 
     last = right.end() if right else end
     if data[first:last].startswith((b"sha256-", b"sha384-", b"sha512-")):
         return none(last)  # how npm and browsers write a digest
-    return (Part(PrivateKind.TOKEN, first, last, last),)
+    return (PrivatePart(PrivateKind.TOKEN, first, last, last),)
 
 
 # ---- the readers ----

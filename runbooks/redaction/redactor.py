@@ -29,7 +29,7 @@ from runbooks.redaction.blocks.lines import Lines, whole
 from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
-from runbooks.redaction.part import Part
+from runbooks.redaction.part import PrivatePart
 from runbooks.redaction.parts import private_parts
 from runbooks.redaction.rules import MARK, Hits, PrivateKind, patterns
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
@@ -364,14 +364,16 @@ _LONG = b"[a line of %%d bytes was withheld: lines are read up to %d bytes]" % L
 _REST = b"[the rest of this line was withheld, %d bytes: it can't be read in a reasonable time]"
 
 
-_Find = Callable[[bytes], Iterable[Part]]
+_Find = Callable[[bytes], Iterable[PrivatePart]]
 
 
-def _known_parts(known: Compiled | None, data: bytes) -> list[Part]:
-    return [] if known is None else [Part(PrivateKind.SECRET, start, end, end) for start, end in known.spans(data)]
+def _known_parts(known: Compiled | None, data: bytes) -> list[PrivatePart]:
+    return (
+        [] if known is None else [PrivatePart(PrivateKind.SECRET, start, end, end) for start, end in known.spans(data)]
+    )
 
 
-def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
+def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[PrivatePart]:
     """The private parts in reading order; they do not overlap."""
     hits = Hits(data, patterns().groups)
     text = text or ScannedText(data)
@@ -380,10 +382,10 @@ def _parts(data: bytes, text: ScannedText | None = None) -> Iterator[Part]:
     while (hit := hits.next(at)) is not None:
         text.at = start = hit[0]
         try:
-            parts: Iterable[Part] = private_parts(text, hit)
+            parts: Iterable[PrivatePart] = private_parts(text, hit)
         except TooDense:
             ends = text.line_end(hit[1])
-            parts = (Part(PrivateKind.SECRET, start, ends, ends, withheld=True),)
+            parts = (PrivatePart(PrivateKind.SECRET, start, ends, ends, withheld=True),)
         for part in parts:
             if part.end > part.start and part.end > taken:
                 yield part if part.start >= taken else part._replace(start=taken)

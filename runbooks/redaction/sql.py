@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, is_technical, kind_by_value, kind_of, of_people, says_nothing
-from runbooks.redaction.part import Part, Reader, part
+from runbooks.redaction.part import PrivatePart, Reader, part
 from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
@@ -44,7 +44,7 @@ def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]
     return found, at
 
 
-def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple[int, int]]) -> Iterator[Part]:
+def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple[int, int]]) -> Iterator[PrivatePart]:
     """`kinds` of its columns; None where they are not known, and every value may be somebody's."""
     for number, (start, end) in enumerate(row):
         if says_nothing(data[start:end].strip()):
@@ -54,7 +54,7 @@ def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple
             yield part(kind, start, end)
 
 
-def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """`INSERT INTO … (columns) VALUES (…), (…)`, `COPY … (columns) FROM stdin` with its lines, and an INSERT without columns."""
     data, last = text.data, min(len(text.data), end + _FAR)
     kinds: list[PrivateKind | None] | None = None
@@ -81,7 +81,7 @@ def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> I
         opens = _BETWEEN_ROWS.match(data, at + 1, last)
 
 
-def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iterator[Part]:
+def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iterator[PrivatePart]:
     data, last = text.data, min(len(text.data), at + _FAR)
     while at < last:
         ends = text.line_end(at)
@@ -100,7 +100,7 @@ _KEY_VALUES = re.compile(rb"\)=\(")
 _KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\Z)")
 
 
-def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`Key (mrn)=(4471203) already exists.`, with several columns, and with expressions for columns."""
     data = text.data
     between = _KEY_VALUES.search(data, end, min(len(data), end + _LIST))
@@ -126,7 +126,7 @@ def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Ite
             yield part(kind or kind_by_value(value), start, behind)
 
 
-def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`Failing row contains (17, Maria, …)`: no column is named, so every value goes that could be somebody's."""
     data = text.data
     last = min(text.line_end(end), end + _FAR)
@@ -142,7 +142,7 @@ def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Ite
 _CLOSES = re.compile(rb"(?P<mark>\\{0,3})\"")
 
 
-def _quoted(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _quoted(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """What PostgreSQL could not read: `invalid input syntax for type bigint: "…"`. It does not escape a quotation mark in it, so the value
     ends at the line's last; in JSON at the next of those that are escaped as the first.
     """
@@ -157,7 +157,7 @@ def _quoted(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> I
         yield part(kind_by_value(value), end, closing)
 
 
-def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`value "…" is out of range for type integer`."""
     closing = _CLOSES.search(text.data, end)
     if closing is not None and not says_nothing(text.data[end : closing.start()].strip()):
@@ -167,7 +167,7 @@ def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> 
 _QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
 
 
-def _bind(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _bind(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`parameters: $1 = '…'`."""
     value = _QUOTED.match(text.data, end)
     if value is not None and not says_nothing(value.group()) and value.end() > end:
@@ -177,7 +177,7 @@ def _bind(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> It
 _BOUND = re.compile(rb"[^\]\r\n]*+")
 
 
-def _bound(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _bound(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """Hibernate: `binding parameter (1:VARCHAR) <- [Maria]`."""
     value = _BOUND.match(text.data, end)
     if value is not None and not says_nothing(value.group()):
@@ -191,7 +191,7 @@ _STRING = re.compile(
 )
 
 
-def _bound_list(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[Part]:
+def _bound_list(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's."""
     data = text.data
     text.look(_STATEMENT_BEFORE)
@@ -217,7 +217,7 @@ _PAIR = re.compile(rb"\[\\{0,3}\"(?P<column>\w{2,60})\\{0,3}\",\s?\\{0,3}\"\Z")
 _PAIRED = re.compile(rb"[^\"\\\r\n]*+")
 
 
-def _pair(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[Part]:
+def _pair(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """Rails: `[["first_name", "Maria"], …]`."""
     pair = _PAIR.search(text.data, max(0, end - 80), end)
     value = _PAIRED.match(text.data, end)
@@ -233,7 +233,7 @@ _WILD = b"%_^$.*"
 _NO_PLACE = re.compile(rb"[\d.:/]+|/.*")
 
 
-def _condition(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> Iterator[Part]:
+def _condition(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -> Iterator[PrivatePart]:
     """`last_name ILIKE '%…%'`, `mrn IN (…)`, `dob < '…'`, `(last_name)::text = '…'`, `SET city = '…'`."""
     data = text.data
     column = _COLUMN.match(data, hit.start(), start)

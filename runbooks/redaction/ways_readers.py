@@ -4,7 +4,7 @@ import re
 
 from runbooks.redaction.checks import class_changes, looks_like_a_word
 from runbooks.redaction.credentials import assigned
-from runbooks.redaction.part import One, Part, Reader, exactly, none, one
+from runbooks.redaction.part import One, PrivatePart, Reader, exactly, none, one
 from runbooks.redaction.rules import PrivateKind, rules
 from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import QUOTE, checked, left, quoted
@@ -142,7 +142,7 @@ def _before(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> On
         or _IS_VERSION.fullmatch(value)
     ):
         return none(hit.start() + 1)
-    return (Part(PrivateKind.SECRET, first, start, end),)
+    return (PrivatePart(PrivateKind.SECRET, first, start, end),)
 
 
 _OF_SOMEBODY = re.compile(rb"(?i:pass(?:word|phrase|code)) (?i:for|of) [^\r\n]{0,100}\Z")

@@ -14,7 +14,7 @@ WIDTH = 78
 """Characters: a printed page, and a phone held sideways."""
 
 
-class Running(Frozen):
+class RunningService(Frozen):
     """A service as it runs."""
 
     service: str
@@ -28,7 +28,7 @@ class Sheet(Frozen):
 
     environment: Environment
     at: datetime
-    running: tuple[Running, ...]
+    running: tuple[RunningService, ...]
     back: tuple[ImageChange, ...] = ()
     """What a rollback would change."""
     back_lines: tuple[str, ...] = ()
@@ -76,7 +76,9 @@ class Sheet(Frozen):
         if not self.back:
             return [*lines, "", self.why_not or "Everything runs the last known good release: nothing to go back to."]
         to = versions(change.after for change in self.back)
-        found = [each for change in self.back for each in _lines_of(Running(service=change.named, image=change.after))]
+        found = [
+            each for change in self.back for each in _lines_of(RunningService(service=change.named, image=change.after))
+        ]
         by_hand = self.back_lines or tuple(kubectl_lines(self.back))
         return [*lines, "", f"To {to}:", *found, "", "Without the bot, line by line:", *by_hand]
 
@@ -104,7 +106,7 @@ def _part(title: str, lines: Sequence[str]) -> list[str]:
     return ["", title, "-" * min(WIDTH, len(title)), *lines]
 
 
-def _lines_of(running: Running) -> list[str]:
+def _lines_of(running: RunningService) -> list[str]:
     """Return the lines, with the digest on one of its own, since it is compared letter by letter."""
     image = running.image
     if image is None:

@@ -14,7 +14,7 @@ from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
 from runbooks.release.plans import plan_rollback
-from runbooks.release.sheet import Running, Sheet
+from runbooks.release.sheet import RunningService, Sheet
 from runbooks.release.steps import images_of
 
 _SECONDS = 10.0
@@ -39,7 +39,7 @@ async def sheet_of(
     return Sheet(
         environment=environment,
         at=now,
-        running=tuple(Running(service=each.named, image=each.image, pods=each.ready) for each in states),
+        running=tuple(RunningService(service=each.named, image=each.image, pods=each.ready) for each in states),
         back=images_of(plan) if plan is not None else (),
         back_lines=tuple(line for step in plan.steps for line in step.by_hand()) if plan is not None else (),
         why_not=why_not,

@@ -27,7 +27,7 @@ class NotYet(TemporaryError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CheckInput:
     """What a check is given."""
 
     health: HealthClient
@@ -47,7 +47,7 @@ class Check:
     by_hand: tuple[str, ...] = ()
     """The lines by which a person makes it."""
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         """Return what is so now."""
         raise NotImplementedError
 
@@ -60,7 +60,7 @@ class HealthUrl(Check):
         self._url = service.health_url or ""
         self.by_hand = (f'curl -fsS -o /dev/null "${service.name.upper().replace("-", "_")}_HEALTH_URL"',)
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         found = await asked.health.ask(self._url)
         value = found.why if found.status is None else f"{found.status} in {found.seconds * 1000:.0f} ms"
         if found.well:
@@ -77,7 +77,7 @@ class DatabaseTest(Check):
         self.by_hand = (scripts.by_hand(words),)
         self._scripts, self._words, self._limits = scripts, words, ExecLimits(seconds=seconds)
 
-    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
         try:
             await self._scripts.ran(self._words, limits=self._limits, says=True)
         except PermanentError as error:
@@ -104,7 +104,7 @@ class MeasuredValue(Check):
         """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""
         return (await self._prometheus.instant(self._query(seconds))).value
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         metric, query = self._metric, self._query(asked.seconds)
         before = asked.before.metrics.get(self.name) if asked.before is not None else None
         reading = await self._prometheus.instant(query)
@@ -140,7 +140,7 @@ class Receivers(Check):
     def __init__(self, alertmanager: AlertmanagerClient) -> None:
         self._alertmanager = alertmanager
 
-    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
         wanted, there = self._alertmanager.settings.receivers, await self._alertmanager.receivers()
         missing = [each for each in wanted if each not in there]
         if missing:
@@ -158,7 +158,7 @@ class AlertRules(Check):
     def __init__(self, prometheus: PrometheusClient) -> None:
         self._prometheus = prometheus
 
-    async def look(self, asked: Asked) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
         count = await self._prometheus.critical_rules()
         verdict = Verdict.PASSED if count else Verdict.FAILED
         return Finding(
@@ -181,7 +181,7 @@ class NewAlerts(Check):
         """Return the alerts that fire now. Raises `RunbookError`."""
         return await self._alertmanager.firing()
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         before, firing = asked.before.alerts if asked.before is not None else None, await self.firing()
         new = [each.name for each in firing if each.fingerprint not in (before or ())]
         if new:
@@ -208,7 +208,7 @@ class OfflineSync(Check):
             return None
         return SyncCounts(pending=status.pending, failed=status.failed, stuck=self._queue.is_stuck(status))
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         before, now = asked.before.sync if asked.before is not None else None, await self.counts()
         if now is None:
             return unknown(self.name, "the script does not say how many items are waiting or have failed")

@@ -19,7 +19,7 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
 from runbooks.verification.benchmark import run_benchmark
-from runbooks.verification.checks import Asked
+from runbooks.verification.checks import CheckInput
 from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
 from runbooks.verification.scripts import ReleaseScript
 from runbooks.verification.smoke import smoke
@@ -112,7 +112,7 @@ class Verify(Step):
 
         # without a measurement what has to be compared has no result
         before = None if self.going_back else measured[0] if measured else Before()
-        asked = Asked(health=health, before=before, seconds=bake_seconds)
+        asked = CheckInput(health=health, before=before, seconds=bake_seconds)
         found = await unless_stopped(context.pulse, verification.look(asked, bake=bake, said=context.pulse.say))
         if not self.going_back:
             _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")

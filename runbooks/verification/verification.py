@@ -19,8 +19,8 @@ from runbooks.kit.waiting import side_by_side
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.checks import (
     AlertRules,
-    Asked,
     Check,
+    CheckInput,
     DatabaseTest,
     HealthUrl,
     MeasuredValue,
@@ -82,7 +82,7 @@ class Verification:
 
     async def look(
         self,
-        asked: Asked,
+        asked: CheckInput,
         *,
         bake: Callable[[], Awaitable[object]] | None = None,
         said: Callable[[str], None] = lambda _: None,
@@ -115,7 +115,7 @@ class Verification:
         return Verified(findings=(*findings, *await side_by_side(*map(one, later))))
 
 
-async def _within(check: Check, asked: Asked, seconds: float) -> Finding:
+async def _within(check: Check, asked: CheckInput, seconds: float) -> Finding:
     try:
         async with asyncio.timeout(seconds * _GRACE):
             return await retried(lambda: check.look(asked), seconds=seconds)

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from runbooks.clients.postgres.query_plans import Refusal
+from runbooks.clients.postgres.query_plans import NoQueryPlan
 from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
 from runbooks.kit.sql import masked
@@ -67,11 +67,11 @@ async def test_planning_executes_nothing(here: Served):
 
 
 async def test_a_text_that_is_no_sql_any_more_is_told_as_that(here: Served):
-    assert (await explained(here, "started_at > now() - interval $2")).refusal is Refusal.TEXT
+    assert (await explained(here, "started_at > now() - interval $2")).refusal is NoQueryPlan.TEXT
 
 
 async def test_what_writes_needs_rights_of_its_own(here: Served):
-    assert (await explained(here, "update sync_items")).refusal is Refusal.RIGHTS
+    assert (await explained(here, "update sync_items")).refusal is NoQueryPlan.RIGHTS
     before = here.sql("SELECT id, state FROM sync_items ORDER BY id")
     here.do(
         here.world.servers["primary"].psql(
@@ -90,7 +90,7 @@ async def test_what_a_stranger_ran_is_not_planned(here: Served):
     here.sql("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
     try:
         here.do(_run_as(here, "stranger", "SELECT 41 AS of_a_stranger, relname FROM pg_catalog.pg_class LIMIT 1"))
-        assert (await explained(here, "of_a_stranger")).refusal is Refusal.FOREIGN
+        assert (await explained(here, "of_a_stranger")).refusal is NoQueryPlan.FOREIGN
     finally:
         here.sql("DROP ROLE stranger")
 
@@ -106,13 +106,13 @@ async def test_without_the_function_the_roles_own_rights_decide(here: Served):
     here.sql("ALTER FUNCTION omnicare_bot.explain_query(bigint) RENAME TO away")
     try:
         assert (await here.database().known("primary")).identity.function is None
-        assert (await explained(here, "from audit_events where subject ->> $1 = $2")).refusal is Refusal.NO_FUNCTION
+        assert (await explained(here, "from audit_events where subject ->> $1 = $2")).refusal is NoQueryPlan.NO_FUNCTION
         here.sql("GRANT SELECT ON audit_events TO omnicare_reader")
         plan = await explained(here, "from audit_events where subject ->> $1 = $2")
         assert query_plans.read(plan.tree).dearest.what == "Seq Scan on audit_events"
         # other tables are still closed, and what has no plan has none
-        assert (await explained(here, "from observations where encounter_id")).refusal is Refusal.NO_FUNCTION
-        assert (await explained(here, "select pg_stat_statements_reset()")).refusal is Refusal.NO_FUNCTION
+        assert (await explained(here, "from observations where encounter_id")).refusal is NoQueryPlan.NO_FUNCTION
+        assert (await explained(here, "select pg_stat_statements_reset()")).refusal is NoQueryPlan.NO_FUNCTION
     finally:
         here.sql(
             "REVOKE ALL ON audit_events FROM omnicare_reader",
@@ -123,7 +123,7 @@ async def test_without_the_function_the_roles_own_rights_decide(here: Served):
 async def test_a_function_that_is_not_the_roles_to_call(here: Served):
     here.sql("REVOKE EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) FROM omnicare_reader")
     try:
-        assert (await explained(here, "from audit_events where subject ->> $1 = $2")).refusal is Refusal.NOT_MINE
+        assert (await explained(here, "from audit_events where subject ->> $1 = $2")).refusal is NoQueryPlan.NOT_MINE
     finally:
         here.sql("GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO omnicare_reader")
 

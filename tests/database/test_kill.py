@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runbooks.database.databases import Database, concerns
-from runbooks.database.ending import CancelStatement, Ended, EndSession, plan_end
+from runbooks.database.ending import CancelStatement, EndSession, SessionEnd, plan_end
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -15,7 +15,7 @@ from sandbox.postgres import schema
 from tests.support.databases import Served, session
 
 
-async def ended(database: Database, plan: Plan) -> tuple[str, Ended]:
+async def ended(database: Database, plan: Plan) -> tuple[str, SessionEnd]:
     """What became of the statement, and of the session."""
     environment = Environment(
         name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=()
@@ -24,7 +24,7 @@ async def ended(database: Database, plan: Plan) -> tuple[str, Ended]:
         pulse=PlainPulse("run"), environment=environment, services={Database: database}, results=Results()
     )
     results = await done(plan.steps, context)
-    return results.only(CancelStatement, Ended).how, results.only(EndSession, Ended)
+    return results.only(CancelStatement, SessionEnd).how, results.only(EndSession, SessionEnd)
 
 
 async def refused(here: Served, pid: int) -> RunbookError:
@@ -69,7 +69,7 @@ async def test_what_a_session_does_after_the_transaction_that_was_looked_at_is_l
             here.do(connection.execute(statement))
         again = await plan_end(here.database(), "primary", pid, "production")
         assert again.digest({}) != plan.digest({}), "another transaction is another approval"
-        assert await ended(here.database(), plan) == ("over", Ended(how="over", waiting=0))
+        assert await ended(here.database(), plan) == ("over", SessionEnd(how="over", waiting=0))
         assert here.do(connection.execute("SELECT 1")) is not None
     plan = await plan_end(here.database(), "primary", pid, "production")
     assert (plan.steps, "nothing to end" in plan.title) == ((), True)
@@ -85,7 +85,7 @@ async def test_a_session_without_an_open_transaction_is_not_ended(here: Served):
         assert "pg_advisory_lock" in plan.notes[0]
         stored = tuple(step.model_copy(update={"transaction_began": None}) for step in open_still.steps)
         approved_before = open_still.model_copy(update={"steps": stored})
-        assert await ended(here.database(), approved_before) == ("over", Ended(how="over", waiting=0))
+        assert await ended(here.database(), approved_before) == ("over", SessionEnd(how="over", waiting=0))
         assert here.do(connection.execute("SELECT 1")) is not None
 
 

@@ -16,12 +16,12 @@ from typing import Any, cast
 
 from bot.app import Contexts
 from bot.audit import AuditLog, Entry, EventName
-from bot.boundary.accounts import Standing
+from bot.boundary.accounts import AccountState
 from bot.boundary.inbound import Answer, Filled, Inbound, Location, Surface
 from bot.clients import clients_of
 from bot.composition import durable_runs, make_dispatcher
 from bot.config import Settings, validate
-from bot.policy.approvals import Pending
+from bot.policy.approvals import PendingApproval
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.process.metrics import Metrics
@@ -120,12 +120,12 @@ class Accounts:
         self.groups: dict[str, frozenset[str]] = {}
         self.asked: list[tuple[str, bool]] = []
 
-    async def standing(self, account: str, *, fresh: bool) -> Standing:
+    async def standing(self, account: str, *, fresh: bool) -> AccountState:
         self.asked.append((account, fresh))
         if self.silent:
-            return Standing(ok=False, known=False, why="Slack did not say")
+            return AccountState(ok=False, known=False, why="Slack did not say")
         why = self.refused.get(account)
-        return Standing(ok=why is None, why=why or "")
+        return AccountState(ok=why is None, why=why or "")
 
     async def group(self, group: str) -> frozenset[str]:
         return frozenset() if self.silent else self.groups.get(group, frozenset())
@@ -269,7 +269,7 @@ class Threshold:
     def wait(self, request: Request, *, word: str = "word", count: int = 1) -> None:
         """The request's workflow says that it asks."""
         policy = self.settings.environments[request.environment].approval
-        pending = Pending(
+        pending = PendingApproval(
             policy=next(iter(policy.values())).model_copy(update={"count": count}),
             requester=request.requester.key,
             requester_name=request.requester.name,

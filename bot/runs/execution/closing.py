@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.process import crash_points
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.heads import KeptHeads
 from bot.runs.model import Answered, Ending, Request, escalation_id
 from bot.runs.services import MakesContext
@@ -19,7 +19,7 @@ from commands.kit.context import Context
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.retry import Pauses, retried
 from runbooks.kit.steps import PlainPulse, Results
-from runbooks.release.recording import Recorded as ReleaseRecorded
+from runbooks.release.recording import Recorded
 from runbooks.wording import short_id
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two tries."""
 
 
-class Written(Recorded):
+class Written(DurableResult):
     """The end of a run is in the fleet's record."""
 
     recorded: bool
@@ -114,7 +114,7 @@ async def _done_late(context: Context, ending: Ending) -> bool:
     except PermanentError:
         _log.exception("what run %s left to its end can't be done", ending.request.id)
         return False
-    return not any(isinstance(result, ReleaseRecorded) and result.hanging for result in done)
+    return not any(isinstance(result, Recorded) and result.hanging for result in done)
 
 
 async def tell_waiting(store: RunStore, request: Request) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from bot.audit import EventName
 from bot.config import Settings
 from bot.policy import approvals
-from bot.policy.approvals import ApprovalDecision, Pending, apply, new_word
+from bot.policy.approvals import ApprovalDecision, PendingApproval, apply, new_word
 from bot.policy.permissions import Permissions
 from bot.runs import cards, follow_up
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.model import DecisionMessage, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.request import endings, schedule
-from bot.runs.request.asking_again import Before
+from bot.runs.request.asking_again import ApprovedBefore
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.planning import Planned
 from bot.runs.request.schedule import Clock, NonceDrawn
@@ -26,7 +26,7 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.wording import listed
 
 
-class ApprovalAsked(Recorded):
+class ApprovalAsked(DurableResult):
     """Whom it asks, or whose approval counts already."""
 
     at: datetime
@@ -40,7 +40,7 @@ class ApprovalAsked(Recorded):
     """The approvals of the request that this one follows."""
 
 
-class Noted(Recorded):
+class Noted(DurableResult):
     """An audit event, and whether the log took it."""
 
     written: bool
@@ -67,7 +67,7 @@ class Approval:
         self._clock = clock
 
     async def get(
-        self, open_request: OpenRequest, planned: Planned, before: Before | None
+        self, open_request: OpenRequest, planned: Planned, before: ApprovedBefore | None
     ) -> tuple[ApprovalDecision, ...]:
         """Return the decisions that approve just this plan; raises `Ended` for a no, a withdrawal, or no answer in time.
 
@@ -108,12 +108,14 @@ class Approval:
         return await self._decided(open_request, planned, pending, asked.names)
 
     @staticmethod
-    def _pending(open_request: OpenRequest, planned: Planned, asked: ApprovalAsked, policy: ApprovalPolicy) -> Pending:
+    def _pending(
+        open_request: OpenRequest, planned: Planned, asked: ApprovalAsked, policy: ApprovalPolicy
+    ) -> PendingApproval:
         """Return the question; the same as before, with the approvals given meanwhile, where an older version of the bot asked for just this."""
         request, stood = open_request.request, open_request.state.pending
         if stood is not None and stood.digest == planned.digest:
             return stood
-        return Pending(
+        return PendingApproval(
             policy=policy,
             requester=request.requester.key,
             requester_name=request.requester.name,
@@ -126,7 +128,11 @@ class Approval:
 
     @staticmethod
     async def _show(
-        open_request: OpenRequest, planned: Planned, pending: Pending, names: tuple[str, ...], before: Before | None
+        open_request: OpenRequest,
+        planned: Planned,
+        pending: PendingApproval,
+        names: tuple[str, ...],
+        before: ApprovedBefore | None,
     ) -> None:
         card = cards.approval_card(open_request.request, planned.plan, pending, names)
         if before is not None:
@@ -136,7 +142,9 @@ class Approval:
         await open_request.head(State.WAITING, cards.needs(pending.policy), plan=planned.plan)
 
     @staticmethod
-    async def _invite(open_request: OpenRequest, planned: Planned, pending: Pending, people: tuple[str, ...]) -> None:
+    async def _invite(
+        open_request: OpenRequest, planned: Planned, pending: PendingApproval, people: tuple[str, ...]
+    ) -> None:
         """Send a direct message to each who is not in the channel."""
         request = open_request.request
         for key in people:
@@ -146,7 +154,7 @@ class Approval:
                 await open_request.show(slot, card, direct=key, absent_only=True)
 
     async def _decided(
-        self, open_request: OpenRequest, planned: Planned, pending: Pending, names: tuple[str, ...]
+        self, open_request: OpenRequest, planned: Planned, pending: PendingApproval, names: tuple[str, ...]
     ) -> tuple[ApprovalDecision, ...]:
         request = open_request.request
         reminded = False
@@ -195,7 +203,7 @@ class Approval:
             await open_request.publish(pending=pending, word=pending.word)
             await open_request.show("approval", cards.approval_card(request, planned.plan, pending, names))
 
-    async def _grant(self, open_request: OpenRequest, pending: Pending) -> None:
+    async def _grant(self, open_request: OpenRequest, pending: PendingApproval) -> None:
         verb = "Confirmed" if pending.policy.own else "Approved"
         text = cards.decision_text(pending.given, verb)
         summary = f"{verb.lower()} by {listed(each.name for each in pending.given)}"
@@ -206,7 +214,9 @@ class Approval:
         await self._note(open_request, "note the approval", pending.given, about=about)
 
     @staticmethod
-    async def _close(open_request: OpenRequest, pending: Pending, text: Text, state: State, summary: str) -> None:
+    async def _close(
+        open_request: OpenRequest, pending: PendingApproval, text: Text, state: State, summary: str
+    ) -> None:
         card = cards.decided_card(open_request.request, pending, text, state, summary)
         await open_request.show("approval", card)
 

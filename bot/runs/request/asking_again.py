@@ -17,7 +17,7 @@ _WHY_AGAIN: dict[Refused, str] = {
 """For a plan that is the same as before."""
 
 
-class Before(NamedTuple):
+class ApprovedBefore(NamedTuple):
     """What was approved and could not be run, and why not."""
 
     planned: Planned

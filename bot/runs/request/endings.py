@@ -27,7 +27,7 @@ EVENTS = {
 """What the audit log says where it is not that the request failed."""
 
 
-class Ended(Exception):
+class RequestEnded(Exception):
     """The request is over before anything ran."""
 
     def __init__(self, outcome: Outcome, *, actor: str | None = None, buttons: tuple[Button, ...] = ()) -> None:
@@ -37,7 +37,7 @@ class Ended(Exception):
         self.buttons = buttons
 
 
-def failed(request: Request, failure: Failure) -> Ended:
+def failed(request: Request, failure: Failure) -> RequestEnded:
     """Return the ending by an error of a runbook."""
     outcome = Outcome(
         code=failure.code,
@@ -47,16 +47,18 @@ def failed(request: Request, failure: Failure) -> Ended:
         run=request.id,
         environment=request.environment,
     )
-    return Ended(outcome, buttons=tuple(Button(label=tag, does=Typed(text=text)) for tag, text in failure.choices))
+    return RequestEnded(
+        outcome, buttons=tuple(Button(label=tag, does=Typed(text=text)) for tag, text in failure.choices)
+    )
 
 
-def nothing_to_do(request: Request, plan: Plan) -> Ended:
+def nothing_to_do(request: Request, plan: Plan) -> RequestEnded:
     """Return the ending where everything is already as requested."""
     outcome = refusal_outcome(ReasonCode.NOTHING_TO_DO, plan.title, request=request, lines=plan.notes)
-    return Ended(outcome)
+    return RequestEnded(outcome)
 
 
-def needs_reason(request: Request, plan: Plan) -> Ended:
+def needs_reason(request: Request, plan: Plan) -> RequestEnded:
     """Return the ending of a plan that leads to something older without a reason."""
     outcome = refusal_outcome(ReasonCode.USAGE, f"{request.title} needs a reason", request=request, lines=plan.warnings)
     filled = {
@@ -65,10 +67,10 @@ def needs_reason(request: Request, plan: Plan) -> Ended:
         if isinstance(value, str | list) or value is True
     }
     give = Button(label="Give the reason…", does=OpenForm(command=request.command, filled=filled | {"reason": ""}))
-    return Ended(outcome, buttons=(give,))
+    return RequestEnded(outcome, buttons=(give,))
 
 
-def refused(request: Request, plan: Plan) -> Ended:
+def refused(request: Request, plan: Plan) -> RequestEnded:
     """Return the ending of a plan that says itself why it can't be approved; nobody is asked."""
     outcome = refusal_outcome(
         plan.refused_by[0].code,
@@ -77,10 +79,10 @@ def refused(request: Request, plan: Plan) -> Ended:
         lines=tuple(f"{each.what} {each.advice}".strip() for each in plan.refused_by),
     )
     again = Button(label=f"{request.command.capitalize()} again", does=Typed(text=request.text))
-    return Ended(outcome, buttons=(*refused_buttons(plan), again))
+    return RequestEnded(outcome, buttons=(*refused_buttons(plan), again))
 
 
-def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
+def nobody(request: Request, policy: ApprovalPolicy | None) -> RequestEnded:
     """Return the ending where nobody but the requester could approve."""
     why = (
         f"it needs {policy.count} with permission {policy.permission}"
@@ -95,50 +97,50 @@ def nobody(request: Request, policy: ApprovalPolicy | None) -> Ended:
         request=request,
         advice=("The maintainers of `omnicare.toml` can add an approver; `doctor` lists such policies.",),
     )
-    return Ended(outcome)
+    return RequestEnded(outcome)
 
 
-def expired(request: Request) -> Ended:
+def expired(request: Request) -> RequestEnded:
     """Return the ending where nobody decided in time."""
     outcome = refusal_outcome(ReasonCode.EXPIRED, f"{request.title} expired: nobody decided in time", request=request)
-    return Ended(outcome)
+    return RequestEnded(outcome)
 
 
-def no_go_in_time(request: Request) -> Ended:
+def no_go_in_time(request: Request) -> RequestEnded:
     """Return the ending where its time came and nobody said go."""
     title = f"{request.title} expired: nobody said go, so nothing was started"
-    return Ended(refusal_outcome(ReasonCode.EXPIRED, title, request=request))
+    return RequestEnded(refusal_outcome(ReasonCode.EXPIRED, title, request=request))
 
 
-def no_go(request: Request, decided: DecisionMessage) -> Ended:
+def no_go(request: Request, decided: DecisionMessage) -> RequestEnded:
     """Return the ending by a no-go."""
     why = f": {decided.reason}" if decided.reason else ""
     outcome = refusal_outcome(ReasonCode.NO_GO, f"No-go by {decided.actor.name}: {request.title}{why}", request=request)
-    return Ended(outcome, actor=decided.actor.key)
+    return RequestEnded(outcome, actor=decided.actor.key)
 
 
-def called_off(request: Request, decided: DecisionMessage) -> Ended:
+def called_off(request: Request, decided: DecisionMessage) -> RequestEnded:
     """Return the ending of a request that was stopped while it waited for its time."""
     why = f": {decided.reason}" if decided.reason else ""
     title = f"{request.title} was stopped by {decided.actor.name} before it started{why}"
     outcome = refusal_outcome(ReasonCode.CANCELLED, title, request=request)
-    return Ended(outcome, actor=decided.actor.key)
+    return RequestEnded(outcome, actor=decided.actor.key)
 
 
-def denied(request: Request, decision: ApprovalDecision) -> Ended:
+def denied(request: Request, decision: ApprovalDecision) -> RequestEnded:
     """Return the ending by a denial."""
     why = f": {decision.reason}" if decision.reason else ""
     outcome = refusal_outcome(ReasonCode.DENIED, f"{request.title} was denied by {decision.name}{why}", request=request)
-    return Ended(outcome, actor=decision.by)
+    return RequestEnded(outcome, actor=decision.by)
 
 
-def withdrawn(request: Request, decided: DecisionMessage) -> Ended:
+def withdrawn(request: Request, decided: DecisionMessage) -> RequestEnded:
     """Return the ending by the requester's withdrawal."""
     outcome = refusal_outcome(ReasonCode.WITHDRAWN, f"{decided.actor.name} withdrew: {request.title}", request=request)
-    return Ended(outcome, actor=decided.actor.key)
+    return RequestEnded(outcome, actor=decided.actor.key)
 
 
-def locked(request: Request, freeze: Freeze) -> Ended:
+def locked(request: Request, freeze: Freeze) -> RequestEnded:
     """Return the ending where the environment is locked."""
     why = f": {freeze.reason}" if freeze.reason else ""
     name, where = freeze.name, request.environment
@@ -154,17 +156,17 @@ def locked(request: Request, freeze: Freeze) -> Ended:
             ),
         )
         unlock = Button(label="Unlock", does=Typed(text=f"unlock --env {where}"))
-        return Ended(outcome, buttons=(unlock, again))
+        return RequestEnded(outcome, buttons=(unlock, again))
     outcome = refusal_outcome(
         ReasonCode.LOCKED,
         f"{name} locked {request.environment}{why}",
         request=request,
         advice=(f"Ask {name}, or `unlock` if you may. A `rollback` bypasses a lock.",),
     )
-    return Ended(outcome, buttons=(again,))
+    return RequestEnded(outcome, buttons=(again,))
 
 
-def bug(request: Request) -> Ended:
+def bug(request: Request) -> RequestEnded:
     """Return the ending by a bug: it says where to look, not what was raised."""
     outcome = refusal_outcome(
         ReasonCode.BUG,
@@ -172,7 +174,7 @@ def bug(request: Request) -> Ended:
         request=request,
         advice=(f"See run {short_id(request.id)} in the bot's log. Nothing more is changed.",),
     )
-    return Ended(outcome)
+    return RequestEnded(outcome)
 
 
 def few_words(outcome: Outcome) -> str:

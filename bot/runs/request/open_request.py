@@ -1,7 +1,7 @@
 """One request while its workflow runs: where it stands, its thread's messages, its inbox, its durable steps.
 
 What the other modules of this package do outside of a step goes through an `OpenRequest`. What they do inside of one returns a
-`Recorded`, and gets values only.
+`DurableResult`, and gets values only.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from bot.runs import cards
 from bot.runs.display import Display
-from bot.runs.engine import Engine, Recorded
+from bot.runs.engine import DurableResult, Engine
 from bot.runs.model import (
     Phase,
     Request,
@@ -25,7 +25,7 @@ from commands.kit.command import Operation
 from commands.kit.context import Actor
 from runbooks.kit.targets import Frozen
 
-R = TypeVar("R", bound=Recorded)
+R = TypeVar("R", bound=DurableResult)
 
 
 class OpenRequest:

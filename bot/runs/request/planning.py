@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bot.audit import EventName
 from bot.config.sections import TimeSettings
 from bot.runs import cards
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.estimate import usual_seconds, with_usual
 from bot.runs.failures import Failure, Failures
 from bot.runs.follow_up import planned
@@ -34,7 +34,7 @@ class Planned(NamedTuple):
     digest: str
 
 
-class PlanMade(Recorded):
+class PlanMade(DurableResult):
     """A plan, or why there is none."""
 
     plan: Plan | None = None

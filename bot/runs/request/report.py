@@ -8,14 +8,14 @@ from bot.audit import EventName
 from bot.config.sections import TimeSettings
 from bot.process.metrics import Metrics
 from bot.runs.display import Display
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.lease import Leases
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.model import Ending, Escalation, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.pending import PendingRequests
 from bot.runs.request import endings
-from bot.runs.request.endings import Ended
+from bot.runs.request.endings import RequestEnded
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.running import goes_back_by_itself
 from bot.runs.store import RunStore
@@ -26,14 +26,14 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import duration
 
 
-class End(Recorded):
+class End(DurableResult):
     """When it was over, and whether its lease is given back."""
 
     at: datetime
     given: bool
 
 
-class Left(Recorded):
+class Left(DurableResult):
     """What a way back that did not run leaves, in lines."""
 
     lines: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class Report:
             await self._store.close_thread(request.id)
         self._over(request, outcome)
 
-    async def of_nothing(self, open_request: OpenRequest, ended: Ended) -> Outcome:
+    async def of_nothing(self, open_request: OpenRequest, ended: RequestEnded) -> Outcome:
         """Tell that it ended before anything ran, and return the outcome as told."""
         outcome, request = await self._with_way_back(open_request, ended.outcome), open_request.request
         end = partial(self._noted, request, outcome, ended.actor)

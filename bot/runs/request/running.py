@@ -10,7 +10,7 @@ from bot.policy.permissions import Permissions
 from bot.process import crash_points
 from bot.runs import cards
 from bot.runs.display import Display
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.execution.steps import HOLD
 from bot.runs.follow_up import FollowUps
 from bot.runs.model import (
@@ -40,13 +40,13 @@ _PEOPLE_DECIDE = frozenset({ReasonCode.BOOK_UNAVAILABLE, ReasonCode.OVERTAKEN, R
 """Endings that no rollback follows by itself."""
 
 
-class Helpers(Recorded):
+class Helpers(DurableResult):
     """Who is told of a rollback that takes too long."""
 
     people: tuple[str, ...]
 
 
-class GoingBack(Recorded):
+class GoingBack(DurableResult):
     """The rollback that follows; None where the audit log did not take it."""
 
     request: Request | None

@@ -13,7 +13,7 @@ from bot.policy.approvals import ApprovalDecision, new_word
 from bot.policy.permissions import Permissions
 from bot.process import crash_points
 from bot.runs import go_cards
-from bot.runs.engine import Recorded
+from bot.runs.engine import DurableResult
 from bot.runs.model import Appointment, DecisionMessage, GoGiven, Request
 from bot.runs.notes import AuditNotes
 from bot.runs.request import endings
@@ -30,20 +30,20 @@ _LONGEST_WAIT = 6 * 3600.0
 """Seconds between two looks at the clock, which may be set meanwhile."""
 
 
-class NonceDrawn(Recorded):
+class NonceDrawn(DurableResult):
     """A word for a card's buttons, and when it was drawn."""
 
     word: str
     now: datetime
 
 
-class GoAsked(Recorded):
+class GoAsked(DurableResult):
     """Who may say go."""
 
     people: tuple[str, ...]
 
 
-class Clock(Recorded):
+class Clock(DurableResult):
     """What the clock said."""
 
     now: datetime

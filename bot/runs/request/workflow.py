@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from bot.runs.display import Display
-from bot.runs.engine import Engine, Recorded
+from bot.runs.engine import DurableResult, Engine
 from bot.runs.model import Request, RequestState
 from bot.runs.pending import PendingRequests
 from bot.runs.request import endings
 from bot.runs.request.approval import Approval
-from bot.runs.request.asking_again import Before
-from bot.runs.request.endings import Ended
+from bot.runs.request.asking_again import ApprovedBefore
+from bot.runs.request.endings import RequestEnded
 from bot.runs.request.leasing import Leasing
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.planning import Planned, Planning
@@ -33,13 +33,13 @@ _AT_ONCE = 8
 """Requests that begin at once: the engine's SQLite has one writer, and who was not acknowledged yet goes first."""
 
 
-class Stood(Recorded):
+class Stood(DurableResult):
     """Where an older version of the bot left the request; nothing where this version began it."""
 
     state: RequestState | None
 
 
-def _approved_before(stood: RequestState) -> Before | None:
+def _approved_before(stood: RequestState) -> ApprovedBefore | None:
     """Return the approvals that an older version left, and for what; None where it was asking, or may have been asking anew.
 
     Only a request that waits for its time has surely been approved just as it stands: elsewhere the plan may be a newer one than the
@@ -47,7 +47,9 @@ def _approved_before(stood: RequestState) -> Before | None:
     """
     if stood.phase != "scheduled" or stood.pending is not None or stood.plan is None or stood.digest is None:
         return None
-    return Before(Planned(stood.plan, stood.digest), "changed", stood.approved_by) if stood.approved_by else None
+    return (
+        ApprovedBefore(Planned(stood.plan, stood.digest), "changed", stood.approved_by) if stood.approved_by else None
+    )
 
 
 class Requests:
@@ -88,7 +90,7 @@ class Requests:
         open_request = OpenRequest(self._engine, self._display, request, command)
         try:
             outcome = await self._go(open_request)
-        except Ended as ended:
+        except RequestEnded as ended:
             outcome = await self._report.of_nothing(open_request, ended)
         except Exception as error:
             if type(error).__module__.startswith("dbos"):
@@ -98,19 +100,19 @@ class Requests:
         return outcome.model_dump(mode="json")
 
     async def _go(self, open_request: OpenRequest) -> Outcome:
-        """Go through the request's life and return its run's outcome. Raises `Ended` where nothing ran."""
+        """Go through the request's life and return its run's outcome. Raises `RequestEnded` where nothing ran."""
         self._pending.add(open_request.request)
         look = partial(self._look_where_it_stood, open_request.request)
         stood = (await open_request.step("look where it stood", Stood, look)).state
         async with self._beginning:
             await open_request.begin(stood)
-        before: Before | None = None
+        before: ApprovedBefore | None = None
         if stood is not None and stood.started is not None:
             return await self._finish(
                 open_request, await self._running.go_on(open_request, stood.plan, stood.approved_by)
             )
         if stood is not None and stood.outcome is not None:
-            raise Ended(stood.outcome)
+            raise RequestEnded(stood.outcome)
         if stood is not None:
             before = _approved_before(open_request.state)
         while True:
@@ -122,7 +124,7 @@ class Requests:
             if refused is None:
                 outcome = await self._running.start(open_request, planned.plan, approved)
                 return await self._finish(open_request, outcome)
-            before = Before(planned, refused, approved)
+            before = ApprovedBefore(planned, refused, approved)
 
     async def _finish(self, open_request: OpenRequest, outcome: Outcome) -> Outcome:
         """Report the run's end, begin what follows it, and return the outcome."""

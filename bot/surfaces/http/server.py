@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.process.metrics import Metrics
-from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections, by_address
+from bot.surfaces.connection_bounds import ARRIVE_SECONDS, BoundedConnections, by_address
 
 Check = Callable[[], Awaitable[str | None]]
 """None where all is well, else a sentence that says what is not."""
@@ -38,7 +38,7 @@ class Web:
         arrive_seconds: float = ARRIVE_SECONDS,
     ) -> None:
         """`checks` are what `/readyz` asks; `dead` names what can only be mended by another process, which fails `/healthz`."""
-        self._connections = Connections(most=_CONNECTIONS, each=_EACH, peer=by_address, seconds=arrive_seconds)
+        self._connections = BoundedConnections(most=_CONNECTIONS, each=_EACH, peer=by_address, seconds=arrive_seconds)
         self._dead = dead
         self._metrics = metrics
         self._checks = dict(checks)

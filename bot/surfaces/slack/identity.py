@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-from bot.boundary.accounts import Standing
+from bot.boundary.accounts import AccountState
 from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
@@ -30,11 +30,11 @@ class SlackIdentity:
         self._api = api
         self._workspace = workspace
         self._deadline = deadline
-        self._standings: dict[str, tuple[float, Standing]] = {}
+        self._standings: dict[str, tuple[float, AccountState]] = {}
         self._groups: dict[str, tuple[float, frozenset[str]]] = {}
         self._asking: dict[str, asyncio.Task[frozenset[str]]] = {}
 
-    async def standing(self, account: str, *, fresh: bool) -> Standing:
+    async def standing(self, account: str, *, fresh: bool) -> AccountState:
         """Return what Slack says of the account; `fresh`: now."""
         now = asyncio.get_running_loop().time()
         at, known = self._standings.get(account, (-1e9, None))
@@ -45,10 +45,10 @@ class SlackIdentity:
                 said = await self._api.read("users.info", user=account)
                 team = self._workspace or (await self._api.myself()).team
         except SurfaceGone:
-            return Standing(ok=False, why="Slack does not know this account")
+            return AccountState(ok=False, why="Slack does not know this account")
         except (TimeoutError, RunbookError, KeyError) as error:
             _log.warning("Slack did not say how an account stands: %s", type(error).__name__)
-            return Standing(ok=False, known=False, why="Slack did not confirm this account's status")
+            return AccountState(ok=False, known=False, why="Slack did not confirm this account's status")
         standing = standing_of(object_at(said, "user"), team)
         self._standings[account] = (now, standing)
         return standing
@@ -94,10 +94,10 @@ class SlackIdentity:
         return next((text_at(each, "id") for each in list_at(said, "usergroups") if at(each, "handle") == handle), None)
 
 
-def standing_of(user: Mapping[str, object], team: str) -> Standing:
+def standing_of(user: Mapping[str, object], team: str) -> AccountState:
     """Return the account's standing from the answer of `users.info`."""
     why = _refusal(user, team)
-    return Standing(ok=why is None, why=why or "", zone=text_at(user, "tz"), handle=text_at(user, "name") or "")
+    return AccountState(ok=why is None, why=why or "", zone=text_at(user, "tz"), handle=text_at(user, "name") or "")
 
 
 def _refusal(user: Mapping[str, object], team: str) -> str | None:

@@ -33,7 +33,7 @@ class Unreachable(Exception):
     """No bot answers; the message is a sentence with what to do."""
 
 
-class Absent(Unreachable):
+class NoBot(Unreachable):
     """Nothing is listening: no bot is running."""
 
 
@@ -59,7 +59,7 @@ async def say(path: Path, call: Call, *, patience: float = PATIENCE) -> AsyncIte
                     return
         except _NeverThere as error:
             if lost_at is None:
-                raise (Unreachable if error.refused else Absent)(str(error)) from error
+                raise (Unreachable if error.refused else NoBot)(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError):
             pass
         if shown and not answered:  # each reading is in the audit log, so none is repeated automatically

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ValidationError
 
 from bot.boundary.inbound import Exit
-from bot.surfaces.terminal.client import Absent, Unreachable, new_key, say
+from bot.surfaces.terminal.client import NoBot, Unreachable, new_key, say
 from bot.surfaces.terminal.screen import Manner, Screen
 from bot.surfaces.terminal.wire_format import (
     AnswerLine,
@@ -80,7 +80,7 @@ class _Conversation:
         except KeyboardInterrupt:
             self._err.say(self._left_going())
             return INTERRUPTED
-        except Absent as error:
+        except NoBot as error:
             if self._absent is not None and not self._wish.json:
                 return self._absent(str(error))
             self._fail(str(error), Exit.FAILED)

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from bot.boundary.inbound import Answer, Exit, Inbound, ParsedInbound, Surface, TakesInbound, TerminalOnly
 from bot.boundary.leaving import Redact, card_out, leaf_by_leaf
-from bot.surfaces.connection_bounds import ARRIVE_SECONDS, Connections
+from bot.surfaces.connection_bounds import ARRIVE_SECONDS, BoundedConnections
 from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call, exit_of, people_in
 from commands.kit.card import Card
 from commands.kit.follows import LiveState
@@ -88,7 +88,7 @@ class SocketServer:
         self._short = short
         self._may_choose = may_choose
         self._alive = alive_seconds
-        self._connections = Connections(most=_CONNECTIONS, each=_EACH, peer=_user, seconds=arrive_seconds)
+        self._connections = BoundedConnections(most=_CONNECTIONS, each=_EACH, peer=_user, seconds=arrive_seconds)
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
         self._taken: dict[str, asyncio.Task[Answer]] = {}

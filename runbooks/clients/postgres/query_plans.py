@@ -31,7 +31,7 @@ SELECT to_regprocedure('omnicare_bot.explain_query(bigint)') IS NOT NULL AS ther
 """
 
 
-class Refusal(StrEnum):
+class NoQueryPlan(StrEnum):
     """Why there is no plan."""
 
     NO_FUNCTION = "no-function"
@@ -57,7 +57,7 @@ class QueryPlan:
     """PostgreSQL's plan as JSON, or why there is none."""
 
     tree: dict[str, Any] | None
-    refusal: Refusal | None = None
+    refusal: NoQueryPlan | None = None
     state: str = ""
     """The SQLSTATE of the refusal."""
     generic: bool = False
@@ -65,18 +65,18 @@ class QueryPlan:
 
 
 _BY_STATE = {
-    "OB001": Refusal.FOREIGN,
-    "OB002": Refusal.NOT_A_QUERY,
-    "42P11": Refusal.NOT_A_QUERY,
-    "42501": Refusal.RIGHTS,
-    "42P18": Refusal.TYPES,
-    "42P08": Refusal.TYPES,
-    "42725": Refusal.TYPES,
-    "42P01": Refusal.NAMES,
-    "42883": Refusal.NAMES,
-    "42704": Refusal.NAMES,
-    "42703": Refusal.NAMES,
-    "3F000": Refusal.NAMES,
+    "OB001": NoQueryPlan.FOREIGN,
+    "OB002": NoQueryPlan.NOT_A_QUERY,
+    "42P11": NoQueryPlan.NOT_A_QUERY,
+    "42501": NoQueryPlan.RIGHTS,
+    "42P18": NoQueryPlan.TYPES,
+    "42P08": NoQueryPlan.TYPES,
+    "42725": NoQueryPlan.TYPES,
+    "42P01": NoQueryPlan.NAMES,
+    "42883": NoQueryPlan.NAMES,
+    "42704": NoQueryPlan.NAMES,
+    "42703": NoQueryPlan.NAMES,
+    "3F000": NoQueryPlan.NAMES,
 }
 
 
@@ -100,7 +100,7 @@ async def _by_itself(session: Session, text: str) -> QueryPlan:
     await session.rows("SET LOCAL search_path = pg_catalog, public, pg_temp")
     one = re.sub(r"[\s;]+$", "", text)
     if ";" in one or not _PLANNABLE.match(one):
-        return QueryPlan(None, Refusal.NOT_A_QUERY)
+        return QueryPlan(None, NoQueryPlan.NOT_A_QUERY)
     if session.version >= _GENERIC:
         found = await session.said(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {one}", bare=True)
         return _plan(found[0]["QUERY PLAN"])
@@ -121,5 +121,5 @@ def _plan(found: Any) -> QueryPlan:
 def _refused(error: "psycopg.Error", *, installed: bool, mine: bool) -> QueryPlan:
     state = error.sqlstate or ""
     if not mine and state in ("42501", "42P01", "42883", "3F000"):
-        return QueryPlan(None, Refusal.NOT_MINE if installed else Refusal.NO_FUNCTION, state)
-    return QueryPlan(None, _BY_STATE.get(state, Refusal.TEXT), state)
+        return QueryPlan(None, NoQueryPlan.NOT_MINE if installed else NoQueryPlan.NO_FUNCTION, state)
+    return QueryPlan(None, _BY_STATE.get(state, NoQueryPlan.TEXT), state)

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.policy.approvals import Act, ApprovalDecision, Pending, Verdict, apply, check, later, new_word, same_word
+from bot.policy.approvals import (
+    Act,
+    ApprovalDecision,
+    PendingApproval,
+    Verdict,
+    apply,
+    check,
+    later,
+    new_word,
+    same_word,
+)
 from commands.kit.context import Actor, Denied
 from commands.kit.policy import ApprovalPolicy, raised
 from runbooks.kit.plan import Unusual
@@ -20,9 +30,9 @@ PERMITTED = {"requester", "approver", "second"}
 ACTS: tuple[Act, ...] = ("approve", "deny", "withdraw")
 
 
-def pending(count: int = 1, *, own: bool = False, **more: object) -> Pending:
+def pending(count: int = 1, *, own: bool = False, **more: object) -> PendingApproval:
     policy = ApprovalPolicy(count=count, permission="rollout:approve", own=own, expires_seconds=1800)
-    return Pending.model_validate(
+    return PendingApproval.model_validate(
         {
             "policy": policy,
             "requester": "requester",
@@ -40,7 +50,9 @@ def actor(key: str, account: str = "U1") -> Actor:
     return Actor(key=key, name=key.title(), account=account)
 
 
-def refusal(state: Pending, act: Act, key: str, *, word: str | None = "word", at: datetime = NOON) -> Denied | None:
+def refusal(
+    state: PendingApproval, act: Act, key: str, *, word: str | None = "word", at: datetime = NOON
+) -> Denied | None:
     try:
         check(
             state,
@@ -56,7 +68,7 @@ def refusal(state: Pending, act: Act, key: str, *, word: str | None = "word", at
     return None
 
 
-def decided(state: Pending, act: Act, key: str) -> tuple[Pending, Verdict]:
+def decided(state: PendingApproval, act: Act, key: str) -> tuple[PendingApproval, Verdict]:
     return apply(state, ApprovalDecision(act=act, by=key, name=key.title(), at=NOON))
 
 

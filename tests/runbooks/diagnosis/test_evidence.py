@@ -20,7 +20,7 @@ async def crashed(here: Place) -> Place:
     raise AssertionError("unreachable")
 
 
-async def kept(here: Place, run: str = "production.rollback.0f3a") -> evidence.Kept:
+async def kept(here: Place, run: str = "production.rollback.0f3a") -> evidence.KeptEvidence:
     return await evidence.keep(PlainPulse(run), here.cluster, here.environment, ["backend"])
 
 

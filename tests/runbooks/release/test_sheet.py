@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Service
-from runbooks.release.sheet import WIDTH, Running, Sheet
+from runbooks.release.sheet import WIDTH, RunningService, Sheet
 
 DIGEST = "sha256:" + "a" * 64
 REPOSITORY = "ghcr.io/omnicare/backend"
@@ -19,7 +19,7 @@ AT = datetime(2026, 5, 4, 3, 0, tzinfo=UTC)
 
 
 def _sheet(**other: object) -> str:
-    made = {"environment": WHERE, "at": AT, "running": (Running(service="backend", image=NOW, pods=3),), **other}
+    made = {"environment": WHERE, "at": AT, "running": (RunningService(service="backend", image=NOW, pods=3),), **other}
     return Sheet.model_validate(made).text
 
 
@@ -43,7 +43,8 @@ def test_it_says_what_runs_where_it_goes_back_to_and_by_which_lines() -> None:
 
 def test_where_nothing_is_known_it_says_so_and_not_that_all_is_well() -> None:
     text = _sheet(
-        running=(Running(service="backend", image=None),), why_not="There is no rollback: the record can't be read."
+        running=(RunningService(service="backend", image=None),),
+        why_not="There is no rollback: the record can't be read.",
     )
     assert "backend: unknown" in text
     assert "There is no rollback: the record can't be read." in text
@@ -53,4 +54,6 @@ def test_where_nothing_is_known_it_says_so_and_not_that_all_is_well() -> None:
 
 def test_an_image_without_a_digest_is_told_as_such() -> None:
     loose = NOW.model_copy(update={"digest": None})
-    assert "no digest: the Deployment names only the tag" in _sheet(running=(Running(service="backend", image=loose),))
+    assert "no digest: the Deployment names only the tag" in _sheet(
+        running=(RunningService(service="backend", image=loose),)
+    )

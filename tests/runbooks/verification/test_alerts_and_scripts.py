@@ -14,7 +14,7 @@ from runbooks.fleet.fleet import Fleet, Lease, Undecided, utc_now
 from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.sync.queue import SyncQueue, SyncScripts
-from runbooks.verification.checks import Asked
+from runbooks.verification.checks import CheckInput
 from runbooks.verification.findings import Before, Finding, Verdict
 from runbooks.verification.settings import VerificationSettings
 from runbooks.verification.steps import MeasureBefore
@@ -48,7 +48,7 @@ class Place:
         return Verification(self.environment, settings, self._client, queue)
 
     async def found(self, before: Before | None = None, **other: object) -> dict[str, Finding]:
-        asked = Asked(health=HealthClient(), before=before)
+        asked = CheckInput(health=HealthClient(), before=before)
         verified = await self.verification(**other).look(asked)
         return {each.name: each for each in verified.findings}
 

@@ -17,7 +17,7 @@ from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext
 from runbooks.kit.targets import Environment, Service
-from runbooks.verification.checks import Asked, Check, MeasuredValue
+from runbooks.verification.checks import Check, CheckInput, MeasuredValue
 from runbooks.verification.findings import Before, Finding, Verdict, Verified, worst
 from runbooks.verification.settings import MetricCheck, VerificationSettings
 from runbooks.verification.steps import MeasureBefore, Verify
@@ -267,7 +267,7 @@ class Broken(Check):
 
     name = "broken"
 
-    async def look(self, asked: Asked) -> Finding:
+    async def look(self, asked: CheckInput) -> Finding:
         raise TypeError(asked)
 
 
