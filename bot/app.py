@@ -94,6 +94,7 @@ class Contexts:
             fleet=self._fleets[home],
             health=self._clients.health,
             clients={**self._clients.environments[home], Signers: Signers(self._permissions.signing_roles)},
+            others=partial(self, actor),
             regions=self._clients.regions.get(home, {}),
             patience=self._patience,
             runs=self._runs,
@@ -191,6 +192,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         if slack is not None:
             slack.open(dispatcher, suggest=dispatcher.suggestions, typed_for=dispatcher.typed_for)
             metrics.connections(slack.fresh_connections)
+            runs.display.on_change(slack.changed)
             await slack.start()
             edges.push_async_callback(slack.close, drain=settings.times.drain)
         edges.callback(follows.stop_all, "because the bot is being restarted")

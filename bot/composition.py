@@ -54,6 +54,7 @@ class DurableRuns:
     pending: PendingRequests
     notes: AuditNotes
     heads: KeptHeads
+    display: Display
     decisions: EngineRuns
     submissions: Submissions
     manual_rollbacks: ManualRollbacks
@@ -167,6 +168,7 @@ def durable_runs(
         pending=pending,
         notes=notes,
         heads=heads,
+        display=display,
         decisions=decisions,
         submissions=Submissions(store, pending, notes),
         manual_rollbacks=manual_rollbacks,

@@ -154,9 +154,19 @@ class TakesInbound(Protocol):
         """The form for a command, for this person, or a refusal."""
         ...
 
-    async def menu(self, inbound: Inbound) -> Card:
-        """What this person may run: the answer to `/omnicare` alone, and the app's Home."""
+    async def choices(self, inbound: Inbound) -> "tuple[CommandChoice, ...] | Answer":
+        """The commands that this person may run, for a form to choose one from, or a refusal."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandChoice:
+    """A command that a person may run."""
+
+    name: str
+    summary: str
+    group: str
+    """For people: "Look", "Act" …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

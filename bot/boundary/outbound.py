@@ -53,6 +53,10 @@ class Messenger(Protocol):
         """A direct message to a listed person; None where they have no Slack account."""
         ...
 
+    async def link(self, posted: Posted) -> str | None:
+        """Returns the message's address for people; None where the surface has not said what its addresses are."""
+        ...
+
     async def in_channel(self, channel: str, person: str) -> bool:
         """Whether the person is a member of the channel, and so sees what is posted there."""
         ...

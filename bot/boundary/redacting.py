@@ -10,6 +10,7 @@ from bot.boundary.outbound import SurfaceGone
 from commands.kit.card import (
     Attachment,
     Button,
+    ButtonRow,
     Card,
     Confirm,
     Element,
@@ -75,7 +76,7 @@ class _Redaction:
             state=card.state,
             elapsed=card.elapsed,
             body=tuple(self._element(element) for element in card.body),
-            buttons=tuple(made for button in card.buttons if (made := self._button(button)) is not None),
+            buttons=self._buttons(card.buttons),
         )
 
     def _text(self, text: Text, cue: str = "") -> Text:
@@ -130,6 +131,8 @@ class _Redaction:
                 )
             case Chart():
                 return self._chart(element)
+            case ButtonRow():
+                return ButtonRow(buttons=self._buttons(element.buttons))
 
     def _chart(self, chart: Chart) -> Chart:
         """Its texts: the picture is drawn from what is left of them."""
@@ -154,6 +157,9 @@ class _Redaction:
 
     def _step(self, step: StepLine) -> StepLine:
         return step.model_copy(update={"title": self._redact(step.title), "detail": self._redact(step.detail)})
+
+    def _buttons(self, buttons: tuple[Button, ...]) -> tuple[Button, ...]:
+        return tuple(made for button in buttons if (made := self._button(button)) is not None)
 
     def _button(self, button: Button) -> Button | None:
         does = self._act(button.does)

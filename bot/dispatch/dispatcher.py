@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bot.audit import AuditLogUnavailable
 from bot.boundary.accounts import Identity
-from bot.boundary.inbound import Answer, Exit, Form, Inbound, ParsedInbound
+from bot.boundary.inbound import Answer, CommandChoice, Exit, Form, Inbound, ParsedInbound
 from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
 from bot.dispatch.account_check import AccountCheck
@@ -29,10 +29,10 @@ from bot.runs.notes import AuditNotes
 from commands.kit.card import Card, OpenForm
 from commands.kit.command import Command, Decision, Operation, Query
 from commands.kit.context import Actor, Denied
-from commands.kit.menu import menu_card
+from commands.kit.menu import GROUPS, menu_card
 from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
-from commands.kit.spec import Kind
+from commands.kit.spec import CommandSpec, Kind
 from commands.kit.types import Known, TextType
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -202,12 +202,33 @@ class Dispatcher:
         """Return a card of the commands that this person may run."""
         actor = self._actor(inbound)
         try:
-            await self._accounts.zone(inbound, actor, fresh=False)
+            allowed = await self._allowed(inbound, actor)
         except Denied as denied:
             await self._refusals.note(actor, inbound, denied)
             return refusal_card(denied.message, denied.code)
-        allowed = [spec for spec in self._registry if await self._permissions.may(actor, spec.permission, None)]
-        return menu_card(actor, allowed if actor.listed else [], self._settings.slack.command)
+        return menu_card(actor, allowed, self._settings.slack.command)
+
+    async def choices(self, inbound: Inbound) -> tuple[CommandChoice, ...] | Answer:
+        """Return the commands that this person may run, in the order of the menu, or a refusal."""
+        try:
+            allowed = await self._allowed(inbound, self._actor(inbound))
+        except Denied:
+            allowed = []
+        if not allowed:
+            return Answer(card=await self.menu(inbound), exit=Exit.DENIED)
+        return tuple(
+            CommandChoice(name=spec.name, summary=spec.summary, group=label)
+            for group, label in GROUPS.items()
+            for spec in allowed
+            if spec.group == group
+        )
+
+    async def _allowed(self, inbound: Inbound, actor: Actor) -> list[CommandSpec]:
+        """Return what this person may run; nothing where nobody of that account is listed. Raises `Denied`."""
+        await self._accounts.zone(inbound, actor, fresh=False)
+        if not actor.listed:
+            return []
+        return [spec for spec in self._registry if await self._permissions.may(actor, spec.permission, None)]
 
     async def suggestions(self, inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
         """Return values to offer in a form while somebody types: versions that exist, runs that are open."""

@@ -15,6 +15,7 @@ from bot.config import Settings
 from bot.policy.approvals import Act, check, same_word
 from bot.policy.permissions import Permissions
 from bot.process import crash_points
+from bot.runs.cards import approval_card
 from bot.runs.display import Display
 from bot.runs.engine import WorkflowView
 from bot.runs.follow_up import FollowUps
@@ -24,7 +25,7 @@ from bot.runs.notes import AuditNotes
 from bot.runs.request.schedule import PERMISSION
 from bot.runs.store import RunStore
 from commands.kit.card import Card, StepLine, StepStatus, words
-from commands.kit.context import Actor, Denied, RunRecord, StepRecord
+from commands.kit.context import Actor, Denied, RunRecord, StepRecord, ToDecide
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
 from runbooks.release.steps import limited_to
@@ -127,6 +128,23 @@ class EngineRuns:
         views = await self._engine.list(name="request", prefix=prefix, limit=limit, active=active)
         return await asyncio.gather(*(self._record(view) for view in views))
 
+    async def to_decide(self, actor: Actor) -> Sequence[ToDecide]:
+        views = await self._engine.list(name="request", active=True)
+        found = await asyncio.gather(*(self._to_decide(view, actor) for view in views))
+        return sorted((each for each in found if each is not None), key=lambda each: each.record.at)
+
+    async def _to_decide(self, view: WorkflowView, actor: Actor) -> ToDecide | None:
+        request, state = Request.model_validate(view.input), await self._store.state(view.id)
+        if state is None or state.pending is None or state.plan is None:
+            return None
+        try:
+            await self._check_approval(request, state, "approve", actor, None)
+        except Denied:
+            return None
+        names = tuple(map(self._permissions.name, state.pending.approvers))
+        card = approval_card(request, state.plan, state.pending, names)
+        return ToDecide(record=await self._record(view), card=card)
+
     async def _record(self, view: WorkflowView) -> RunRecord:
         request = Request.model_validate(view.input)
         state, steps = await asyncio.gather(self._store.state(view.id), self._steps(view.id))
@@ -164,6 +182,7 @@ class EngineRuns:
             held_since=state.hold.at if state and state.hold else None,
             starts=request.appointment.at if request.appointment and state and state.phase == "scheduled" else None,
             go_by=state.go.by if state and state.go else None,
+            link=await self._display.link(request.id) if outcome is None else None,
         )
 
     async def _steps(self, id: str) -> tuple[StepRecord, ...]:  # noqa: A002

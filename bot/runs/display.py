@@ -21,6 +21,7 @@ class Display:
         self._watchers: dict[str, set[asyncio.Queue[tuple[str, Card] | None]]] = defaultdict(set)
         self._posted: dict[tuple[str, str], Posted] = {}
         self._redraw: dict[str, Callable[[], None]] = {}
+        self._told: list[Callable[[], None]] = []
         self.steps: dict[str, tuple[StepLine, ...]] = {}
         """Request → its run's steps as they stand now; the engine has those that ended."""
         self.holds: dict[str, HoldAsked] = {}
@@ -32,6 +33,7 @@ class Display:
 
     def tell(self, run: str, slot: str, card: Card) -> None:
         """Give a run's new message to those who watch it in a terminal."""
+        self._changed()
         for queue in self._watchers.get(run, ()):
             queue.put_nowait((slot, card))
 
@@ -45,6 +47,20 @@ class Display:
     def posted(self, run: str, slot: str, where: Posted) -> None:
         """Note that the message was posted."""
         self._posted[run, slot] = where
+        self._changed()
+
+    async def link(self, run: str) -> str | None:
+        """Return the address of the run's thread; None where there is none, or no longer one that is open."""
+        posted = self._posted.get((run, "head"))
+        return await self._messenger.link(posted) if posted is not None and self._messenger is not None else None
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Call this whenever a run looks different; it must return at once."""
+        self._told.append(told)
+
+    def _changed(self) -> None:
+        for told in self._told:
+            told()
 
     async def watch(self, run: str) -> AsyncIterator[tuple[str, Card]]:
         """Yield slot and card as they come, until the request has ended."""
@@ -83,6 +99,7 @@ class Display:
 
     def end(self, run: str) -> None:
         """End the watches of a request that has ended."""
+        self._changed()
         for queue in self._watchers.get(run, ()):
             queue.put_nowait(None)
         self.steps.pop(run, None)

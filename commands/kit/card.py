@@ -216,11 +216,6 @@ class Attachment(Frozen):
     """As for preformatted text."""
 
 
-Element = Annotated[
-    Paragraph | Note | Facts | Table | StepList | Preformatted | Attachment | Chart, Field(discriminator="kind")
-]
-
-
 class Confirm(Frozen):
     """Asked once more before a button acts; names what will happen."""
 
@@ -251,6 +246,8 @@ class Typed(Frozen):
 
     kind: Literal["typed"] = "typed"
     text: str
+    replaces: bool = False
+    """The answer takes the place of the card that has the button."""
 
 
 class OpenForm(Frozen):
@@ -270,6 +267,19 @@ class Button(Frozen):
     confirm: Confirm | None = None
     quiet: bool = False
     """Seldom needed: may go into an overflow menu."""
+
+
+class ButtonRow(Frozen):
+    """Buttons in the middle of a card, under what they are about."""
+
+    kind: Literal["buttons"] = "buttons"
+    buttons: tuple[Button, ...]
+
+
+Element = Annotated[
+    Paragraph | Note | Facts | Table | StepList | Preformatted | Attachment | Chart | ButtonRow,
+    Field(discriminator="kind"),
+]
 
 
 class Card(Frozen):

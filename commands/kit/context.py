@@ -3,7 +3,7 @@
 The memories and what a decision may change are Protocols: the bot implements them, and a command never imports the bot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -111,6 +111,16 @@ class RunRecord(Frozen):
     """While it waits for its time."""
     go_by: str | None = None
     """Who said go to it."""
+    link: str | None = None
+    """The address of its thread, while that is open."""
+
+
+class ToDecide(Frozen):
+    """A request that waits for somebody's approval."""
+
+    record: RunRecord
+    card: Card
+    """As it stands in the thread, with its buttons."""
 
 
 class RunsMemory(Protocol):
@@ -124,6 +134,10 @@ class RunsMemory(Protocol):
         self, *, environment: str | None = None, limit: int = 20, active: bool = False
     ) -> Sequence[RunRecord]:
         """The newest first; `active`: only those that wait or run."""
+        ...
+
+    async def to_decide(self, actor: Actor) -> "Sequence[ToDecide]":
+        """What this person may approve or deny now, the oldest first."""
         ...
 
 
@@ -226,6 +240,8 @@ class Context:
     reason: str | None = None
     clients: Mapping[type, object] = field(default_factory=dict)
     """What the configuration gives the environment: clients and settings, each by its class."""
+    others: "Callable[[str], Context] | None" = None
+    """Gives what a command of that environment is given, for commands that look at several."""
     regions: Mapping[str, Mapping[type, object]] = field(default_factory=dict)
     """Region → the clients that are others there, each by its class; empty where the environment has one cluster."""
 
@@ -233,6 +249,11 @@ class Context:
         """Return how long the region's cluster has not answered; empty: the one cluster, or the home region's."""
         place = next((place for place in self.places if place.name == region), None) if region else None
         return (place.cluster if place is not None else self.cluster).unanswered()
+
+    def at(self, environment: str) -> "Context":
+        """Return what a command of that environment is given."""
+        assert self.others is not None, "the bot gives it to every command"
+        return replace(self.others(environment), now=self.now)
 
     def within(self, region: str | None) -> "Context":
         """Return what a command is given for that region, or for the home region. Raises PermanentError for a region that there is not."""

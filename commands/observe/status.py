@@ -36,6 +36,7 @@ from commands.kit.endings import held
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.regions import side_by_side, told
+from commands.kit.running_versions import versions_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
@@ -264,7 +265,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     by_region: dict[str, list[ServiceState]] = {}
     for each in (each.state for each in services if each.state.image):
         by_region.setdefault(each.region, []).append(each)
-    versions, differs = side_by_side({region: _versions(own) for region, own in by_region.items()})
+    versions, differs = side_by_side({region: versions_of(own) for region, own in by_region.items()})
     ill = [each for each in services if not each.well]
     idle = [each.state.named for each in services if each.state.idle]
     bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
@@ -301,19 +302,6 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     if undecided or sync or database or trouble or differs:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
     return State.DONE, f"{where} runs {versions}"
-
-
-def _versions(services: Sequence[ServiceState]) -> str:
-    """The version; where the services run different ones, which runs what."""
-    different = {_version(each) for each in services}
-    if len(different) > 1:
-        return f"different versions ({listed(f'{each.service} {_version(each)}' for each in services)})"
-    return "".join(different)
-
-
-def _version(service: ServiceState) -> str:
-    """The tag alone says nothing of an image that is not of the configured repository."""
-    return service.shown if service.foreign else (service.image.tag if service.image else None) or "untagged"
 
 
 def _sync_trouble(context: Context, part: StatusPart[SyncStatus]) -> str:

@@ -16,8 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.surfaces.slack.inbound.deduplication import Deduplication
 from bot.surfaces.slack.inbound.listeners import Listeners
 from bot.surfaces.slack.inbound.normalisation import Normalisation
-from bot.surfaces.slack.inbound.payloads import MENU_SHORTCUT, RUN_SHORTCUT
-from bot.surfaces.slack.render.modals import FORM, INPUT
+from bot.surfaces.slack.inbound.payloads import Shortcut
+from bot.surfaces.slack.render.modals import CHOICE, FORM, INPUT
 from bot.surfaces.slack.transport.web_api import SlackApi
 
 _log = logging.getLogger(__name__)
@@ -56,8 +56,11 @@ def bolt_app(api: SlackApi, listeners: Listeners) -> AsyncApp:
     app.event("message")(listeners.act)
     app.view(FORM)(listeners.submit_form)
     app.options(INPUT)(listeners.suggest)
-    app.global_shortcut(MENU_SHORTCUT)(listeners.open_menu)
-    app.message_shortcut(RUN_SHORTCUT)(listeners.show_run)
+    app.view(CHOICE)(listeners.choose)
+    app.global_shortcut(Shortcut.MENU)(listeners.act)
+    app.message_shortcut(Shortcut.THREAD)(listeners.act)
+    app.message_shortcut(Shortcut.DIAGNOSE)(listeners.act)
+    app.message_shortcut(Shortcut.RUN)(listeners.show_run)
     app.event("app_home_opened")(listeners.publish_home)
     app.event("subteam_members_changed")(listeners.forget_groups)
     app.event("subteam_updated")(listeners.forget_groups)

@@ -7,7 +7,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.surfaces.slack.inbound.payloads import MENU_SHORTCUT, RUN_SHORTCUT
+from bot.surfaces.slack.inbound.payloads import DIAGNOSE, Shortcut
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec
 
@@ -51,6 +51,14 @@ _HINT_AT_MOST = 1000
 
 def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]:
     """Return the manifest as data."""
+    diagnose: list[dict[str, object]] = [
+        {
+            "name": "Diagnose from here",
+            "type": "message",
+            "callback_id": Shortcut.DIAGNOSE.value,
+            "description": "Find out what is wrong; it is answered in the thread of that message",
+        }
+    ]
     return {
         "_metadata": {"major_version": 1, "minor_version": 1},
         "display_information": {
@@ -70,13 +78,20 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]
                 {
                     "name": "Run a command",
                     "type": "global",
-                    "callback_id": MENU_SHORTCUT,
-                    "description": "What you may run, with forms to fill in",
+                    "callback_id": Shortcut.MENU.value,
+                    "description": "Choose a command, fill in its form, and where it is answered",
+                },
+                *(diagnose if registry.find(DIAGNOSE) is not None else ()),
+                {
+                    "name": "Run a command here",
+                    "type": "message",
+                    "callback_id": Shortcut.THREAD.value,
+                    "description": "Choose a command; it is answered in the thread of that message",
                 },
                 {
                     "name": "Show this run",
                     "type": "message",
-                    "callback_id": RUN_SHORTCUT,
+                    "callback_id": Shortcut.RUN.value,
                     "description": "Steps and timeline of the run that a message belongs to",
                 },
             ],

@@ -19,6 +19,10 @@ class Origin:
     response_url: str | None = None
     trigger: str | None = None
     in_modal: bool = False
+    in_home: bool = False
+    """It was pressed in the app's Home, where no answer can stand."""
+    replaces: bool = False
+    """The answer takes the place of the message that has the button."""
     mentioned: bool = False
     """Slack tells of a mention only where the bot is a member."""
 

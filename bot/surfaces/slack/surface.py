@@ -20,7 +20,7 @@ from bot.process.supervision import Supervisor
 from bot.surfaces.slack.bolt_app import bolt_app
 from bot.surfaces.slack.identity import SlackIdentity
 from bot.surfaces.slack.inbound.background import Background
-from bot.surfaces.slack.inbound.home_tab import HomeTab
+from bot.surfaces.slack.inbound.home_tab import HomeSettings, HomeTab
 from bot.surfaces.slack.inbound.listeners import Listeners
 from bot.surfaces.slack.inbound.modal_forms import ModalForms, Suggest
 from bot.surfaces.slack.inbound.thread_commands import ThreadCommands, TypedForRun
@@ -31,9 +31,6 @@ from bot.surfaces.slack.transport.connection_pool import ConnectionPool
 from bot.surfaces.slack.transport.web_api import SlackApi
 
 _log = logging.getLogger(__name__)
-
-HOME_QUERIES = ("runs",)
-"""What stands below the menu in the app's Home."""
 
 
 class SlackSurface:
@@ -62,6 +59,7 @@ class SlackSurface:
         )
         self.identity = SlackIdentity(self.api, workspace=settings.workspace, deadline=settings.account_seconds)
         self._background: Background | None = None
+        self._home: HomeTab | None = None
         self.connections: ConnectionPool | None = None
 
     def open(
@@ -70,18 +68,18 @@ class SlackSurface:
         *,
         suggest: Suggest | None = None,
         typed_for: TypedForRun | None = None,
-        home: tuple[str, ...] = HOME_QUERIES,
+        home: HomeSettings | None = None,
     ) -> None:
         """Connect the dispatcher to Slack's deliveries; nothing is delivered before `start`."""
         replies = Replies(self.messenger)
-        page = HomeTab(self.api, self.messenger, dispatcher, home)
-        forms = ModalForms(self.api, dispatcher, replies, page, self._redact, suggest)
+        self._home = HomeTab(self.api, self.messenger, dispatcher, home)
+        forms = ModalForms(self.api, dispatcher, replies, self._redact, suggest)
         self._background = Background(replies)
         listeners = Listeners(
             dispatcher,
             replies,
             forms,
-            page,
+            self._home,
             BotMembership(self.api),
             self.identity,
             self._background,
@@ -99,9 +97,16 @@ class SlackSurface:
     async def start(self) -> None:
         """Begin to connect, and return."""
         assert self.connections is not None, "open() comes first"
+        assert self._home is not None
+        self._supervisor.start("refreshing Home", self._home.keep)
         self.api.session()
         _log.info("connecting to Slack at %s", urlsplit(self._settings.api_url).hostname)
         await self.connections.connect_async()
+
+    def changed(self) -> None:
+        """Note that a run looks different, which Home shows; returns at once."""
+        if self._home is not None:
+            self._home.changed()
 
     def ready(self) -> bool:
         """Return whether deliveries arrive: for `/readyz`."""

@@ -13,6 +13,8 @@ from bot.boundary.printable import safe
 from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
+    Button,
+    ButtonRow,
     Card,
     Code,
     Element,
@@ -58,7 +60,7 @@ def drawn(card: Card, reader: Audience) -> RenderableType:
         _element(each, reader) for each in card.body if not (isinstance(each, Paragraph | Note) and is_ping(each.text))
     ]
     if card.buttons:
-        parts.append(_next(card, reader))
+        parts.append(Padding(_next(card.buttons, reader), (1, 0, 0, 0)))
     return Group(*parts)
 
 
@@ -95,11 +97,11 @@ def _head(card: Card, reader: Audience) -> RenderableType:
     return head
 
 
-def _next(card: Card, reader: Audience) -> RenderableType:
+def _next(buttons: tuple[Button, ...], reader: Audience) -> RenderableType:
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    for label, command in (typed(button, reader) for button in card.buttons):
+    for label, command in (typed(button, reader) for button in buttons):
         grid.add_row(Styled(label), Styled(command, style="cyan"))
-    return Padding(grid, (1, 0, 0, 0))
+    return grid
 
 
 def _element(element: Element, reader: Audience) -> RenderableType:
@@ -114,15 +116,21 @@ def _element(element: Element, reader: Audience) -> RenderableType:
             return _Fitting(element, reader)
         case StepList():
             return Group(Styled(safe(element.title), style="bold"), _steps(element))
-        case Preformatted(excerpt=True):
-            return Group()
         case Preformatted():
-            label = [Styled(safe(element.label), style="bright_black")] if element.label else []
-            return Group(*label, Padding(_lines(element.text, log=element.log), (0, 0, 0, 2)))
+            return _preformatted(element)
         case Attachment():
             return Group(Styled(safe(element.summary), style="bright_black"), _lines(element.content, log=element.log))
         case Chart():
             return Padding(_panels(element), (0, 0, 0, 2))
+        case ButtonRow():
+            return Padding(_next(element.buttons, reader), (0, 0, 0, 2))
+
+
+def _preformatted(element: Preformatted) -> RenderableType:
+    if element.excerpt:
+        return Group()
+    label = [Styled(safe(element.label), style="bright_black")] if element.label else []
+    return Group(*label, Padding(_lines(element.text, log=element.log), (0, 0, 0, 2)))
 
 
 def _facts(element: Facts, reader: Audience) -> RenderableType:

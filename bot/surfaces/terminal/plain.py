@@ -16,6 +16,8 @@ from bot.surfaces.terminal.words import (
 )
 from commands.kit.card import (
     Attachment,
+    Button,
+    ButtonRow,
     Card,
     Element,
     Facts,
@@ -36,7 +38,7 @@ def lines(card: Card, reader: Audience) -> list[str]:
     return [
         *head(card, reader),
         *(line for element in card.body for line in element_lines(element, reader)),
-        *_next(card, reader),
+        *_next(card.buttons, reader),
     ]
 
 
@@ -47,17 +49,15 @@ def head(card: Card, reader: Audience) -> list[str]:
     return [f"{sign}{one_line(card.title, reader)}{took}"]
 
 
-def _next(card: Card, reader: Audience) -> list[str]:
-    return [f"{label}: {command}" for label, command in (typed(button, reader) for button in card.buttons)]
+def _next(buttons: tuple[Button, ...], reader: Audience) -> list[str]:
+    return [f"{label}: {command}" for label, command in (typed(button, reader) for button in buttons)]
 
 
 def element_lines(element: Element, reader: Audience) -> Iterator[str]:
     """One element of a body."""
     match element:
-        case Paragraph() | Note() if is_ping(element.text):
-            return
         case Paragraph() | Note():
-            yield from plain(element.text, reader).split(BREAK)
+            yield from () if is_ping(element.text) else plain(element.text, reader).split(BREAK)
         case Facts():
             for fact in element.facts:
                 yield f"{safe(fact.label)}: {one_line(fact.value, reader)}"
@@ -74,6 +74,8 @@ def element_lines(element: Element, reader: Audience) -> Iterator[str]:
             yield from safe(element.content.rstrip("\n"), lines=True).split("\n")
         case Chart():
             yield from (f"  {safe(line)}" for line in element.in_lines())
+        case ButtonRow():
+            yield from (f"  {line}" for line in _next(element.buttons, reader))
 
 
 def _preformatted(element: Preformatted) -> Iterator[str]:

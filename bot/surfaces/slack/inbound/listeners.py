@@ -12,6 +12,7 @@ from bot.surfaces.slack.inbound.background import TOO_MANY, Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.modal_forms import ModalForms
 from bot.surfaces.slack.inbound.payloads import (
+    Choice,
     FormRequest,
     FromPerson,
     GroupChange,
@@ -27,6 +28,8 @@ from bot.surfaces.slack.membership import BotMembership
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
 from bot.surfaces.slack.render import modals
+from bot.surfaces.slack.render.modals import COMMAND
+from bot.surfaces.slack.render.mrkdwn import shortened
 from commands.kit.spec import Kind
 
 _NOT_A_RUN = "That message does not belong to a run."
@@ -58,6 +61,8 @@ class Listeners:
     async def act(self, ack: AsyncAck, delivered: SlackAct | FormRequest | Mistake) -> None:
         """Handle a slash command, a mention, a direct message, a button or a menu."""
         match delivered:
+            case SlackAct() if delivered.origin.in_home and delivered.origin.replaces:
+                await self.publish_home(ack, delivered)
             case SlackAct():
                 inbound = await self._threads.noted(delivered)  # before it is parsed: it may say what is meant
                 await self._act(ack, delivered.origin, self._dispatcher.parse(inbound))
@@ -95,10 +100,17 @@ class Listeners:
         with self._background.handing_over.counted(delivered.origin.account):
             await ack(options=await self._forms.suggestions(delivered))
 
-    async def open_menu(self, ack: AsyncAck, delivered: FromPerson) -> None:
-        """Open the menu for the global shortcut."""
-        await ack()
-        self._background.start(delivered.origin, self._forms.open_menu(delivered))
+    async def choose(self, ack: AsyncAck, delivered: Choice) -> None:
+        """Acknowledge with the form of the command that was chosen."""
+        if not self._background.handing_over.has_room(delivered.origin.account):
+            await ack(response_action="errors", errors={COMMAND: TOO_MANY})
+            return
+        with self._background.handing_over.counted(delivered.origin.account):
+            made = await self._forms.chosen(delivered)
+        if isinstance(made, str):
+            await ack(response_action="errors", errors={COMMAND: shortened(made, 300)})
+        else:
+            await ack(response_action="push", view=made)
 
     async def show_run(self, ack: AsyncAck, delivered: RunRequest) -> None:
         """Show the run for the message shortcut on one of its messages."""
@@ -106,7 +118,7 @@ class Listeners:
         self._background.start(delivered.origin, self._show_run(delivered))
 
     async def publish_home(self, ack: AsyncAck, delivered: FromPerson) -> None:
-        """Publish the Home tab, anew each time it is opened."""
+        """Publish the Home tab, anew each time it is opened or refreshed."""
         await ack()
         self._background.start(delivered.origin, self._home.publish(delivered))
 
@@ -137,7 +149,9 @@ class Listeners:
 
     async def _hand_over(self, origin: Origin, parsed: ParsedInbound) -> Answer:
         with self._background.handing_over.counted(origin.account):
-            return await self._dispatcher.take(await self._membership.noted(origin, parsed))
+            answer = await self._dispatcher.take(await self._membership.noted(origin, parsed))
+        self._home.changed()
+        return answer
 
     async def _look(self, origin: Origin, parsed: ParsedInbound) -> None:
         answer = await self._dispatcher.take(await self._membership.noted(origin, parsed))

@@ -9,11 +9,11 @@ from bot.boundary.inbound import Answer, Form, Inbound, TakesInbound
 from bot.boundary.outbound import SurfaceGone
 from bot.boundary.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
-from bot.surfaces.slack.inbound.home_tab import HomeTab
-from bot.surfaces.slack.inbound.payloads import FormRequest, FromPerson, RunRequest, Suggestion
+from bot.surfaces.slack.inbound.payloads import Choice, FormRequest, RunRequest, Suggestion
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
 from bot.surfaces.slack.render import modals
+from bot.surfaces.slack.render.modals import CHOOSER
 from bot.surfaces.slack.render.mrkdwn import Block
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError
 from commands.kit.card import OpenForm, RunAct
@@ -26,6 +26,8 @@ _TOO_MUCH = "The form is larger than Slack allows. Type the command instead."
 _LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id", "trigger_exchanged"})
 
 
+_CHOOSING = 2.5
+"""Seconds for the form of a chosen command; Slack waits three."""
 _SUGGESTIONS = 2.0
 """Seconds for what a select offers; Slack waits three."""
 
@@ -41,20 +43,21 @@ class ModalForms:
         api: SlackApi,
         dispatcher: TakesInbound,
         replies: Replies,
-        home: HomeTab,
         redact: Redact,
         suggest: Suggest | None,
     ) -> None:
         self._api = api
         self._dispatcher = dispatcher
         self._replies = replies
-        self._home = home
         self._redact = redact
         self._suggest = suggest
 
     async def open(self, asked: FormRequest) -> None:
-        """Open the form that a button asks for, or say why not."""
+        """Open the form that a button or a shortcut asks for, or say why not."""
         origin, wanted = asked.origin, asked.form
+        if wanted == CHOOSER:
+            await self._choose(asked)
+            return
         fixed: dict[str, str] = {}
         if isinstance(wanted, RunAct):
             fixed = {"run": wanted.run, "word": wanted.word}
@@ -71,10 +74,28 @@ class ModalForms:
             return
         await self._show(origin, view)
 
-    async def open_menu(self, asked: FromPerson) -> None:
-        """Open the menu as a modal, for the global shortcut."""
-        blocks = await self._home.menu(asked.origin, asked.delivery_id, surface_home=False)
-        await self._show(asked.origin, modals.menu_view(blocks))
+    async def _choose(self, asked: FormRequest) -> None:
+        """Open the form to choose a command in."""
+        choices = await self._dispatcher.choices(payloads.typed(asked.delivery_id, asked.origin, ""))
+        if isinstance(choices, Answer):
+            await self._replies.show(asked.origin, choices)
+            return
+        await self._show(asked.origin, modals.choice_view(choices, asked.origin))
+
+    async def chosen(self, asked: Choice) -> Block | str:
+        """Return the form of the command that was chosen, or why there is none. Slack waits three seconds for it."""
+        inbound = payloads.filled(asked.delivery_id, asked.origin, asked.form.command, {})
+        try:
+            async with asyncio.timeout(_CHOOSING):
+                answer = await self._dispatcher.form(inbound, asked.form)
+        except TimeoutError:
+            return _TOO_LATE
+        if isinstance(answer, Answer):
+            return self._redact(answer.card.summary) if answer.card is not None else _TOO_LATE
+        try:
+            return modals.form_view(self._checked(answer), asked.origin, suggests=self._suggest is not None)
+        except modals.TooMuch:
+            return _TOO_MUCH
 
     async def suggestions(self, asked: Suggestion) -> list[Block]:
         """Return the options of a select while somebody types: what was typed first, for values that nobody could suggest."""

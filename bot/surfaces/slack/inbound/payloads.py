@@ -7,18 +7,29 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from bot.boundary.inbound import Filled, Inbound, Surface
 from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render import button_values
-from bot.surfaces.slack.render.modals import FORM, YES
+from bot.surfaces.slack.render.modals import CHOICE, CHOOSER, COMMAND, FORM, PLACE, YES
 from commands.kit.card import OpenForm, RunAct, Typed
 
-MENU_SHORTCUT = "omnicare_menu"
-RUN_SHORTCUT = "omnicare_run"
+
+class Shortcut(StrEnum):
+    """The manifest's shortcuts, by their callback ids: one that is used anywhere, and those on a message."""
+
+    MENU = "omnicare_menu"
+    RUN = "omnicare_run"
+    THREAD = "omnicare_thread"
+    DIAGNOSE = "omnicare_diagnose"
+
+
+DIAGNOSE = "diagnose"
+"""The command that one of the message shortcuts opens."""
 
 IN_PASSING = "To run a command, start the message with the mention, such as `@omnicare status`."
 NOT_PLAIN = "Only plain messages are read, without files or `/me`. Send the command alone, such as `status`."
@@ -52,7 +63,7 @@ class GroupChange(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromPerson(Payload):
-    """Something that a person did; this alone for the global shortcut and for a visit to Home."""
+    """Something that a person did; this alone for a visit to Home."""
 
     delivery_id: str
     origin: Origin
@@ -91,6 +102,13 @@ class FormRequest(FromPerson):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(FromPerson):
+    """A command was chosen, whose form comes next."""
+
+    form: OpenForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion(Payload):
     """Somebody types into a select of a form, which asks for what to offer."""
 
@@ -121,13 +139,11 @@ def read(body: object) -> Payload | None:
         case "block_actions":
             return _click(body)
         case "view_submission":
-            return _submission(body)
+            return _choice(body) if at(body, "view", "callback_id") == CHOICE else _submission(body)
         case "block_suggestion":
             return _suggestion(body)
-        case "shortcut" if at(body, "callback_id") == MENU_SHORTCUT:
-            return FromPerson(delivery_id=_key("shortcut", body), origin=_origin(body))
-        case "message_action" if at(body, "callback_id") == RUN_SHORTCUT:
-            return _run_request(body)
+        case "shortcut" | "message_action":
+            return _shortcut(body)
         case _:
             return None
 
@@ -223,6 +239,7 @@ def _click(body: object) -> FromPerson | None:
         case RunAct(form=False) as act:
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
         case Typed() as act:
+            origin = replace(origin, replaces=act.replaces)
             inbound = typed(delivery_id, origin, act.text, drawn=True)
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
         case RunAct() | OpenForm() as act:
@@ -260,8 +277,20 @@ def _submission(body: object) -> Submission | None:
     )
 
 
+def _choice(body: object) -> Choice | None:
+    """Return the command that was chosen, with the place where it will be answered."""
+    view = object_at(body, "view")
+    entered = _entered(view)
+    origin = _kept_origin(body, at(button_values.read_hidden(at(view, "private_metadata")), "p"))
+    if (channel := entered.get(PLACE)) is not None:
+        origin = replace(origin, channel=channel, direct=_is_direct(channel))
+    form = OpenForm(command=entered.get(COMMAND, ""))
+    return Choice(delivery_id=_key("choice", body), origin=origin, form=form) if form.command else None
+
+
 def _suggestion(body: object) -> Suggestion:
-    origin = _origin(body)
+    hidden = button_values.read_hidden(at(body, "view", "private_metadata"))
+    origin = _kept_origin(body, at(hidden, "p")) if hidden else _origin(body)
     return Suggestion(
         delivery_id=None,
         origin=origin,
@@ -270,6 +299,22 @@ def _suggestion(body: object) -> Suggestion:
         values=_entered(object_at(body, "view")),
         inbound=typed("suggestion", origin, ""),
     )
+
+
+def _shortcut(body: object) -> FromPerson | None:
+    """Return what a global shortcut, or one of a message's, asks for; None for one that is not in the manifest."""
+    match at(body, "type"), at(body, "callback_id"):
+        case "shortcut", Shortcut.MENU:
+            return FormRequest(delivery_id=_key("shortcut", body), origin=_origin(body), form=CHOOSER)
+        case "message_action", Shortcut.THREAD:
+            return FormRequest(delivery_id=_key("shortcut", body), origin=_thread_origin(body), form=CHOOSER)
+        case "message_action", Shortcut.DIAGNOSE:
+            form = OpenForm(command=DIAGNOSE)
+            return FormRequest(delivery_id=_key("shortcut", body), origin=_thread_origin(body), form=form)
+        case "message_action", Shortcut.RUN:
+            return _run_request(body)
+        case _:
+            return None
 
 
 def _run_request(body: object) -> RunRequest:
@@ -298,6 +343,22 @@ def _origin(body: object) -> Origin:
         response_url=text_at(body, "response_url"),
         trigger=text_at(body, "trigger_id"),
         in_modal=at(body, "container", "type") == "view" and at(body, "view", "type") == "modal",
+        in_home=at(body, "container", "type") == "view" and at(body, "view", "type") == "home",
+    )
+
+
+def _thread_origin(body: object) -> Origin:
+    """Return the thread of the message whose shortcut was used."""
+    channel = text_at(body, "channel", "id")
+    thread = text_at(body, "message", "thread_ts") or text_at(body, "message", "ts") or text_at(body, "message_ts")
+    return Origin(
+        account=_account(text_at(body, "user", "id")),
+        channel=channel,
+        thread=thread,
+        in_thread=thread is not None,
+        direct=_is_direct(channel),
+        response_url=text_at(body, "response_url"),
+        trigger=text_at(body, "trigger_id"),
     )
 
 
@@ -336,6 +397,8 @@ def _entered(view: Mapping[str, object]) -> dict[str, str]:
 def _value(entry: object) -> str | None:
     if at(entry, "type") == "checkboxes":
         return YES if at(entry, "selected_options") else None
+    if at(entry, "type") == "conversations_select":
+        return text_at(entry, "selected_conversation")
     chosen = at(entry, "selected_option") if "selected_option" in object_at(entry) else entry
     return (text_at(chosen, "value") or "").strip() or None
 

@@ -21,7 +21,7 @@ from bot.surfaces.slack.outbound.uploads import Uploads
 from bot.surfaces.slack.render.blocks import DrawnCard, Surface
 from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
 from commands.kit.card import Attachment, Card, words
-from runbooks.kit.errors import TemporaryError
+from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.metrics.chart import Chart
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,14 @@ class SlackMessenger:
         if channel is None:
             return None
         return await self.post(run, f"{slot}@{person}", card, channel=channel, thread=None, search=search)
+
+    async def link(self, posted: Posted) -> str | None:
+        """Return the address of a message, as `chat.getPermalink` makes it; None where Slack does not say where the workspace is."""
+        try:
+            url = (await self._api.myself()).url
+        except (SurfaceGone, RunbookError):
+            return None
+        return f"{url.rstrip('/')}/archives/{posted.channel}/p{posted.ts.replace('.', '')}" if url else None
 
     async def in_channel(self, channel: str, person: str) -> bool:
         """Return whether the person is in the channel; False where Slack refuses to say, so that they are told directly.

@@ -27,6 +27,8 @@ def written(act: Act) -> str:
                 made["f"] = 1
         case Typed():
             made = {"k": "typed", "t": act.text}
+            if act.replaces:
+                made["r"] = 1
         case OpenForm():
             made = {"k": "form", "c": act.command, "v": act.filled}
     return compact(made)
@@ -42,7 +44,7 @@ def as_option(act: Act) -> str | None:
     match act:
         case RunAct() if not any(_SEPARATOR in part for part in (act.command, act.run, act.word)):
             made = _SEPARATOR.join(("f" if act.form else "r", act.command, act.run, act.word))
-        case Typed():
+        case Typed(replaces=False):
             made = f"t{_SEPARATOR}{act.text}"
         case _:
             return None
@@ -63,7 +65,7 @@ def read(value: object) -> Act | None:
         case {"k": "run", "c": str(command), "r": str(run), "w": str(word)}:
             return RunAct(command=command, run=run, word=word, form=found.get("f") == 1)
         case {"k": "typed", "t": str(text)}:
-            return Typed(text=text)
+            return Typed(text=text, replaces=found.get("r") == 1)
         case {"k": "form", "c": str(command), "v": dict(filled)}:
             return OpenForm(command=command, filled=_texts(filled))
         case _:

@@ -3,10 +3,12 @@
 from typing import assert_never
 
 from bot.boundary.accounts import Directory
+from bot.surfaces.slack.render.buttons import actions
 from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
 from bot.surfaces.slack.render.truncation import step_line, table_lines
 from commands.kit.card import (
     Attachment,
+    ButtonRow,
     Element,
     Fact,
     Facts,
@@ -67,6 +69,8 @@ class Drawing:
                 return self.note(words(Strong(text="File "), element.filename, f" · {element.summary}"))
             case Chart():
                 return self.note(words(Strong(text="Picture "), element.filename, f" · {element.caption}"))
+            case ButtonRow():
+                return actions(element.buttons)
             case _:
                 assert_never(element)
 

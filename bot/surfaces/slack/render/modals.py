@@ -6,13 +6,19 @@ goes through Slack in `private_metadata` and comes back; the dispatcher checks i
 
 from collections.abc import Mapping, Sequence
 
-from bot.boundary.inbound import Answer, Form, FormField
+from bot.boundary.inbound import Answer, CommandChoice, Form, FormField
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.render.button_values import compact
 from bot.surfaces.slack.render.mrkdwn import Block, clean, shortened
+from commands.kit.card import OpenForm
 
 FORM = "omnicare_form"
-MENU = "omnicare_menu"
+CHOICE = "omnicare_choice"
+"""The form to choose a command in."""
+CHOOSER = OpenForm(command="")
+"""What a button that opens it does."""
+COMMAND, PLACE = "command", "place"
+"""Its inputs."""
 INPUT = "value"
 """Every input's action id."""
 YES = "yes"
@@ -49,14 +55,56 @@ def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = N
     }
 
 
-def menu_view(blocks: list[Block]) -> Block:
-    """Return the menu as a modal, opened by the shortcut."""
+def choice_view(choices: Sequence[CommandChoice], origin: Origin) -> Block:
+    """Return the modal in which a command is chosen, and the channel where none is known."""
+    groups: dict[str, list[Block]] = {}
+    for each in choices:
+        label = shortened(f"{each.name} · {each.summary}", _OPTION)
+        groups.setdefault(each.group, []).append(option(each.name, label))
+    offered = [{"label": _plain(label, _OPTION), "options": options[:_OPTIONS]} for label, options in groups.items()]
+    blocks: list[Block] = [
+        {
+            "type": "input",
+            "block_id": COMMAND,
+            "label": _plain("Command", 2000),
+            "element": {
+                "type": "static_select",
+                "action_id": INPUT,
+                "placeholder": _plain("Choose a command", 150),
+                "option_groups": offered,
+                "focus_on_load": True,
+            },
+        }
+    ]
+    if origin.channel is None:
+        blocks.append(_where())
+    else:
+        where = "Answered in the thread of that message." if origin.in_thread else "Answered in the channel."
+        blocks.append({"type": "context", "elements": [_plain(where, 3000)]})
     return {
         "type": "modal",
-        "callback_id": MENU,
-        "title": _plain("OmniCare", 24),
+        "callback_id": CHOICE,
+        "title": _plain("Run a command", 24),
+        "submit": _plain("Next", 24),
         "close": _plain("Close", 24),
-        "blocks": blocks[:_OPTIONS],
+        "private_metadata": compact({"p": _place(origin)}),
+        "blocks": blocks,
+    }
+
+
+def _where() -> Block:
+    return {
+        "type": "input",
+        "block_id": PLACE,
+        "optional": True,
+        "label": _plain("Channel", 2000),
+        "hint": _plain("Where it is answered. Leave it empty to be answered in your messages with the app.", 2000),
+        "element": {
+            "type": "conversations_select",
+            "action_id": INPUT,
+            "default_to_current_conversation": True,
+            "filter": {"include": ["public", "private"], "exclude_external_shared_channels": True},
+        },
     }
 
 

@@ -10,6 +10,7 @@ from bot.boundary.accounts import Directory
 from bot.surfaces.slack.render.mrkdwn import in_lines, plain
 from commands.kit.card import (
     Attachment,
+    ButtonRow,
     Card,
     Element,
     Facts,
@@ -86,6 +87,8 @@ class Truncation:
                 self.left -= len(element.summary) + len(element.filename)
             case Chart():
                 self.left -= len(element.caption) + len(element.filename)
+            case ButtonRow():
+                self.left -= sum(len(button.label) for button in element.buttons)
         return element
 
     def _preformatted(self, element: Preformatted) -> Preformatted:
@@ -199,6 +202,8 @@ def _lines(element: Element, names: Directory) -> list[str]:
             return [f"{element.filename}: {element.summary}"]
         case Chart():
             return element.in_lines()
+        case ButtonRow():
+            return []
 
 
 def table_lines(table: Table, names: Directory) -> list[str]:

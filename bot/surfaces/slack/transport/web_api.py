@@ -77,6 +77,8 @@ class Self:
     team: str
     user: str
     bot: str
+    url: str
+    """The workspace's address, which the addresses of its messages begin with."""
 
 
 class SlackApi:
@@ -158,7 +160,12 @@ class SlackApi:
         """Return the bot's own ids, asked for once."""
         if self._self is None:
             said = await self.call("auth.test")
-            self._self = Self(team=str(said["team_id"]), user=str(said["user_id"]), bot=text_at(said, "bot_id") or "")
+            self._self = Self(
+                team=str(said["team_id"]),
+                user=str(said["user_id"]),
+                bot=text_at(said, "bot_id") or "",
+                url=text_at(said, "url") or "",
+            )
         return self._self
 
     async def socket_address(self, app_token: str) -> str:

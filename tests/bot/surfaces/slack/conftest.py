@@ -17,9 +17,10 @@ import jsonschema
 import pytest
 from pydantic import SecretStr
 
-from bot.boundary.inbound import Answer, Form, FormField, Inbound, ParsedInbound
+from bot.boundary.inbound import Answer, CommandChoice, Exit, Form, FormField, Inbound, ParsedInbound
 from bot.config.sections import SlackSettings
 from bot.process.supervision import Supervisor
+from bot.surfaces.slack.inbound.home_tab import HomeSettings
 from bot.surfaces.slack.surface import SlackSurface
 from commands.kit.card import Card, OpenForm, words
 from commands.kit.spec import Kind
@@ -85,7 +86,7 @@ class FakeDispatcher:
             return Kind.OPERATION
         if word in {"approve", "deny"}:
             return Kind.DECISION
-        return Kind.QUERY if word in {"status", "logs", "whoami", "runs"} else None
+        return Kind.QUERY if word in {"status", "logs", "whoami", "runs", "home"} else None
 
     async def take(self, came: Inbound | ParsedInbound) -> Answer:
         inbound = came.inbound if isinstance(came, ParsedInbound) else came
@@ -93,16 +94,20 @@ class FakeDispatcher:
         self.arrived.set()
         await self.gate.wait()
         if inbound.filled is None and not (inbound.text or "").strip():
-            return Answer(card=await self.menu(inbound))
+            return Answer(card=card("What you may run"))
         return self.answers.get(self._word(inbound), Answer(card=card(f"answer to {self._word(inbound)}")))
 
     async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
         self.forms.append((inbound, asked))
         return self.form_answer or deploy_form(asked.filled)
 
-    async def menu(self, inbound: Inbound) -> Card:
-        self.taken.append(inbound)
-        return card("What you may run")
+    async def choices(self, inbound: Inbound) -> tuple[CommandChoice, ...] | Answer:
+        if inbound.account == "U3OUTSIDER":
+            return Answer(card=card("Your account is not listed"), exit=Exit.DENIED)
+        return (
+            CommandChoice(name="status", summary="Show what runs", group="Look"),
+            CommandChoice(name="deploy", summary="Deploy a release", group="Act"),
+        )
 
     @staticmethod
     def _word(inbound: Inbound) -> str:
@@ -176,7 +181,11 @@ def seeded(settings: SandboxSettings) -> Workspace:
         app=SlackApp(
             events=frozenset({"app_home_opened", "app_mention", "message.im", "subteam_members_changed"}),
             shortcuts={"omnicare_menu": "Run a command"},
-            message_shortcuts={"omnicare_run": "Show this run"},
+            message_shortcuts={
+                "omnicare_run": "Show this run",
+                "omnicare_thread": "Run a command here",
+                "omnicare_diagnose": "Diagnose from here",
+            },
         ),
     )
     workspace.add_person(Person("U1REQUESTER", "requester", "Requester", "Release manager"))
@@ -224,7 +233,7 @@ async def start() -> AsyncIterator[Start]:
                 SlackSurface(made, names=Names(), redact=redact, supervisor=supervisor),
                 FakeDispatcher(),
             )
-            surface.open(dispatcher, suggest=_suggest)
+            surface.open(dispatcher, suggest=_suggest, home=HomeSettings(every=0.1, apart=0.02, each=0.02))
             stack.push_async_callback(surface.close, drain=0.5)
             if connect:
                 await surface.start()

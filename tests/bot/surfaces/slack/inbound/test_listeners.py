@@ -223,12 +223,52 @@ async def test_a_mistyped_command_offers_the_filled_form(slack: Slack) -> None:
     assert slack.dispatcher.forms[0][1] == form
 
 
-async def test_home_shows_the_menu_and_what_waits(slack: Slack) -> None:
+def _home(slack: Slack, person: str = "U1REQUESTER") -> str:
+    view = slack.workspace.homes.get(person)
+    return str(view.view) if view is not None else ""
+
+
+async def test_home_is_published_when_it_is_opened_and_again_when_what_it_shows_changes(slack: Slack) -> None:
+    slack.dispatcher.answers["home"] = Answer(card=card("production is well", data={"state": "done"}))
     await slack.workspace.open_home("requester")
-    await slack.until(lambda: "U1REQUESTER" in slack.workspace.homes)
-    text = str(slack.workspace.homes["U1REQUESTER"].view)
-    assert "What you may run" in text
-    assert "answer to runs" in text
+    await slack.until(lambda: "production is well" in _home(slack))
+    assert "Run a command…" in _home(slack)
+    slack.dispatcher.answers["home"] = Answer(card=card("production is ill", data={"state": "failed"}))
+    slack.surface.changed()
+    await slack.until(lambda: "production is ill" in _home(slack))
+    looks = len(slack.dispatcher.taken)
+    await slack.until(lambda: len(slack.dispatcher.taken) > looks + 2)
+    assert len(slack.sent("views.publish")) == 2, "the same facts are not published again"
+    assert len({each.key for each in slack.dispatcher.taken}) == 1, "looking again is the same act as the visit"
+
+
+async def test_home_is_refreshed_by_its_button_and_what_is_decided_there_is_a_decision(slack: Slack) -> None:
+    buttons = (
+        Button(label="Refresh", does=Typed(text="home", replaces=True)),
+        Button(label="Approve", does=RunAct(command="approve", run=RUN, word="w")),
+    )
+    slack.dispatcher.answers["home"] = Answer(card=card("production is well", buttons=buttons))
+    slack.dispatcher.answers["approve"] = Answer(card=None)
+    await slack.workspace.open_home("requester")
+    await slack.until(lambda: bool(_home(slack)))
+    first = len(slack.sent("views.publish"))
+    await slack.workspace.click_in_view("requester", slack.workspace.homes["U1REQUESTER"].id, "type-home")
+    await slack.until(lambda: len(slack.sent("views.publish")) > first)
+    await slack.workspace.click_in_view("requester", slack.workspace.homes["U1REQUESTER"].id, "approve")
+    await slack.until(lambda: any(each.filled is not None for each in slack.dispatcher.taken))
+    decided = next(each.filled for each in slack.dispatcher.taken if each.filled is not None)
+    assert (decided.command, decided.values["run"], decided.word) == ("approve", RUN, "w")
+
+
+async def test_who_is_refused_sees_that_on_home_and_is_not_looked_for_again(slack: Slack) -> None:
+    slack.dispatcher.answers["home"] = Answer(card=card("Your account is not listed"), exit=Exit.DENIED)
+    await slack.workspace.open_home("outsider")
+    await slack.until(lambda: "not listed" in _home(slack, "U3OUTSIDER"), person="outsider")
+    assert "Run a command" not in _home(slack, "U3OUTSIDER")
+    slack.dispatcher.answers["home"] = Answer(card=card("production is well"))
+    await slack.workspace.open_home("requester")
+    await slack.until(lambda: len(slack.dispatcher.taken) > 4)
+    assert sum(each.account == "U3OUTSIDER" for each in slack.dispatcher.taken) == 1
 
 
 async def test_the_message_shortcut_shows_the_run_of_our_own_messages_only(slack: Slack) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.boundary.inbound import Answer, Exit, Form, FormField
-from commands.kit.card import Button, Card, OpenForm, RunAct
+from commands.kit.card import Button, OpenForm, RunAct
 from tests.bot.surfaces.slack.conftest import Slack, card
 
 RUN = "production.deploy.0123456789abc"
@@ -92,25 +92,76 @@ async def test_a_query_from_a_form_is_answered_in_the_channel_that_it_came_from(
     await slack.until(lambda: slack.whispers() == ["answer to logs"])
 
 
-async def test_the_shortcut_opens_the_menu_and_forms_on_it(slack: Slack) -> None:
-    menu = card("What you may run", buttons=(Button(label="Deploy…", does=OpenForm(command="deploy")),))
-
-    async def shown(inbound: object) -> Card:
-        return menu
-
-    slack.dispatcher.menu = shown  # type: ignore[method-assign] # the fake dispatcher of the tests
+async def test_the_shortcut_asks_for_a_command_and_a_channel_and_then_for_its_form(slack: Slack) -> None:
     await slack.workspace.shortcut("requester", "omnicare_menu")
     await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
-    view = slack.workspace.modals_of("requester")[-1].id
-    await slack.workspace.click_in_view("requester", view, "open-deploy")
-    await slack.until(lambda: len(slack.workspace.modals_of("requester")) == 2)
-    form = slack.workspace.modals_of("requester")[-1].id
-    slack.dispatcher.answers["deploy"] = Answer(card=card("Waits for approval"), private=True)
-    await slack.workspace.submit_view("requester", form, {"version": {"value": "v2.0.0"}})
-    direct = slack.workspace.direct_channel("requester")
-    await slack.until(lambda: [message.text for message in slack.workspace.history(direct)] == ["Waits for approval"])
+    view = slack.workspace.modals_of("requester")[-1]
+    assert [block["block_id"] for block in view.view["blocks"]] == ["command", "place"]
+    where = {"command": {"value": "deploy"}, "place": {"value": "C1DEPLOYS"}}
+    assert (await slack.workspace.submit_view("requester", view.id, where)).ok
+    assert slack.dispatcher.forms[0][0].place.channel == "C1DEPLOYS"
+    form = slack.workspace.modals_of("requester")[-1]
+    assert next(block["block_id"] for block in form.view["blocks"] if block["type"] == "input") == "version"
+    slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
+    await slack.workspace.submit_view("requester", form.id, {"version": {"value": "v2.0.0"}})
+    assert slack.dispatcher.taken[0].place.channel == "C1DEPLOYS"
     assert slack.workspace.modals_of("requester") == []
-    assert slack.dispatcher.taken[0].place.channel is None
+
+
+async def test_without_a_channel_the_answer_comes_as_a_direct_message(slack: Slack) -> None:
+    await slack.workspace.shortcut("requester", "omnicare_menu")
+    await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
+    view = slack.workspace.modals_of("requester")[-1]
+    slack.dispatcher.form_answer = Form(command="status", title="Status", intro="x", fields=(), submit="Show")
+    await slack.workspace.submit_view("requester", view.id, {"command": {"value": "status"}})
+    await slack.workspace.submit_view("requester", slack.workspace.modals_of("requester")[-1].id)
+    direct = slack.workspace.direct_channel("requester")
+    await slack.until(lambda: [message.text for message in slack.workspace.history(direct)] == ["answer to status"])
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_a_command_of_a_messages_shortcut_is_answered_in_that_messages_thread(
+    slack: Slack, private: bool
+) -> None:
+    alert = slack.workspace.post("deploys", "approver", "backend is slow")
+    await slack.workspace.message_shortcut("requester", "deploys", alert.ts, "omnicare_thread")
+    await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
+    slack.dispatcher.form_answer = Form(command="status", title="Status", intro="x", fields=(), submit="Show")
+    slack.dispatcher.answers["status"] = Answer(card=card("production is well"), private=private)
+    view = slack.workspace.modals_of("requester")[-1]
+    await slack.workspace.submit_view("requester", view.id, {"command": {"value": "status"}})
+    await slack.workspace.submit_view("requester", slack.workspace.modals_of("requester")[-1].id)
+
+    def answers() -> list[str]:
+        found = slack.workspace.replies("deploys", alert.ts) + slack.workspace.ephemerals("requester")
+        return [each.text for each in found if each.thread_ts == alert.ts and each.ts != alert.ts]
+
+    await slack.until(lambda: answers() == ["production is well"])
+    assert slack.dispatcher.taken[0].place.thread == alert.ts
+
+
+async def test_diagnose_from_here_opens_its_form_for_the_messages_thread(slack: Slack) -> None:
+    alert = slack.workspace.post("deploys", "approver", "backend is slow")
+    await slack.workspace.message_shortcut("requester", "deploys", alert.ts, "omnicare_diagnose")
+    await slack.until(lambda: bool(slack.dispatcher.forms))
+    inbound, form = slack.dispatcher.forms[0]
+    assert form == OpenForm(command="diagnose")
+    assert (inbound.place.channel, inbound.place.thread) == ("C1DEPLOYS", alert.ts)
+
+
+async def test_who_may_not_is_told_by_the_choice_of_a_command(slack: Slack) -> None:
+    await slack.workspace.shortcut("outsider", "omnicare_menu")
+    direct = slack.workspace.direct_channel("outsider")
+    await slack.until(
+        lambda: [each.text for each in slack.workspace.history(direct)] == ["Your account is not listed"],
+        person="outsider",
+    )
+    await slack.workspace.shortcut("requester", "omnicare_menu")
+    await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
+    view = slack.workspace.modals_of("requester")[-1]
+    slack.dispatcher.form_answer = Answer(card=card("You may not deploy. Ask Approver."), exit=Exit.DENIED)
+    refused = await slack.workspace.submit_view("requester", view.id, {"command": {"value": "deploy"}})
+    assert dict(refused.errors) == {"command": "You may not deploy. Ask Approver."}
 
 
 @pytest.mark.parametrize("raw", ["", "[]", "{", '{"c":1,"h":{}}', '{"c":"deploy","h":[]}', "9" * 5000])

@@ -1,0 +1,78 @@
+"""Home: what somebody sees at a glance, approves there, and what it shows once that is done."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sandbox.cluster.resources import Json
+from tests.support.interference import cluster_through
+from tests.support.worlds import APPROVER, ON_CALL, OUTSIDER, REQUESTER, Story
+
+
+def home(here: Story, who: str) -> list[Json]:
+    """The blocks that are published for that person."""
+    view = here.slack.homes.get(here.slack.person(who).id)
+    return list(view.view["blocks"]) if view is not None else []
+
+
+def text(here: Story, who: str) -> str:
+    return json.dumps(blocks, ensure_ascii=False) if (blocks := home(here, who)) else ""
+
+
+async def press(here: Story, who: str, label: str) -> None:
+    """Presses the first button with that label on the person's Home, as soon as it is there."""
+
+    def button() -> tuple[Json, Json] | None:
+        elements = [(block, each) for block in home(here, who) for each in block.get("elements", ())]
+        named = (
+            pair for pair in elements if isinstance(pair[1].get("text"), dict) and pair[1]["text"]["text"] == label
+        )
+        return next(named, None)
+
+    block, element = await here.until(button, f"{label} on {who}'s Home")
+    view = here.slack.homes[here.slack.person(who).id].id
+    outcome = await here.slack.click_in_view(who, view, element["action_id"], block["block_id"])
+    assert outcome.ok, outcome.error
+
+
+async def test_an_approval_is_given_on_home_and_the_run_is_followed_there(here: Story):
+    here.keep_unready("backend", "v2.0.0")
+    await here.type(ON_CALL, "/omnicare lock --env staging --reason training")
+    run = await here.ask("deploy v2.0.0")
+    await here.shown("approve", run)
+    await here.slack.open_home(APPROVER)
+    said = await here.until(lambda: said if "needs your approval" in (said := text(here, APPROVER)) else "", "it waits")
+    for each in ("production and staging are healthy, 1 approval waits for you", "v1.2.0, healthy", "Locked by Ines"):
+        assert each in said
+    assert "withdraw" not in said
+    await here.slack.open_home(REQUESTER)
+    said = await here.until(lambda: text(here, REQUESTER), "Home for the requester")
+    assert '"approve"' not in said, "nobody approves their own request"
+    await press(here, APPROVER, "Approve")
+    await here.until(lambda: "Backend rollout" in text(here, APPROVER), "the run's progress stands on Home")
+    assert "/archives/C0DEPLOYS/p" in text(here, APPROVER)
+    here.let_ready("backend", "v2.0.0")
+    await here.ended_with(run, "v2.0.0 runs in production")
+    await here.until(lambda: "Recent runs" in text(here, APPROVER), "the run is among the recent ones")
+    names = [event.name for event in here.events() if event.command == "home"]
+    assert names == ["command:answered"] * 2, "each visit stands in the audit log once, however often Home was drawn"
+
+
+async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: Story, tmp_path: Path):
+    async with cluster_through(world.world.folder / "bot.kubeconfig", tmp_path) as (proxy, through):
+
+        def change(document: dict[str, Any]) -> None:
+            for environment in document["environments"].values():
+                environment["cluster"]["kubeconfig"] = str(through)
+
+        world.configure(change)
+        await world.inside()
+        await world.slack.open_home(OUTSIDER)
+        await world.until(lambda: "not listed" in text(world, OUTSIDER), "the refusal stands on Home")
+        assert "production" not in text(world, OUTSIDER)
+        proxy.go_down()
+        await world.slack.open_home(ON_CALL)
+        said = await world.until(lambda: text(world, ON_CALL), "Home")
+        assert "unknown: the cluster does not answer" in said
+        assert "Lock and run are unknown" in said
+        await world.leave()
