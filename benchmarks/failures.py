@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from sandbox import staging
 from sandbox.cluster.resources import POD, REPLICA_SET, Json
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.store import Change
-from sandbox.scenarios import BY_NAME, PRODUCTION, Scenario
+from sandbox.scenarios import BY_NAME
+from sandbox.scenarios.scenario import PRODUCTION, Scenario
 from tests.support.worlds import APPROVER, Story, story
 
 CAUSES = (
@@ -68,7 +68,7 @@ async def _once(scenario: Scenario, bound: float | None) -> tuple[float, float |
     """Seconds of ours, and of the peer (the bound, where it had not ended by then; None where it does not watch)."""
     with tempfile.TemporaryDirectory(prefix="omnicare-bench-") as folder:
         async with story(Path(folder), cluster=ClusterSettings(nodes=3)) as here:
-            staging.play(here.world.cluster, scenario)
+            await here.world.play(scenario)
             await here.start()
             reported = _reported(here, scenario)
             run = await here.ask(scenario.command)

@@ -291,7 +291,12 @@ def _sandbox(_options: Options, words: list[str]) -> int:
     )
     nights = _scenarios()
     parser.add_argument(
-        "--scenario", choices=tuple(nights), metavar="NAME", help="start with something broken, as listed below"
+        "--scenario",
+        action="append",
+        default=[],
+        choices=tuple(nights),
+        metavar="NAME",
+        help="start with something broken, as listed below; may be given several times",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["scenarios:", *(f"  {name:<25} {what}" for name, what in nights.items())])

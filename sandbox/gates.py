@@ -1,4 +1,4 @@
-"""The sandbox's gates: at first every version passes all of production's, and a scenario breaks what one of them looks at.
+"""The sandbox's gates: at first every version passes all of production's, and scenarios break what one of them looks at.
 
 Staging's record says that each version of the registry ran there with the same digests and was good.
 """
@@ -6,23 +6,20 @@ Staging's record says that each version of the registry ran there with the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox.aws_services import Rds
-from sandbox.cluster.fields import Writer
-from sandbox.cluster.resources import CONFIG_MAP, Json
 from sandbox.cluster.seed import BOT_NAMESPACE
-from sandbox.outside.github import CHECKS, COVERAGE, NAME, OWNER, WORKFLOW, Github, Version, error
+from sandbox.outside.github import CHECKS, COVERAGE, NAME, OWNER, WORKFLOW, Github
 from sandbox.outside.registry import REGISTRY, SERVICES, VERSIONS, digest_of
 
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
-_VERSION = "v2.0.0"
 SIGNATURES = {
     "customer-communication": "Customer communication drafted",
     "api-documentation": "API documentation updated",
@@ -68,41 +65,6 @@ def on_github(github: Github, **other: object) -> dict[str, dict[str, object]]:
 def _publish(world: SandboxWorld, version: str) -> None:
     for service in SERVICES:
         world.registry.publish(service, version, datetime.now(UTC))
-
-
-def break_it(world: SandboxWorld, how: str) -> None:
-    """Break what one gate of v2.0.0 looks at; nothing where the gates are not served."""
-    if world.github is None:
-        return
-    if how in _IN_THE_RECORD:
-        name, key = _IN_THE_RECORD[how]
-        world.cluster.api.modify(CONFIG_MAP, BOT_NAMESPACE, name, partial(_forget, key), Writer("kubectl-edit"))
-    else:
-        _ON_GITHUB[how](world.github, world.github.versions[_VERSION])
-
-
-def _away(github: Github, _: Version) -> None:
-    github.fault = lambda _: error(503, "Service unavailable")
-
-
-_ON_GITHUB: dict[str, Callable[[Github, Version], object]] = {
-    "check": lambda _, version: version.checks.update(Snyk="failure"),
-    "coverage": lambda _, version: setattr(version, "coverage", "71 % of lines are covered"),
-    "branch": lambda _, version: setattr(version, "merged", False),
-    "alert": lambda github, _: github.alerts.append("SQL built from user-controlled sources"),
-    "notes": lambda _, version: setattr(version, "notes", None),
-    "tag": lambda github, _: github.versions.pop(_VERSION),
-    "revision": lambda _, version: setattr(version, "commit", "e" * 40),
-    "github": _away,
-}
-
-
-_IN_THE_RECORD = {"promotion": (_RECORD, "releases"), "signature": (_SIGNED, "signatures")}
-
-
-def _forget(key: str, draft: Json) -> None:
-    kept = [each for each in json.loads(draft["data"][key]) if each["version"] != _VERSION]
-    draft["data"][key] = json.dumps(kept, indent=1)
 
 
 def _sign(world: SandboxWorld) -> None:

@@ -100,11 +100,19 @@ class SyncQueue:
     # what breaks, and mends
 
     def break_it(self, how: str) -> None:
-        """`stuck`: nothing leaves the queue, since 21 minutes. `missing`: no such scripts. `silent`: they never answer."""
+        """`stuck`: nothing leaves the queue, since 21 minutes. `missing`: no such scripts. `silent`: they never answer. Empty: all is well."""
         self.mend()
+        self._left = 0.0
         if how == "stuck":
             self.stuck_since = self.clock() - 1260
         self.missing, self.silent = how == "missing", how == "silent"
+
+    @property
+    def broken(self) -> str:
+        """How it is broken, as `break_it` knows it; empty where it is not."""
+        return (
+            "missing" if self.missing else "silent" if self.silent else "stuck" if self.stuck_since is not None else ""
+        )
 
     def mend(self) -> None:
         """It goes on: what has gathered leaves at the usual rate."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sandbox.scenarios import Scenario
+from sandbox.scenarios.scenario import Scenario
 from sandbox.slack.page.offers import Try
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.scenarios import Scenario
-
 if TYPE_CHECKING:
     from sandbox.world import SandboxWorld
 
 
-def welcome(world: SandboxWorld, address: str | None, scenario: Scenario | None = None) -> str:
+def welcome(world: SandboxWorld, address: str | None) -> str:
     page = f"\n  {address}\n" if address else ""
-    if scenario is not None:
-        todo = f"Scenario {scenario.name}: {scenario.sentence}\n  As Maya:  /omnicare {scenario.command}\n"
+    if world.played:
+        todo = "".join(
+            f"Scenario {each.name}: {each.sentence}\n  As Maya:  /omnicare {each.command}\n" for each in world.played
+        )
     else:
         todo = (
             f"Four things to try{' in #deploys there' if address else ''}:\n"

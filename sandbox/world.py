@@ -11,8 +11,7 @@ import secrets
 import shutil
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,12 @@ from aiohttp import web
 from bot.surfaces.slack.manifest import manifest
 from commands.kit import registry as commands
 from runbooks.kit.waiting import merged
-from sandbox import configuration, gates, staging, train
+from sandbox import configuration, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cluster import Cluster, seed_omnicare
-from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.settings import Settings as ClusterSettings
+from sandbox.cluster.view import PodView
 from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.github import Github
@@ -39,23 +38,10 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import (
-    BY_NAME,
-    DATABASE,
-    EVERY,
-    GATES,
-    LOGS,
-    METRICS,
-    REGIONS,
-    SYNC,
-    TWO_REGIONS,
-    BreakDatabase,
-    BreakGate,
-    BreakLogs,
-    BreakMetrics,
-    BreakSync,
-    Scenario,
-)
+from sandbox.scenarios import BY_NAME, DATABASE, GATES, GROUPS, METRICS, REGIONS
+from sandbox.scenarios.around import TWO_REGIONS
+from sandbox.scenarios.playing import Playing
+from sandbox.scenarios.scenario import Scenario
 from sandbox.slack.page import create_page
 from sandbox.slack.page.offers import CommandHint
 from sandbox.slack.page.world import Breakage, Pod
@@ -71,10 +57,6 @@ FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
 
 
-_BRIEFLY = "-briefly"
-"""Behind a scenario's name: the same, but it mends itself."""
-
-
 class SandboxError(Exception):
     """The sandbox can't be started; the message is a sentence."""
 
@@ -86,21 +68,6 @@ class SandboxWorld:
         Breakage("bot", "Kill the bot"),
         Breakage("slack", "Slack down for 20 s"),
         Breakage("connections", "Refresh Slack's connections"),
-        *(
-            Breakage(f"{night.name}{_BRIEFLY}", label, night.command)
-            for night, label in zip(
-                (*LOGS, *SYNC),
-                (
-                    "A pod floods its log for 5 min",
-                    "The backend's log full of patients for 5 min",
-                    "A pod's log hangs for 5 min",
-                    "Sync stuck for 2 min",
-                    "Sync scripts missing for 2 min",
-                    "Sync never answers for 2 min",
-                ),
-                strict=True,
-            )
-        ),
     )
 
     def __init__(
@@ -126,7 +93,8 @@ class SandboxWorld:
         """Where the release train has its verification."""
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
-        self.played: list[Scenario] = []
+        self._playing = Playing(self)
+        self._switched = asyncio.Event()
         self.github: Github | None = None
         """Where the gates are served."""
         self.after_seed: list[Callable[[], None]] = []
@@ -160,14 +128,21 @@ class SandboxWorld:
         ]
 
     async def changes(self) -> AsyncIterator[None]:
-        """Whenever a pod comes, changes or goes."""
-        streams = [cluster.changes() for cluster in (self.cluster, *(each.cluster for each in self.regions.values()))]
+        """Whenever a pod comes, changes or goes, or a scenario is switched."""
+        clusters = (self.cluster, *(each.cluster for each in self.regions.values()))
+        streams = [*(cluster.changes() for cluster in clusters), self._switches()]
         async with merged(*streams) as changes:
             async for _ in changes:
                 yield
 
+    async def _switches(self) -> AsyncGenerator[tuple[PodView, ...]]:
+        while True:
+            await self._switched.wait()
+            self._switched.clear()
+            yield ()
+
     async def break_something(self, kind: str) -> str:
-        """Breaks it. What is not a scenario mends itself; a scenario stays until a reset, and begins with one."""
+        """Break what mends itself."""
         assert self.bot is not None, "the world is open"
         if kind == "bot":
             await self.bot.kill()
@@ -180,55 +155,8 @@ class SandboxWorld:
             await self.regions[kind].go_down()
             self._tend(self._reachable_again(kind, 60.0))
             return f"The cluster of {kind} does not answer for 60 s."
-        if kind.endswith(_BRIEFLY):
-            night = BY_NAME[kind.removesuffix(_BRIEFLY)]
-            seconds = 300.0 if night in LOGS else 120.0
-            self._tend(self._briefly(night, seconds))
-            return f"{night.sentence} It passes in {seconds / 60:g} min. Type: /omnicare {night.command}"
-        if kind in BY_NAME:
-            await self.reset()  # one night at a time, and each from the same evening
-            return await self.play(BY_NAME[kind])
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
-
-    async def _briefly(self, night: Scenario, seconds: float) -> None:
-        for act in night.acts:
-            self._break(act)
-        await asyncio.sleep(seconds)
-        kinds = {type(act) for act in night.acts}
-        if any(kinds & {type(act) for act in played.acts} for played in self.played):
-            return  # a night of the same kind was chosen meanwhile, and stays
-        if night in LOGS:
-            self._set_mood(None)
-        else:
-            for queue in self.sync.values():
-                queue.mend()
-
-    def _break(self, act: object) -> None:
-        """What is the world's own."""
-        match act:
-            case BreakLogs(mood):
-                self._set_mood(Mood(mood))
-            case BreakGate(how):
-                gates.break_it(self, how)
-            case BreakSync(how):
-                for queue in self.sync.values():
-                    queue.break_it(how)
-            case BreakMetrics(metric, minutes, alert) if self.prometheus and self.alertmanager:
-                self.prometheus.raised[metric] = time.time() - minutes * 60
-                if alert:
-                    self.alertmanager.fire(alert, minutes - 2)
-            case BreakDatabase(how):
-                if self.database is None:
-                    raise SandboxError("This sandbox has no database to break.")
-                self._tend(self.database.break_it(how))  # it may still be coming up
-
-    def _set_mood(self, mood: Mood | None) -> None:
-        """One pod is enough for what one pod does."""
-        for namespace in NAMESPACES.values():
-            pods = sorted(pod.name for pod in self.cluster.pods(namespace) if pod.deployment == "backend")
-            for name in pods if mood in (Mood.PATIENTS, Mood.DROPS, None) else pods[:1]:
-                self.cluster.annotate_pod(namespace, name, ANNOTATION, annotation(mood, self.cluster.clock.now()))
 
     async def _back_up(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -244,19 +172,34 @@ class SandboxWorld:
         task.add_done_callback(self._tending.discard)
 
     async def play(self, scenario: Scenario) -> str:
-        """Breaks what the scenario breaks, and says what to type."""
+        """Switch the scenario on, beside those that are, and say what to type."""
         if self.hurry is not None and scenario.deadline is not None:
-            staging.play(self.cluster, replace(scenario, deadline=self.hurry))
-        else:
-            staging.play(self.cluster, scenario)
-        for act in scenario.acts:
-            self._break(act)
-        self.played.append(scenario)
+            scenario = replace(scenario, deadline=self.hurry)
+        if scenario in DATABASE and self.database is None:
+            raise SandboxError("This sandbox has no database to break.")
+        self._playing.start(scenario)
+        self._switched.set()
         return f"{scenario.sentence} Type: /omnicare {scenario.command}"
 
+    async def end(self, scenario: Scenario) -> str:
+        """Switch it off: what it changed is as before, what somebody has mended stays."""
+        self._playing.end(scenario)
+        self._switched.set()
+        return f"{scenario.name} is off."
+
     @property
-    def scenarios(self) -> Sequence[Scenario]:
-        """What the page offers."""
+    def played(self) -> Sequence[Scenario]:
+        """What is on."""
+        return self._playing.on
+
+    async def switch(self, name: str, *, on: bool) -> str:
+        """Switch a scenario on or off, for the page."""
+        scenario = BY_NAME[name]
+        return await (self.play(scenario) if on else self.end(scenario))
+
+    @property
+    def scenario_groups(self) -> Sequence[tuple[str, Sequence[Scenario]]]:
+        """What the page offers, by group."""
         if not self.offers_scenarios:
             return ()
         left_out = (
@@ -265,13 +208,20 @@ class SandboxWorld:
             *(METRICS if self.prometheus is None else ()),
             *REGIONS,
         )
-        return [night for night in EVERY if night not in left_out]
+        groups = ((title, [each for each in group if each not in left_out]) for title, group in GROUPS)
+        return [(title, group) for title, group in groups if group]
+
+    @property
+    def scenarios(self) -> Sequence[Scenario]:
+        """What the page offers."""
+        return [each for _, group in self.scenario_groups for each in group]
 
     async def reset(self) -> None:
         """The fleet as it was at first; conversations and the audit log stay."""
         for queue in self.sync.values():
             queue.reset()
-        self.played.clear()
+        self._playing.forget()
+        self._switched.set()
         await self.schemas.reset()
         self.cluster.reset()
         seed_omnicare(self.cluster)
@@ -425,8 +375,8 @@ def run(options: argparse.Namespace) -> int:
 async def _live(folder: Path, options: argparse.Namespace) -> int:
     if options.kubeconfig is not None:
         await _check_throw_away(options.kubeconfig)
-    scenario = BY_NAME[options.scenario] if options.scenario else None
-    if scenario is not None and options.kubeconfig is not None:
+    scenarios = [BY_NAME[name] for name in options.scenario]
+    if scenarios and options.kubeconfig is not None:
         raise SandboxError("A scenario breaks the sandbox's own cluster; it can't be played on another one.")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database().serve())  # comes up while everything else does
@@ -436,18 +386,18 @@ async def _live(folder: Path, options: argparse.Namespace) -> int:
                 kubeconfig=options.kubeconfig,
                 database=database,
                 parts=() if options.kubeconfig else train.PARTS,
-                regions=TWO_REGIONS if scenario in REGIONS else (),
+                regions=TWO_REGIONS if any(each in REGIONS for each in scenarios) else (),
             )
         )
         world.breakages = (
             *world.breakages,
             *(Breakage(name, f"Region {name} away for 60 s") for name in world.regions),
         )
-        if scenario is not None:
+        for scenario in scenarios:
             await world.play(scenario)
         await world.start_bot()
         address = await _page(world, stack, options.port or 0) if options.page else None
-        sys.stdout.write(welcome(world, address, scenario))
+        sys.stdout.write(welcome(world, address))
         sys.stdout.flush()
         stopping = asyncio.Event()
         for each in (signal.SIGINT, signal.SIGTERM):

@@ -39,7 +39,7 @@ from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.programs import Scripts
-from sandbox.cluster.resources import DEPLOYMENT, NAMESPACE, POD, Json, by_kind
+from sandbox.cluster.resources import DEPLOYMENT, NAMESPACE, POD, Json, Kind, by_kind
 from sandbox.cluster.routes import Routes
 from sandbox.cluster.settings import Settings, User
 from sandbox.cluster.store import Change, Store
@@ -162,6 +162,18 @@ class Cluster:
     def lose_node(self, name: str) -> None:
         """The node falls silent."""
         self._kubelet.lose(name)
+
+    def find_nodes(self) -> None:
+        """Nodes that fell silent speak again."""
+        self._kubelet.find()
+
+    def replace(self, kind: Kind, namespace: str, name: str, obj: Json | None) -> None:
+        """The object is this one now, as it stands, or none: by force, whatever its finalizers say."""
+        found = self.store.get(kind, namespace, name)
+        if found is not None:
+            self.store.remove(kind, found)
+        if obj is not None:
+            self.store.put(kind, obj)
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self.api.delete(POD, namespace, name)

@@ -60,6 +60,12 @@ class Kubelet:
             self._silent.add(node)
             self._lifecycle.silent(node)
 
+    def find(self) -> None:
+        """Nodes that were silent speak again, without the pods that they had: those ended meanwhile, and are made anew elsewhere."""
+        silent, self._silent = self._silent, set()
+        for node in silent:
+            self._lifecycle.found(node)
+
     def let_ready(self, image: str) -> None:
         """What `faults.unready` keeps from getting ready by this name is kept no longer."""
         self.faults.unready.discard(image)

@@ -50,6 +50,15 @@ class AlertmanagerServer:
         self.firing.append({"alertname": name, "severity": "critical", "namespace": "omnicare-prod"})
         self._since[name] = datetime.now(UTC) - timedelta(minutes=minutes)
 
+    def resolve(self, name: str) -> None:
+        """It fires no more."""
+        self.firing = [labels for labels in self.firing if labels["alertname"] != name]
+        self._since.pop(name, None)
+
+    def fires(self, name: str) -> bool:
+        """Whether somebody made it fire."""
+        return any(labels["alertname"] == name for labels in self.firing)
+
     def _answering(self, answer: Callable[[web.Request], object]) -> Callable[..., Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             return self.fault(request) if self.fault is not None else web.json_response(answer(request))

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import promql_parser
 from aiohttp import web
@@ -57,6 +58,14 @@ _NAMESPACE = re.compile(r'namespace="([^"]*)"')
 Answer = Callable[[web.Request], web.StreamResponse]
 
 
+@dataclass(frozen=True)
+class Raised:
+    """A metric is as while a version `…-errors` runs, or has this value, since a Unix time."""
+
+    since: float
+    value: float | None = None
+
+
 class PrometheusServer:
     """`fault`: answers every query instead; `silent` metrics have no data."""
 
@@ -67,8 +76,8 @@ class PrometheusServer:
         self.values: dict[str, str] = {}
         """Metric → a value that it has whatever runs, as the API writes it: `NaN`."""
         self.silent: set[str] = set()
-        self.raised: dict[str, float] = {}
-        """Metric → the Unix time since when it is as while a version `…-errors` runs."""
+        self.raised: dict[str, Raised] = {}
+        """Metric → since when it is otherwise, and how."""
         self.asked: list[str] = []
         self._past: dict[str, list[tuple[float, float]]] = {}
         """Namespace → since when which share of its pods had errors."""
@@ -156,8 +165,9 @@ class PrometheusServer:
         if metric in self.values:
             return self.values[metric]
         well, ill = VALUES[metric]
-        share = 1.0 if metric in self.raised else self._share(_namespace(query))
-        return f"{well + (ill - well) * share:g}"
+        if (raised := self.raised.get(metric)) is not None:
+            return f"{ill if raised.value is None else raised.value:g}"
+        return f"{well + (ill - well) * self._share(_namespace(query)):g}"
 
     def _metric(self, query: str) -> str | None:
         """The metric that a query is about; None where it has no data."""
@@ -189,7 +199,9 @@ class PrometheusServer:
         if metric == "http_requests_total" and "5.." not in query:
             well = ill = _REQUESTS
         share = next((share for since, share in reversed(self._past.get(namespace, [])) if since <= at), 0.0)
-        value = well + (ill - well) * (1.0 if self.raised.get(metric, math.inf) <= at else share)
+        value = well + (ill - well) * share
+        if (raised := self.raised.get(metric)) is not None and raised.since <= at:
+            value = ill if raised.value is None else raised.value
         if metric.startswith(_STEADY):
             return value
         if "duration" in metric:

@@ -23,6 +23,9 @@ from sandbox.postgres.server import Binaries, Server, ServerFailed
 
 SQL = Path(__file__).parents[2] / "deploy" / "database"
 _log = logging.getLogger(__name__)
+_POOL = 12
+"""Connections that the backend's role may have, where that is what is wrong."""
+_LISTED = "SELECT id, status FROM {table} WHERE patient_id = {patient} ORDER BY started_at"
 _WAITS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'migrate' AND wait_event_type = 'Lock'"
 
 
@@ -42,15 +45,19 @@ class Database:
         self.primary = Door(lambda: self._port("primary"))
         self.replica = Door(lambda: self._port("replica"))
         self._scratch: set[str] = set()
-        self._held: list[Any] = []
-        self.broken = ""
+        self.wanted: set[str] = set()
+        """How it is to be broken."""
+        self.broken: set[str] = set()
         """How it is broken, once it is."""
+        self._following: asyncio.Task[None] | None = None
+        self._held: dict[str, list[Any]] = {}
+        """By how it is broken: the connections that do it, the one that all others wait for first."""
         self._paused = False
         self.limited = False
         """The backend's role may have only so many connections, and has them."""
         self.waiting_since = 0.0
         """When somebody last began to wait for a lock (time.monotonic)."""
-        self._waiting: list[asyncio.Task[None]] = []
+        self._waiting: dict[str, list[asyncio.Task[None]]] = {}
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Database]:
@@ -117,6 +124,26 @@ class Database:
 
     # breaking it
 
+    def want(self, how: str, *, broken: bool) -> None:
+        """It is to be broken in that way too, or no longer; that follows as soon as the database is up (`settled`)."""
+        (self.wanted.add if broken else self.wanted.discard)(how)
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow())
+
+    async def settled(self) -> None:
+        """Once it is broken as it is wanted, and in no other way."""
+        while self._following is not None and not self._following.done():
+            await asyncio.shield(self._following)
+
+    async def _follow(self) -> None:
+        assert self._up is not None, "it is served"
+        await asyncio.wait([self._up])
+        while not self.trouble and self.broken != self.wanted:
+            for how in sorted(self.broken - self.wanted):
+                await self.mend(how)
+            for how in sorted(self.wanted - self.broken):
+                await self.break_it(how)
+
     async def break_it(self, how: str) -> None:
         """As a scenario wants it, once the database is up."""
         await self.ready()
@@ -132,52 +159,63 @@ class Database:
             self.slow_down(0.4)
         else:
             self.vanish()
-        self.broken = how
+        self.broken.add(how)
 
     async def hold(self, table: str = "encounters", waiting: int = 4) -> None:
         """Somebody's migration has a table locked and does not end; the application's sessions wait behind it."""
         await self.ready()
         holder = await self.connect("postgres")
-        self._held.append(holder)
+        self._held.setdefault("lock", []).append(holder)
         await holder.execute("BEGIN")
-        await holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        await self._do_or_wait("lock", holder, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         self.waiting_since = time.monotonic()
         for number in range(waiting):
-            waits = await self.connect(schema.APPLICATION)
-            self._wait(waits, f"SELECT id, status FROM {table} WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608 - the sandbox's own
+            waits = await self._as_application()
+            self._wait("lock", waits, _LISTED.format(table=table, patient=number + 1))
 
     async def leave_open(self) -> None:
         """A session of the application's left a transaction open; a migration waits for it, and the application behind the migration."""
         await self.ready()
-        holder = await self.connect(schema.APPLICATION)
-        self._held.append(holder)
+        holder = await self._as_application()
+        held = self._held.setdefault("blocked", [])
+        held.append(holder)
         await holder.execute("SET application_name = 'backend'")
         await holder.execute("BEGIN")
-        await holder.execute("UPDATE encounters SET status = 'finished' WHERE id = 4711")
+        await self._do_or_wait("blocked", holder, "UPDATE encounters SET status = 'finished' WHERE id = 4711")
         migration = await self.connect("postgres")
         await migration.execute("SET application_name = 'migrate'")
-        self._wait(migration, "ALTER TABLE encounters ADD COLUMN IF NOT EXISTS status text")
+        self._wait("blocked", migration, "ALTER TABLE encounters ADD COLUMN IF NOT EXISTS status text")
         observer = await self.connect("postgres")
-        self._held.append(observer)
+        held.append(observer)
         while not await (await observer.execute(_WAITS)).fetchone():  # noqa: ASYNC110 - those after it are to stand behind it
             await asyncio.sleep(0.02)
         for number in range(3):
-            waits = await self.connect(schema.APPLICATION)
+            waits = await self._as_application()
             await waits.execute("SET application_name = 'backend'")
-            self._wait(waits, f"SELECT id, status FROM encounters WHERE patient_id = {number + 1} ORDER BY started_at")  # noqa: S608
+            self._wait("blocked", waits, _LISTED.format(table="encounters", patient=number + 1))
         self.waiting_since = time.monotonic()
 
-    async def exhaust(self, most: int = 12) -> None:
+    async def exhaust(self, most: int = _POOL) -> None:
         """The backend's role has used all connections that it may have; most of them do nothing, in an open transaction."""
         await self.ready()
-        await self._limit(most)
         for number in range(most):
             connection = await self.connect(schema.APPLICATION)
-            self._held.append(connection)
+            self._held.setdefault("full", []).append(connection)
             await connection.execute("SET application_name = 'backend'")
             if number % 4:
                 await connection.execute("BEGIN")
             await connection.execute("SELECT count(*) FROM sync_items WHERE state = 'pending'")
+        await self._limit(most)
+
+    async def _as_application(self) -> Any:
+        """A connection of the application's, also where its role may have no more."""
+        if not self.limited:
+            return await self.connect(schema.APPLICATION)
+        await self._limit(-1)
+        try:
+            return await self.connect(schema.APPLICATION)
+        finally:
+            await self._limit(_POOL)
 
     async def _limit(self, most: int) -> None:
         owner = await self.connect("postgres")
@@ -199,9 +237,16 @@ class Database:
             await replica.execute(f"SELECT pg_wal_replay_{what}()")
         self._paused = what == "pause"
 
-    def _wait(self, connection: Any, sql: str) -> None:
-        self._held.append(connection)
-        self._waiting.append(asyncio.ensure_future(_quietly(connection, sql)))
+    async def _do_or_wait(self, how: str, connection: Any, sql: str) -> None:
+        """Where the table is held in another way too, this waits behind it."""
+        if self.broken & {"lock", "blocked"} - {how}:
+            self._wait(how, connection, sql)
+        else:
+            await connection.execute(sql)
+
+    def _wait(self, how: str, connection: Any, sql: str) -> None:
+        self._held[how].append(connection)
+        self._waiting.setdefault(how, []).append(asyncio.ensure_future(_quietly(connection, sql)))
 
     def slow_down(self, seconds: float) -> None:
         """Every answer takes so long."""
@@ -212,22 +257,34 @@ class Database:
         self.primary.fall_silent()
         self.replica.fall_silent()
 
-    async def mend(self) -> None:
-        """As it was."""
-        self.broken = ""
-        self.primary.mend()
-        self.replica.mend()
-        held, self._held = self._held, []
-        for connection in held[:1]:  # the holder; then the others get what they wait for
-            await connection.close()
-        waiting, self._waiting = self._waiting, []
-        await asyncio.gather(*waiting)
+    async def mend(self, only: str = "") -> None:
+        """As it was: in every way, or in this one alone."""
+        ways = {only} if only else {"lock", "blocked", "lag", "full", "slow", "gone"}
+        if not only:
+            self.wanted.clear()
+            await self.settled()
+        self.broken -= ways
+        if "slow" in ways:
+            self.primary.delay = self.replica.delay = 0.0
+        if "gone" in ways:
+            self.primary.speak()
+            self.replica.speak()
+        for how in ways & self._held.keys():
+            await self._let_go(how)
+        if "full" in ways and self.limited:
+            await self._limit(-1)
+        if "lag" in ways and self._paused:
+            await self._replay("resume")
+
+    async def _let_go(self, how: str) -> None:
+        held = self._held.pop(how)
+        owner = await self.connect("postgres")
+        async with owner:
+            for connection in held:  # the holder first; who still waits for somebody else ends too
+                await owner.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        await asyncio.gather(*self._waiting.pop(how, []))
         for connection in held:
             await connection.close()
-        if self.limited:
-            await self._limit(-1)
-        if self._paused:
-            await self._replay("resume")
 
     # coming up
 

@@ -59,9 +59,8 @@ class Door:
         """Takes connections and answers nothing, as behind a security group that lost its rule."""
         self._speaks.clear()
 
-    def mend(self) -> None:
-        """Speaks again, as fast as it can."""
-        self.delay = 0.0
+    def speak(self) -> None:
+        """Answers again."""
         self._speaks.set()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -37,10 +37,15 @@ async def test_bad_nights_of_the_database_are_played_and_taken_back(tmp_path: Pa
         await here.inside()
         await database.ready()
         assert {"database-lock", "database-slow", "database-gone"} <= {night.name for night in here.world.scenarios}
-        await here.world.break_something("database-lock")
-        await here.until(lambda: database._waiting, "the application waits")
+        for name in ("database-lock", "blocked-db", "pool-exhausted"):
+            await here.world.switch(name, on=True)
+        await database.settled()
+        assert database.broken == {"lock", "blocked", "full"}
+        await here.world.switch("blocked-db", on=False)
+        await here.world.switch("pool-exhausted", on=False)
+        await database.settled()
         await _waits(here)
-        await here.world.break_something("database-slow")
+        await here.world.switch("database-slow", on=True)
         await here.until(lambda: database.primary.delay, "every answer takes its time")
         await here.world.reset()
         await here.type("dana", "/omnicare db connect --on primary")

@@ -10,7 +10,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from sandbox.postgres import Database
-from sandbox.scenarios import DATABASE, Scenario
+from sandbox.scenarios import DATABASE
+from sandbox.scenarios.scenario import Scenario
 from sandbox.world import _page
 from tests.support.browser import PHONE, WIDE, chromium, visit
 from tests.support.worlds import Story, story
@@ -82,12 +83,12 @@ async def test_from_the_list_to_a_plan(here: Story, browser: Browser, look: str)
 async def test_a_bad_night_of_the_database(here: Story, browser: Browser, night: Scenario) -> None:
     async with reading(here, browser, size=(1280, 1200), dark=night.name == "database-gone") as page:
         await page.get_by_role("button", name="World").click()
-        await page.get_by_text("Bad nights").click()
-        play = page.get_by_role("button", name=f"Play {night.name}", exact=True)
+        await page.locator("#world-nights summary").click()
+        play = page.get_by_role("switch", name=night.name, exact=True)
         await play.scroll_into_view_if_needed()
         await play.click()
         await expect(page.locator("#toasts")).to_contain_text(night.sentence)
-        await expect(page.locator("#composer-text")).to_have_value(f"/omnicare {night.command}")
+        await expect(play).to_be_checked()
         await page.keyboard.press("Escape")
         database = here.world.database
         assert database is not None

@@ -16,12 +16,14 @@ from runbooks.kit.steps import PlainPulse
 from runbooks.redaction.redactor import default_redactor
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutSettings
-from sandbox import staging
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.seed import image
 from sandbox.cluster.settings import Settings
 from sandbox.outside.registry import VERSIONS
-from sandbox.scenarios import PRODUCTION, SCENARIOS, Fault, Scenario
+from sandbox.scenarios import SCENARIOS
+from sandbox.scenarios.cluster_acts import SlowStart
+from sandbox.scenarios.playing import Playing
+from sandbox.scenarios.scenario import PRODUCTION, ClusterAlone, Scenario
 
 QUICK = Settings(
     nodes=3,
@@ -51,6 +53,10 @@ async def opened(folder: Path) -> AsyncIterator[tuple[Cluster, ClusterClient]]:
             yield cluster, client
 
 
+def play(cluster: Cluster, scenario: Scenario) -> None:
+    Playing(ClusterAlone(cluster)).start(scenario)
+
+
 def change(tag: str) -> ImageChange:
     return ImageChange(
         service="backend",
@@ -78,7 +84,7 @@ async def rolled(client: ClusterClient, scenario: Scenario, **settings: float) -
 @pytest.mark.parametrize("scenario", FAILING, ids=lambda scenario: scenario.name)
 async def test_the_cause_comes_first_with_its_message_and_what_to_do(scenario: Scenario, tmp_path: Path):
     async with opened(tmp_path) as (cluster, client):
-        staging.play(cluster, replace(scenario, deadline=3 if scenario.deadline else None))
+        play(cluster, replace(scenario, deadline=3 if scenario.deadline else None))
         settings = {"deadline_seconds": 4} if scenario.name == "hang-1-of-3" else {}
         pulse, error = await rolled(client, scenario, explain_seconds=0.5, tick_seconds=0.2, **settings)
     found = error.diagnosis
@@ -99,7 +105,7 @@ async def test_the_cause_comes_first_with_its_message_and_what_to_do(scenario: S
 async def test_what_ran_shows_its_last_log_lines(name: str, tmp_path: Path):
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == name)
     async with opened(tmp_path) as (cluster, client):
-        staging.play(cluster, replace(scenario, deadline=3 if scenario.deadline else None))
+        play(cluster, replace(scenario, deadline=3 if scenario.deadline else None))
         _, error = await rolled(client, scenario)
     found = error.diagnosis
     assert found.log
@@ -112,7 +118,7 @@ async def test_what_ran_shows_its_last_log_lines(name: str, tmp_path: Path):
 async def test_what_only_takes_long_is_explained_and_ends_well(tmp_path: Path):
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == "slow")
     async with opened(tmp_path) as (cluster, client):
-        staging.play(cluster, replace(scenario, acts=(Fault("slow_seconds", value=2.5),)))
+        play(cluster, replace(scenario, acts=(SlowStart(2.5),)))
         pulse = PlainPulse(RUN_ID)
         settings = RolloutSettings(explain_seconds=1, tick_seconds=0.3)
         result = await rollouts.roll_out(pulse, client, change(scenario.tag), cause="a test", settings=settings)
@@ -123,7 +129,7 @@ async def test_what_only_takes_long_is_explained_and_ends_well(tmp_path: Path):
 async def test_the_missing_amount_is_counted(tmp_path: Path):
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == "unschedulable")
     async with opened(tmp_path) as (cluster, client):
-        staging.play(cluster, replace(scenario, deadline=3))
+        play(cluster, replace(scenario, deadline=3))
         _, error = await rolled(client, scenario)
     assert "at least 0.1 cpu is missing" in error.diagnosis.cause
     assert any(line.startswith("The pod requests 0.1 cpu; node-") for line in error.diagnosis.seen)
@@ -132,7 +138,7 @@ async def test_the_missing_amount_is_counted(tmp_path: Path):
 async def test_a_reset_takes_everything_back(tmp_path: Path):
     async with opened(tmp_path) as (cluster, client):
         for scenario in SCENARIOS:
-            staging.play(cluster, scenario)
+            play(cluster, scenario)
             cluster.reset()
             seed_omnicare(cluster, (PRODUCTION,))
         stamp = [{"op": "add", "path": "/metadata/annotations/omnicare.dev~1run", "value": RUN_ID}]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sandbox.cluster import seed_omnicare
 from sandbox.scenarios import BY_NAME
 from sandbox.welcome import welcome
 from sandbox.world import SandboxWorld
@@ -14,9 +15,12 @@ def test_the_program_is_named_so_that_another_shell_finds_it(tmp_path: Path):
     assert Path(line.split()[0]).exists()
 
 
-def test_a_bad_night_says_what_is_broken_and_no_other_thing_to_try(tmp_path: Path):
+async def test_a_bad_night_says_what_is_broken_and_no_other_thing_to_try(tmp_path: Path):
     night = BY_NAME["quota"]
-    said = welcome(SandboxWorld(tmp_path), None, night)
+    world = SandboxWorld(tmp_path)
+    seed_omnicare(world.cluster)
+    await world.play(night)
+    said = welcome(world, None)
     assert night.sentence in said
     assert f"/omnicare {night.command}" in said
     assert "Four things to try" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.cluster.api import Api
+from sandbox.cluster.clock import Timer
 from sandbox.cluster.controllers.owners import CONTROLLER, condition, is_leaving
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.events import Events
@@ -12,6 +13,13 @@ from sandbox.cluster.settings import Settings
 
 _COMPONENT = "node-controller"
 _WRITER, _STATUS = Writer(CONTROLLER), Writer(CONTROLLER, subresource="status")
+_UNREACHABLE = "node.kubernetes.io/unreachable"
+_READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "KubeletReady",
+    "message": "kubelet is posting ready status",
+}
 _SILENT = {
     "type": "Ready",
     "status": "Unknown",
@@ -26,15 +34,38 @@ class NodeLifecycle:
 
     def __init__(self, api: Api, events: Events, settings: Settings) -> None:
         self._api, self._events, self._settings = api, events, settings
+        self._watched: dict[str, Timer] = {}
+        """Silent nodes, each with what follows next."""
 
     def silent(self, node: str) -> None:
-        self._api.clock.call_later(self._settings.node_grace_seconds, lambda: self._not_ready(node))
+        grace = self._settings.node_grace_seconds
+        self._watched[node] = self._api.clock.call_later(grace, lambda: self._not_ready(node))
+
+    def found(self, node: str) -> None:
+        """The node is ready again, and the pods that it had are gone."""
+        if (timer := self._watched.pop(node, None)) is not None:
+            timer.cancel()
+        now = self._api.clock.stamp()
+        ready = {**_READY, "lastHeartbeatTime": now, "lastTransitionTime": now}
+
+        def mark(draft: Json) -> None:
+            draft["status"] = {**draft["status"], "conditions": [ready]}
+
+        def untaint(draft: Json) -> None:
+            kept = [each for each in draft["spec"].pop("taints", None) or [] if each["key"] != _UNREACHABLE]
+            if kept:
+                draft["spec"]["taints"] = kept
+
+        self._api.modify(NODE, "", node, mark, _STATUS)
+        self._api.modify(NODE, "", node, untaint, _WRITER)
+        for pod in [pod for pod in self._api.store.all(POD) if pod["spec"].get("nodeName") == node]:
+            self._api.store.remove(POD, pod)
 
     def _not_ready(self, node: str) -> None:
         now = self._api.clock.stamp()
         if self._api.store.get(NODE, "", node) is None:
             return
-        taints = [{"key": "node.kubernetes.io/unreachable", "effect": effect, "timeAdded": now} for effect in _EFFECTS]
+        taints = [{"key": _UNREACHABLE, "effect": effect, "timeAdded": now} for effect in _EFFECTS]
         ready = {**_SILENT, "lastHeartbeatTime": now, "lastTransitionTime": now}
 
         def mark(draft: Json) -> None:
@@ -45,7 +76,8 @@ class NodeLifecycle:
         for pod in self._on(node):
             if self._unready(pod, now):
                 self._events.warning(_COMPONENT, pod, "NodeNotReady", "Node is not ready")
-        self._api.clock.call_later(self._settings.eviction_seconds, lambda: self._evict(node))
+        eviction = self._settings.eviction_seconds
+        self._watched[node] = self._api.clock.call_later(eviction, lambda: self._evict(node))
 
     def _unready(self, pod: Json, now: str) -> bool:
         """Whether that was news: of a pod that was not ready the real controller says nothing."""

@@ -120,7 +120,11 @@ class Acts:
         if verb == "reset":
             await self._world.reset()
             return web.json_response({"ok": True, "said": "Everything is back to what it was at first."})
-        kinds = {one.kind for one in self._world.breakages} | {one.name for one in self._world.scenarios}
+        offered = {one.name for _, scenarios in self._world.scenario_groups for one in scenarios}
+        if verb in ("on", "off") and asked.get("kind") in offered:
+            said = await self._world.switch(str(asked["kind"]), on=verb == "on")
+            return web.json_response({"ok": True, "said": said})
+        kinds = {one.kind for one in self._world.breakages}
         if verb != "break" or asked.get("kind") not in kinds:
             raise web.HTTPNotFound
         return web.json_response({"ok": True, "said": await self._world.break_something(str(asked["kind"]))})

@@ -167,6 +167,13 @@ def world(setting: Setting) -> Markup:
     return render("world.html", environments=by_environment(setting.world.pods()), world=setting.world)
 
 
+def nights(setting: Setting) -> Markup:
+    """The scenarios, each with its switch."""
+    groups = setting.world.scenario_groups
+    on = {one.name for one in setting.world.played}
+    return render("nights.html", groups=groups, count=sum(len(scenarios) for _, scenarios in groups), on=on)
+
+
 def status(desk: Desk) -> Markup:
     return render("status.html", connected=desk.workspace.app_connected, app=desk.workspace.app)
 
@@ -183,7 +190,7 @@ def page(desk: Desk, look: Look, setting: Setting, **more: Any) -> Markup:
         thread=thread(desk, place, look.thread, setting) if look.thread else "",
         modal=modal(desk),
         world=world(setting),
-        nights=render("nights.html", scenarios=setting.world.scenarios),
+        nights=nights(setting),
         status=status(desk),
         setting=setting,
         workspace=desk.workspace,

@@ -129,7 +129,8 @@ class Stream:
 
     async def _send_world(self, socket: web.WebSocketResponse) -> None:
         while True:
-            for order in self._standing("world-body", fragments.world(self._setting)):
+            parts = {"world-body": fragments.world(self._setting), "world-nights": fragments.nights(self._setting)}
+            for order in [order for name, html in parts.items() for order in self._standing(name, html)]:
                 await socket.send_json(order)
             if (welcome := self._welcome(self._desk())) is not None:
                 await socket.send_json(welcome)

@@ -64,6 +64,7 @@ class SampleWorld:
         SampleNight("quota", "The quota allows the pods that run, and not one more.", "deploy v2.0.0"),
         SampleNight("taint", "All nodes have a taint that the backend does not tolerate.", "deploy v2.0.0"),
     )
+    scenario_groups = (("Broken as soon as somebody deploys", scenarios),)
     kubeconfig_path = Path(".sandbox") / "kubeconfig"
 
     def __init__(self) -> None:
@@ -86,11 +87,17 @@ class SampleWorld:
             yield
 
     async def break_something(self, kind: str) -> str:
-        self.played += [night for night in self.scenarios if night.name == kind]
         self._pods[1] = self._pod("production", "backend", 1, "v2.0.0", "Pending")
         self._pods[2] = self._pod("production", "backend", 2, "v2.0.0", "ImagePullBackOff")
         self._changed.set()
         return f"Broken: {kind}. One backend pod can't pull its image now."
+
+    async def switch(self, name: str, *, on: bool) -> str:
+        self.played = [night for night in self.played if night.name != name]
+        chosen = next(night for night in self.scenarios if night.name == name)
+        self.played += [chosen] if on else []
+        self._changed.set()
+        return f"{chosen.sentence} Type: /omnicare {chosen.command}" if on else f"{name} is off."
 
     async def reset(self) -> None:
         self.__init__()  # type: ignore[misc]

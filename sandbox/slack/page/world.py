@@ -37,7 +37,7 @@ class Breakage:
 
 
 class Night(Protocol):
-    """A bad night to choose: what is broken in it, and what to type then."""
+    """A scenario to choose: what is broken, and what to type then."""
 
     @property
     def name(self) -> str: ...
@@ -56,11 +56,12 @@ class World(Protocol):
     def breakages(self) -> Sequence[Breakage]: ...
 
     @property
-    def scenarios(self) -> Sequence[Night]: ...
+    def scenario_groups(self) -> Sequence[tuple[str, Sequence[Night]]]:
+        """The scenarios to choose from, each group with its title."""
 
     @property
     def played(self) -> Sequence[Night]:
-        """What of them is broken now."""
+        """Those of them that are on."""
 
     @property
     def kubeconfig_path(self) -> Path: ...
@@ -69,10 +70,13 @@ class World(Protocol):
         """Every pod that is there now."""
 
     def changes(self) -> AsyncIterator[None]:
-        """Yields whenever `pods` may answer something else."""
+        """Yields whenever `pods` or `played` may answer something else."""
 
     async def break_something(self, kind: str) -> str:
         """Break it, and say in a sentence what is broken now."""
+
+    async def switch(self, name: str, *, on: bool) -> str:
+        """Switch a scenario on or off, and say in a sentence what is so now."""
 
     async def reset(self) -> None:
         """Put everything back to what it was at first."""

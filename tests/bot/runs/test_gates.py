@@ -42,11 +42,12 @@ async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(he
 
 async def test_each_scenario_breaks_just_its_gate(here: Story) -> None:
     for scenario in GATES:
-        await here.world.break_something(scenario.name)
+        await here.world.play(scenario)
         before = len(here.messages())
         await here.type(REQUESTER, f"/omnicare {scenario.command} --dry-run")
         dry = await here.until(lambda: next((shown_text(each) for each in here.messages()[before:]), ""), scenario.name)  # noqa: B023
         assert scenario.cause in dry, scenario.name
+        await here.world.end(scenario)
 
 
 async def test_a_gate_that_fails_while_people_are_asked_refuses_what_they_approved(here: Story) -> None:

@@ -17,7 +17,7 @@ from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import METRICS, MetricGroup, MetricQuery, MetricsSettings
 from runbooks.metrics.standing import MetricHistory, NamedSeries, Standing
 from sandbox.cluster import Cluster, seed_omnicare
-from sandbox.outside.prometheus import PrometheusServer
+from sandbox.outside.prometheus import PrometheusServer, Raised
 
 NOW = datetime(2026, 11, 29, 14, 30, 40, tzinfo=UTC)
 WHERE = Environment(name="production", namespace="omnicare-prod", record_namespace="bot", services=())
@@ -42,7 +42,7 @@ async def looked(server: PrometheusServer, *names: str, seconds: float = 3 * 360
 
 
 async def test_a_metric_beyond_its_limit_says_since_when_and_what_is_usual(prometheus: PrometheusServer) -> None:
-    prometheus.raised["http_requests_total"] = (NOW - timedelta(minutes=25)).timestamp()
+    prometheus.raised["http_requests_total"] = Raised((NOW - timedelta(minutes=25)).timestamp())
     errors, latency = await looked(prometheus, "error-rate", "api-p95")
     assert errors.standing is Standing.BEYOND
     assert errors.beyond_since == datetime(2026, 11, 29, 14, 6, 30, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from sandbox.people import DEPLOYS
-from sandbox.scenarios import SCENARIOS, Scenario
+from sandbox.scenarios import SCENARIOS
+from sandbox.scenarios.scenario import Scenario
 from sandbox.world import _page
 from tests.support.browser import PHONE, WIDE, chromium, visit
 from tests.support.worlds import APPROVER, FAST_CLUSTER, Story, story
@@ -50,16 +51,19 @@ async def test_a_bad_night_in_the_page(scenario: Scenario, size: tuple[int, int]
 
 async def choose(page: Page, scenario: Scenario, name: str) -> None:
     await page.get_by_role("button", name="World").click()
-    await page.get_by_text("Bad nights").click()
+    await page.locator("#world-nights summary").click()
     if scenario is SCENARIOS[0]:
         await page.screenshot(path=PICTURES / f"world-{name}.png")
-    play = page.get_by_role("button", name=f"Play {scenario.name}", exact=True)
+    play = page.get_by_role("switch", name=scenario.name, exact=True)
     await play.scroll_into_view_if_needed()
     await play.click()
-    # the sentence and the command are shown, and the command waits in the message box
+    # the sentence and the command are shown, and a click puts the command into the message box
     await expect(page.locator("#toasts")).to_contain_text(scenario.sentence)
+    await expect(play).to_be_checked()
+    broken = page.get_by_role("region", name="Broken now")
+    await expect(broken).to_contain_text(scenario.sentence)
+    await broken.get_by_role("button", name=f"/omnicare {scenario.command}").click()
     await expect(page.locator("#composer-text")).to_have_value(f"/omnicare {scenario.command}")
-    await expect(page.locator("#world .world-broken")).to_contain_text(scenario.sentence)
 
 
 async def the_card_names_the_cause(here: Story, page: Page, run: str, scenario: Scenario) -> None:

@@ -48,7 +48,7 @@ function put(fresh, focus) {
   document.body.dataset.who = fresh.body.dataset.who;
   document.body.classList.remove("side-open");
   byId("frame").dataset.person = fresh.getElementById("frame").dataset.person;
-  for (const id of ["side", "main", "thread", "world-body", "jump-list", "app-status"]) swapWhole(id, fresh);
+  for (const id of ["side", "main", "thread", "world-body", "world-nights", "jump-list", "app-status"]) swapWhole(id, fresh);
   swapWhole("modal", fresh, { keep: true });
   if (same && from !== null) scroller().scrollTop = from;
   else toEnd(scroller());

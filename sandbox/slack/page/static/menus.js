@@ -55,12 +55,16 @@ async function broken(button) {
 }
 
 document.addEventListener("click", async (event) => {
-  const target = event.target.closest("[data-break], [data-reset], [data-copy], [data-try], [data-jump], [data-theme-choice]");
+  const target = event.target.closest("[data-break], [data-switch], [data-reset], [data-copy], [data-try], [data-jump], [data-theme-choice]");
   if (!target) return;
   if (target.dataset.break) broken(target);
+  else if (target.dataset.switch) pressed(target, target.ariaChecked === "true" ? "off" : "on", { kind: target.dataset.switch });
   else if ("reset" in target.dataset) pressed(target, "reset", {});
   else if (target.dataset.copy) copy(target);
-  else if (target.dataset.try) offer(target.dataset.try);
+  else if (target.dataset.try) {
+    byId("world").hidePopover();
+    offer(target.dataset.try);
+  }
   else if ("jump" in target.dataset) openJump();
   else if (target.dataset.themeChoice) theme(target.dataset.themeChoice);
 });

@@ -1,0 +1,30 @@
+"""Scenarios to choose from. `omnicare sandbox --scenario NAME` starts with some, and the page's *World* switches each on and off."""
+
+from sandbox.scenarios.around import LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
+from sandbox.scenarios.database import DATABASE
+from sandbox.scenarios.deploys import SCENARIOS
+from sandbox.scenarios.gates import GATES
+
+GROUPS = (
+    ("Breaks when somebody deploys", SCENARIOS),
+    ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
+    ("The database", DATABASE),
+    ("A gate that does not pass", GATES),
+    ("Another world", REGIONS),
+)
+EVERY = tuple(scenario for _, group in GROUPS for scenario in group)
+BY_NAME = {scenario.name: scenario for scenario in EVERY}
+
+__all__ = [
+    "BY_NAME",
+    "DATABASE",
+    "EVERY",
+    "GATES",
+    "GROUPS",
+    "LOGS",
+    "METRICS",
+    "REGIONS",
+    "SCENARIOS",
+    "SYNC",
+    "WEBSOCKETS",
+]

@@ -1,0 +1,84 @@
+"""What can be wrong with logs, offline sync, metrics and regions: nothing was deployed."""
+
+from sandbox.scenarios.scenario import Scenario
+from sandbox.scenarios.world_acts import Alert, BreakLogs, BreakMetrics, BreakSync
+
+LOGS: tuple[Scenario, ...] = (
+    Scenario(
+        "log-flood",
+        "One pod of the backend writes 400 lines a second.",
+        "logs backend --since 1m",
+        "fatal ",
+        (BreakLogs("flood"),),
+    ),
+    Scenario(
+        "log-patients",
+        "The backend writes patients' data into its log, all of it invented.",
+        "logs backend",
+        "Removed from these lines: ",
+        (BreakLogs("patients"),),
+    ),
+    Scenario(
+        "log-hang",
+        "The log of one pod of the backend opens and says nothing.",
+        "logs backend",
+        "is missing or incomplete: no data for",
+        (BreakLogs("hang"),),
+    ),
+)
+SYNC: tuple[Scenario, ...] = (
+    Scenario(
+        "sync-stuck",
+        "Nothing leaves the sync queue any more.",
+        "sync status",
+        "Sync in production is stuck",
+        (BreakSync("stuck"),),
+    ),
+    Scenario(
+        "sync-missing",
+        "The backend's image has no sync scripts.",
+        "sync status",
+        "has no script for this",
+        (BreakSync("missing"),),
+    ),
+    Scenario(
+        "sync-silent",
+        "The sync scripts never answer.",
+        "sync status",
+        "did not answer within",
+        (BreakSync("silent"),),
+    ),
+)
+
+WEBSOCKETS: tuple[Scenario, ...] = (
+    Scenario(
+        "websocket-drops",
+        "For 12 minutes something in front of the backend has cut off WebSocket connections that are idle.",
+        "sync websocket",
+        "WebSocket connections of backend in production drop",
+        (BreakLogs("drops"), BreakMetrics("websocket_disconnects_total", 12)),
+    ),
+)
+
+METRICS: tuple[Scenario, ...] = (
+    Scenario(
+        "error-rate",
+        "For 25 minutes more than 2 % of the requests have failed.",
+        "metrics",
+        "error rate is above its limit",
+        (BreakMetrics("http_requests_total", 25), Alert("HighErrorRate", 23)),
+    ),
+)
+"""Bad nights that only Prometheus and Alertmanager know of."""
+
+
+TWO_REGIONS = ("eu", "us")
+REGIONS: tuple[Scenario, ...] = (
+    Scenario(
+        "two-regions",
+        "Production runs in two regions, eu and us. The page's World can make the second one unreachable.",
+        "deploy v2.0.0",
+        "runs in production",
+    ),
+)
+"""These need a world of their own: a second cluster."""

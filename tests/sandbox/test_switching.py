@@ -1,0 +1,117 @@
+"""Scenarios are switched on and off beside each other, and each takes back only what it changed."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from sandbox.cluster import Cluster
+from sandbox.cluster.resources import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LIMIT_RANGE,
+    NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    REPLICA_SET,
+    RESOURCE_QUOTA,
+    SECRET,
+)
+from sandbox.cluster.settings import Settings
+from sandbox.scenarios import BY_NAME, EVERY
+from sandbox.world import SandboxWorld, opened
+
+KINDS = (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LIMIT_RANGE,
+    NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    REPLICA_SET,
+    RESOURCE_QUOTA,
+    SECRET,
+)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[SandboxWorld]:
+    async with opened(tmp_path, cluster=Settings(nodes=3), parts=("gates", "verification")) as made:
+        yield made
+
+
+def objects(cluster: Cluster) -> dict[str, object]:
+    return {
+        f"{kind.name} {each['metadata'].get('namespace')}/{each['metadata']['name']}": each.get(
+            "spec", each.get("data")
+        )
+        for kind in KINDS
+        for each in cluster.store.all(kind)
+    }
+
+
+def seen(world: SandboxWorld) -> dict[str, object]:
+    """Everything that a scenario may change."""
+    assert world.github is not None
+    assert world.prometheus is not None
+    assert world.alertmanager is not None
+    return {
+        **objects(world.cluster),
+        "pods": Counter(
+            (pod.namespace, pod.deployment, pod.version) for pod in world.cluster.pods() if not pod.leaving
+        ),
+        "logs": {
+            each["metadata"].get("annotations", {}).get("sandbox.omnicare.dev/log")
+            for each in world.cluster.store.all(POD)
+        },
+        "faults": str(world.cluster.faults),
+        "github": str(sorted(world.github.versions.items())) + str(world.github.alerts) + str(world.github.fault),
+        "metrics": str(world.prometheus.raised) + str(world.alertmanager.firing),
+        "sync": [queue.broken for queue in world.sync.values()],
+    }
+
+
+async def test_every_scenario_can_be_switched_on_and_off_and_leaves_nothing(world: SandboxWorld) -> None:
+    before = seen(world)
+    offered = world.scenarios
+    for scenario in offered:
+        await world.play(scenario)
+        assert [each.name for each in world.played] == [scenario.name]
+        changed = seen(world) != before
+        assert changed is bool(scenario.acts or scenario.deadline not in (None, 600)), scenario.name
+        await world.end(scenario)
+        assert seen(world) == before, scenario.name
+    assert {each.name for each in EVERY} >= {each.name for each in offered}
+
+
+PAIRS = (
+    ("volume-claim", "volume-unbound"),
+    ("config-missing", "secret-missing"),
+    ("unschedulable", "taint"),
+    ("sync-stuck", "sync-silent"),
+    ("gate-tag", "gate-notes"),
+    ("gate-sync", "sync-stuck"),
+    ("log-flood", "log-patients"),
+    ("slow", "node-lost"),
+)
+
+
+async def test_two_at_once_are_taken_back_in_any_order(world: SandboxWorld) -> None:
+    before = seen(world)
+    for pair in PAIRS:
+        scenarios = [BY_NAME[name] for name in pair]
+        alone = {}
+        for scenario in scenarios:
+            await world.play(scenario)
+            alone[scenario.name] = seen(world)
+            await world.end(scenario)
+        for first, second in permutations(scenarios):
+            for ended, stays in permutations((first, second)):
+                order = f"{first.name}, {second.name}, without {ended.name}"
+                await world.play(first)
+                await world.play(second)
+                await world.end(ended)
+                assert seen(world) == alone[stays.name], order
+                await world.end(stays)
+                assert seen(world) == before, order
