@@ -126,6 +126,7 @@ NEEDED: tuple[Access, ...] = (
     ),
     _secret("patch", ROTATED, Where.ROTATIONS, "Write new values into it (`secret rotate`)."),
     _configuration("get", "Compare the release's configuration with the cluster (`config apply`)."),
+    _configuration("list", "See which configuration changed before something broke (`diagnose`)."),
     _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),
     _configuration("create", "The same, for a ConfigMap that is new."),
     _record("get", "Read the environment's lock, run and recorded releases."),

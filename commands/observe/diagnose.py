@@ -23,7 +23,7 @@ from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import named
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
-from runbooks.troubleshooting.case import RecentRun, opened
+from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.wording import by_count, counted, listed
 
@@ -33,6 +33,7 @@ _EVIDENCE, _FEWER = 5, 1
 _TO_DO = 4
 _BUTTONS = 4
 _UNKNOWN = 8
+_CHANGES = 5
 _RUNS = 50
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
@@ -91,7 +92,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
         body += [_other(place, each) for place, each in enumerate(found.findings[1 : _OTHERS + 1], start=2)]
     if (more := len(found.findings) - _OTHERS - 1) > 0:
         body.append(Note(text=words(f"{counted(more, 'more finding')}; name a service to see fewer.")))
-    body += _notes(found)
+    body += [*_changed(found), *_notes(found)]
     return Card(
         state=_state(found),
         title=words(Strong(text=text)),
@@ -101,6 +102,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
         data={
             "environment": context.where.name,
             "findings": [each.model_dump(mode="json") for each in found.findings],
+            "changes": [each.model_dump(mode="json") for each in found.changes.found],
             "well": list(found.well),
             "unknown": [{"rule": rule, "why": why} for rule, why in found.unknown],
             "not_configured": list(found.not_configured),
@@ -154,6 +156,20 @@ def _between(parts: Iterator[Text], separator: str) -> list[Text | str]:
     for part in parts:
         joined += [separator, part] if joined else [part]
     return joined
+
+
+def _changed(found: Diagnosed) -> Iterator[Element]:
+    """What changed in the last hours, the newest first."""
+    changes = found.changes.found
+    hours = f"{LOOKED_BACK.total_seconds() / 3600:g} h"
+    if changes:
+        lines = (words("• ", each.what, ", ", Moment(at=each.ended, age=True)) for each in changes[:_CHANGES])
+        more = f"\n{len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
+        yield Paragraph(text=words(Strong(text=f"Changed in the last {hours}\n"), *_between(lines, "\n"), more))
+    elif found.findings and not found.changes.unknown:
+        yield Note(text=words(f"Nothing that the bot can see changed in the last {hours}."))
+    for why in found.changes.unknown:
+        yield Note(text=words(f"What changed is not fully known: {why}."))
 
 
 def _notes(found: Diagnosed) -> Iterator[Element]:

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.changes import Changes, blamed, changes_of
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, could_not_look
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.rules import RULES
@@ -28,14 +29,18 @@ class Diagnosed:
     unknown: tuple[tuple[str, str], ...] = ()
     """What could not be looked at, and why."""
     not_configured: tuple[str, ...] = ()
+    changes: Changes = field(default_factory=Changes)
+    """What changed meanwhile, newest first."""
 
 
 async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
-    """Return what the rules say."""
-    answers = await asyncio.gather(*(_answer(rule, case) for rule in rules))
+    """Return what the rules say, and what changed before it began."""
+    changes, answers = await asyncio.gather(changes_of(case), asyncio.gather(*(_answer(rule, case) for rule in rules)))
     pairs = list(zip(rules, answers, strict=True))
+    findings = [_clean(finding) for answer in answers for finding in answer.found]
     return Diagnosed(
-        findings=ranked([_clean(finding) for answer in answers for finding in answer.found]),
+        findings=ranked(blamed(findings, changes.found)),
+        changes=changes,
         well=tuple(_well(rule, answer) for rule, answer in pairs if answer.well),
         unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
         not_configured=tuple(rule.name for rule, answer in pairs if answer.not_configured),

@@ -37,6 +37,7 @@ from runbooks.clients.kubernetes.views import (
     UsageView,
 )
 from runbooks.clients.kubernetes.watch import Watch
+from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, written
 from runbooks.kit.reasons import ReasonCode
 
 _JSON_PATCH = "application/json-patch+json"
@@ -270,6 +271,17 @@ class ClusterClient:
     async def config_maps(self, namespace: str, selector: str = "") -> list[ConfigMapView]:
         items = await self._items(_core(namespace, "configmaps"), f"list config maps in {namespace}", selector)
         return [reading.config_map(item) for item in items]
+
+    async def config_maps_written(self, namespace: str) -> list[WrittenView]:
+        """Return when each was last written and by whom, without its contents."""
+        path, doing = _core(namespace, "configmaps"), f"list config maps in {namespace}"
+        answer = await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST)
+        return [found for item in listed(answer, "items") if (found := written(item)) is not None]
+
+    async def secret_written(self, namespace: str, name: str) -> WrittenView | None:
+        """Return when a Secret was last written and by whom: its contents are not asked for."""
+        path, doing = _core(namespace, "secrets", name), f"read Secret {namespace}/{name}"
+        return written(await self._connection.call("GET", path, doing=doing, accept=METADATA))
 
     async def create_config_map(
         self, namespace: str, name: str, data: Mapping[str, str], labels: Mapping[str, str]

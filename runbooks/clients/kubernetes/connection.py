@@ -156,12 +156,13 @@ class Connection:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str | None = None,
+        accept: str | None = None,
     ) -> Any:
         """Send one request and return its JSON answer. `doing` completes "can't …" in error messages."""
         from aiohttp import ClientTimeout
 
         limits = ClientTimeout(total=self.timing.call, sock_connect=self.timing.connect)
-        async with self._response(method, path, query, body, content_type, limits) as answer:
+        async with self._response(method, path, query, body, content_type, limits, accept) as answer:
             data = await read_bounded(
                 answer.content, lambda: unreadable(self.server, doing, retry=self.timing.retry), largest=_LARGEST_ANSWER
             )
@@ -281,8 +282,11 @@ class Connection:
         body: object,
         content_type: str | None,
         limits: "aiohttp.ClientTimeout",
+        accept: str | None = None,
     ) -> AsyncIterator["aiohttp.ClientResponse"]:
         headers = {"Content-Type": content_type} if content_type else {}
+        if accept is not None:
+            headers["Accept"] = accept
         answer: aiohttp.ClientResponse | None = None
         began = asyncio.get_running_loop().time()
         mark: Mark | None = None

@@ -1,0 +1,42 @@
+"""When an object was last written and by whom, from its metadata alone: its contents never leave the API server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from runbooks.clients.kubernetes.fields import Json, fields, listed, text
+from runbooks.kit.answers import read_time
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_LEADER = "control-plane.alpha.kubernetes.io/leader"
+"""Written every few seconds by whoever leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenView:
+    """A ConfigMap or Secret, without its contents."""
+
+    name: str
+    at: datetime
+    by: str
+    """The field manager, such as `kubectl-edit`: what the writer calls itself."""
+
+
+def written(item: Json) -> WrittenView | None:
+    """Return the last write; None where Kubernetes does not say, or where the object only says who leads."""
+    meta = fields(item, "metadata")
+    writes = list(_writes(meta))
+    if _LEADER in fields(meta, "annotations"):
+        return None
+    return max(writes, key=lambda write: write.at, default=None)
+
+
+def _writes(meta: Json) -> Iterator[WrittenView]:
+    for entry in listed(meta, "managedFields"):
+        at = read_time(entry.get("time"))
+        if at is not None and not text(entry, "subresource"):
+            yield WrittenView(text(meta, "name"), at, text(entry, "manager"))
+    created = read_time(meta.get("creationTimestamp"))
+    if created is not None:
+        yield WrittenView(text(meta, "name"), created, "")

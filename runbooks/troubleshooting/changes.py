@@ -1,0 +1,240 @@
+"""What changed: the bot's runs, releases, rollouts made past the bot, autoscaling, ConfigMaps and Secrets (never their contents).
+
+Each is held against the start of the trouble. What ended shortly before, or was under way, is a suspect; what came later is none.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from runbooks.clients.kubernetes.connection import FIELD_MANAGER
+from runbooks.clients.kubernetes.views import DeploymentView, EventView
+from runbooks.clients.kubernetes.written import WrittenView
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Frozen
+from runbooks.redaction.redactor import cut_redacted
+from runbooks.rotation.settings import Rotations
+from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun
+from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
+from runbooks.wording import duration, short_id
+
+T = TypeVar("T")
+
+_AFTER = timedelta(minutes=15)
+"""What a change broke shows within this time, as a rule."""
+_LATE = timedelta(seconds=60)
+"""How far the start may be before the change: points of metrics and whole seconds of events."""
+_PATIENCE = 2.5
+_LONGEST = 80
+_SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
+_QUIET = frozenset({"kube-controller-manager", "kube-apiserver", FIELD_MANAGER, ""})
+"""Writers that tell nothing: what the bot wrote is in its runs."""
+_CHANGING = frozenset({"deploy", "rollback", "restart", "scale", "migrate", "config apply", "secret rotate", "db rollback", "db restore", "db kill", "cdn invalidate", "sync clear-failed", "sync retry-failed"})  # fmt: skip
+_RELEASING = frozenset({"deploy", "rollback"})
+
+
+class Change(Frozen):
+    """One change."""
+
+    what: str
+    """`Deploy v2.0.0 to production, by Maya, run 7KQ2`. Redacted."""
+    at: datetime
+    """When it began."""
+    ended: datetime
+    service: str = ""
+    region: str = ""
+    release: bool = False
+    """A rollback undoes it."""
+    command: str = ""
+    """What shows more of it, as it is typed."""
+
+    def lead(self, start: datetime) -> timedelta | None:
+        """Return how long before the start it ended, zero if it was under way; None where it can't be the cause."""
+        if self.at > start + _LATE or start - self.ended > _AFTER:
+            return None
+        return max(timedelta(0), start - self.ended)
+
+
+class Changes(Frozen):
+    """What changed in the time that is looked at, newest first, and what nobody knows of."""
+
+    found: tuple[Change, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def suspect(finding: Finding, changes: Sequence[Change]) -> Change | None:
+    """Return the change that fits the start of the trouble best: the one that ended last before it."""
+    if finding.since is None:
+        return None
+    fitting = [
+        (lead, place)
+        for place, change in enumerate(changes)
+        if (lead := change.lead(finding.since)) is not None
+        and (not change.service or not finding.service or change.service == finding.service)
+        and (not change.region or not finding.region or change.region == finding.region)
+    ]
+    return changes[min(fitting)[1]] if fitting else None
+
+
+def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
+    """Return the findings with the change that came before each as evidence, and such a change as a finding before mere symptoms."""
+    with_suspects = [(each, suspect(each, changes)) for each in findings]
+    told = [_after(each, change) if change is not None else each for each, change in with_suspects]
+    causes = {
+        change: _finding(each, change)
+        for each, change in reversed(with_suspects)
+        if change is not None and each.kind in _SYMPTOMS
+    }
+    return [*causes.values(), *told]
+
+
+def _after(finding: Finding, change: Change) -> Finding:
+    back = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
+    return finding.model_copy(
+        update={
+            "evidence": (*finding.evidence, f"It began {_when(finding, change)}: {change.what}."),
+            "to_do": (*finding.to_do, *(back if change.release else ())),
+        }
+    )
+
+
+def _finding(symptom: Finding, change: Change) -> Finding:
+    more = (ToDo(text="Look at what it did", command=change.command, label=change.command.capitalize()),)
+    back = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
+    return Finding(
+        kind=Trouble.CHANGE,
+        cause=f"{change.what}: {symptom.cause[:1].lower()}{symptom.cause[1:]} since then",
+        evidence=(f"That began {_when(symptom, change)} it.",),
+        confidence=Confidence.LIKELY,
+        since=symptom.since,
+        service=change.service,
+        region=change.region,
+        to_do=(*(back if change.release else ()), *(more if change.command else ())),
+        explains=_SYMPTOMS,
+    )
+
+
+def _when(finding: Finding, change: Change) -> str:
+    assert finding.since is not None, "what has no start has no suspect"
+    lead = change.lead(finding.since)
+    return f"{duration(lead.total_seconds())} after" if lead else "during"
+
+
+async def changes_of(case: Case) -> Changes:
+    """Return what changed, from all that knows of it, side by side."""
+    parts = await asyncio.gather(
+        _or_why("the bot's runs", _of_runs(case)), *(_or_why("", _of_place(case, place)) for place in case.places)
+    )
+    found = [change for part in parts for change in part.found if change.ended >= case.since]
+    found.sort(key=lambda change: change.ended, reverse=True)
+    return Changes(found=tuple(found), unknown=tuple(why for part in parts for why in part.unknown))
+
+
+async def _or_why(what: str, asked: Awaitable[Changes]) -> Changes:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await asked
+    except TimeoutError:
+        why = f"no answer within {_PATIENCE:g} s"
+    except RunbookError as error:
+        why = error.message.rstrip(".")
+    return Changes(unknown=(f"{what}: {why}" if what else why,))
+
+
+async def _of_runs(case: Case) -> Changes:
+    runs = [run for run in await case.runs() if run.command in _CHANGING]
+    known = {run.id for run in runs}
+    releases = await case.releases()
+    others = [
+        Change(
+            what=f"Release {cut_redacted(each.version, _LONGEST)}, by {cut_redacted(each.by, _LONGEST)}, run {short_id(each.run)}",
+            at=at - timedelta(seconds=each.seconds or 0),
+            ended=at,
+            release=True,
+            command=f"runs {short_id(each.run)}",
+        )
+        for each in releases.releases
+        if (at := read_time(each.at)) is not None and short_id(each.run) not in known
+    ]
+    return Changes(found=(*(_of_run(case, run) for run in runs), *others))
+
+
+def _of_run(case: Case, run: RecentRun) -> Change:
+    by = f", by {run.by}" if run.by else ""
+    how = "" if run.state == "succeeded" else f" ({run.state})"
+    return Change(
+        what=cut_redacted(f"{run.title}{how}{by}, run {run.id}", 2 * _LONGEST),
+        at=run.at,
+        ended=run.ended or case.now,
+        release=run.command in _RELEASING,
+        command=f"runs {run.id}",
+    )
+
+
+async def _of_place(case: Case, place: PlaceFacts) -> Changes:
+    found, written, events = await asyncio.gather(
+        place.listed(), asyncio.gather(_config_maps(place), _secrets(case, place)), place.events()
+    )
+    changes: list[Change] = []
+    for service in case.services:
+        if (view := found.deployment(service)) is not None:
+            changes += [*_of_deployment(service.name, view), *_scaled(service.name, view, events)]
+    where = f"{place.region}: " if place.region else ""
+    return Changes(
+        found=tuple(
+            each.model_copy(update={"region": place.region})
+            for each in (*changes, *(change for part in written for change in part.found))
+        ),
+        unknown=tuple(f"{where}{why}" for part in written for why in part.unknown),
+    )
+
+
+def _of_deployment(service: str, view: DeploymentView) -> Iterator[Change]:
+    """Yield who else wrote its pod template; what the bot wrote is in its runs."""
+    images = {(each.name, each.time) for each in view.owners}
+    for writer in view.writers:
+        at = read_time(writer.time)
+        if writer.name in _QUIET or at is None:
+            continue
+        what = "image" if (writer.name, writer.time) in images else "pod template"
+        by = cut_redacted(writer.name, _LONGEST)
+        yield Change(
+            what=f"The {what} of {service}, written by {by} past the bot", at=at, ended=at, service=service,
+            release=what == "image", command=f"describe {service}",
+        )  # fmt: skip
+
+
+def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> Iterator[Change]:
+    """Yield what an autoscaler did: its events are about itself, and it is called after its Deployment as a rule."""
+    for event in events:
+        if event.reason == "SuccessfulRescale" and event.about_name == view.name and event.at is not None:
+            what = f"Autoscaler of {service}: {cut_redacted(event.message, _LONGEST)}"
+            yield Change(what=what, at=event.at, ended=event.at, service=service, command=f"events {service}")
+
+
+async def _config_maps(place: PlaceFacts) -> Changes:
+    try:
+        views = await place.config_maps()
+    except RunbookError as error:
+        return Changes(unknown=(f"ConfigMaps: {error.message.rstrip('.')}",))
+    return Changes(found=tuple(_written("ConfigMap", each) for each in views if each.by not in _QUIET))
+
+
+async def _secrets(case: Case, place: PlaceFacts) -> Changes:
+    """Return those that the bot may read by their names: it lists none."""
+    rotations = case.find(Rotations)
+    names = dict.fromkeys(each.secret for each in rotations.known.values()) if rotations is not None else {}
+    cluster, namespace = place.place.cluster, place.environment.namespace
+    try:
+        views = await asyncio.gather(*(cluster.secret_written(namespace, name) for name in names))
+    except RunbookError as error:
+        return Changes(unknown=(f"Secrets: {error.message.rstrip('.')}",))
+    return Changes(
+        found=tuple(_written("Secret", each) for each in views if each is not None and each.by not in _QUIET)
+    )
+
+
+def _written(kind: str, each: WrittenView) -> Change:
+    return Change(what=f"{kind} {each.name}, written by {cut_redacted(each.by, _LONGEST)}", at=each.at, ended=each.at)

@@ -1,0 +1,115 @@
+"""What changed: by how well its time fits the start of the trouble, never by its contents."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.troubleshooting.asking import ranked
+from runbooks.troubleshooting.case import RecentRun
+from runbooks.troubleshooting.changes import Change, blamed, changes_of, suspect
+from runbooks.troubleshooting.findings import Confidence, Finding, Trouble
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, Json
+from sandbox.cluster.settings import Rule, Settings, User
+from tests.support.cases import case
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+WHERE = "omnicare-prod"
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+def change(began: float, ended: float, what: str = "", **more: object) -> Change:
+    return Change.model_validate({"what": what or f"{began} to {ended}", "at": ago(began), "ended": ago(ended)} | more)
+
+
+def errors(since: float | None, **more: object) -> Finding:
+    began = ago(since) if since is not None else None
+    known = {"kind": Trouble.ERRORS, "cause": "Error rate is above its limit: 4 %", "confidence": Confidence.CERTAIN}
+    return Finding.model_validate(known | {"since": began} | more)
+
+
+def named(since: float | None, *changes: Change, **more: object) -> str:
+    found = suspect(errors(since, **more), changes)
+    return found.what if found is not None else ""
+
+
+def test_the_change_that_ended_last_before_the_start_is_the_suspect():
+    assert named(10, change(60, 50), change(14, 12), change(20, 13), change(8, 5)) == "14 to 12"
+    assert named(10, change(12, 8), change(14, 11)) == "12 to 8"  # it was under way
+
+
+def test_what_came_later_or_long_before_is_no_suspect_nor_is_any_without_a_start():
+    assert named(10, change(8, 5), change(60, 40)) == ""
+    assert named(None, change(10, 10)) == ""
+
+
+def test_another_service_or_region_is_no_suspect():
+    assert named(10, change(11, 11, service="frontend"), service="backend") == ""
+    assert named(10, change(11, 11, region="eu"), region="us") == ""
+    assert named(10, change(11, 11, "a", service="backend"), region="us") == "a"
+
+
+def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
+    first, second = ranked(blamed([errors(10)], [change(14, 11, "Deploy v2.0.0, run 7KQ2", release=True)]))
+    assert first.cause == "Deploy v2.0.0, run 7KQ2: error rate is above its limit: 4 % since then"
+    assert [each.command for each in first.to_do] == ["rollback"]
+    assert second.evidence == ("It began 1 min after: Deploy v2.0.0, run 7KQ2.",)
+
+
+def test_a_certain_cause_stays_first_and_names_the_change_before_it():
+    crash = errors(10).model_copy(update={"kind": Trouble.CRASHES, "explains": (Trouble.ERRORS,)})
+    found = ranked(blamed([errors(9), crash], [change(14, 11, "Deploy v2.0.0")]))
+    assert [each.kind for each in found] == [Trouble.CRASHES, Trouble.CHANGE, Trouble.ERRORS]
+    assert "Deploy v2.0.0" in found[0].evidence[-1]
+
+
+def _edited(cluster: Cluster, by: str) -> None:
+    def key(draft: Json) -> None:
+        draft["data"]["LOG_LEVEL"] = "the planted value"
+
+    def image(draft: Json) -> None:
+        draft["spec"]["template"]["spec"]["containers"][0]["image"] = "ghcr.io/omnicare/backend:v1.2.1"
+
+    cluster.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": WHERE}, "data": {}}
+    )
+    cluster.api.modify(CONFIG_MAP, WHERE, "limits", key, Writer(by))
+    cluster.api.modify(DEPLOYMENT, WHERE, "backend", image, Writer("kubectl-set"))
+
+
+@pytest.fixture(params=["all", "no config maps"])
+async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[ClusterClient, bool]]:
+    kinds = ("deployments", "replicasets", "pods", "events")
+    may = Rule(("*",)) if request.param == "all" else Rule(("list",), kinds)
+    cluster = Cluster(Settings(users=(User("bot", "t", (may,)),)))
+    seed_omnicare(cluster)
+    _edited(cluster, "kubectl-edit")
+    async with cluster.serve():
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(cluster.kubeconfig("bot"))
+        async with ClusterClient(kubeconfig=str(kubeconfig)) as client:
+            yield client, request.param == "all"
+
+
+async def test_runs_and_what_was_written_past_the_bot_are_told_without_contents(there: tuple[ClusterClient, bool]):
+    client, may_list = there
+    now = datetime.now(UTC)
+    runs = [
+        RecentRun(id="7KQ2", title="Deploy v2.0.0 to production", command="deploy", state="failed", at=now, by="Maya"),
+        RecentRun(id="7KQ1", title="Sign v2.0.0", command="sign", state="succeeded", at=now),
+    ]
+    async with case(cluster=client, runs=runs, now=now) as asked:
+        found = await changes_of(asked)
+    said = {each.what for each in found.found}
+    assert "Deploy v2.0.0 to production (failed), by Maya, run 7KQ2" in said
+    assert "The image of backend, written by kubectl-set past the bot" in said
+    assert ("ConfigMap limits, written by kubectl-edit" in said) is may_list
+    assert not any("Sign" in each or "planted" in each for each in said)
+    assert bool(found.unknown) is not may_list
