@@ -6,9 +6,9 @@ from runbooks.metrics.change_points import change_points
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory, Standing
 from runbooks.troubleshooting.case import Case
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found, not_configured
 from runbooks.troubleshooting.rule import Rule
-from runbooks.wording import listed
+from runbooks.wording import by_count, counted, listed
 
 _KINDS = {
     "error-rate": Trouble.ERRORS,
@@ -42,6 +42,31 @@ class Measured(Rule):
             why = (f"{names}: {unknown[0].unknown}",)
         beyond = [each for each in known if each.standing is Standing.BEYOND]
         return RuleAnswer(found=tuple(_finding(each) for each in beyond), unknown=why)
+
+
+class Alerts(Rule):
+    """Looks at the alerts that fire."""
+
+    name = "alerts"
+
+    async def look(self, case: Case) -> RuleAnswer:
+        """Return one finding for all of them: what is behind them is for other rules to say."""
+        metrics = case.find(Metrics)
+        if metrics is None or metrics.settings.alertmanager is None:
+            return not_configured()
+        firing = await metrics.alerts()
+        if not firing:
+            return found()
+        count = len(firing)
+        return found(
+            Finding(
+                kind=Trouble.ALERT,
+                cause=f"{counted(count, 'alert')} {by_count(count, 'fires', 'fire')}: {listed((each.name for each in firing), most=_NAMED)}",
+                confidence=Confidence.CERTAIN,
+                since=min((each.since for each in firing if each.since is not None), default=None),
+                to_do=(ToDo(text="Look at the metrics", command="metrics", label="Metrics"),),
+            )
+        )
 
 
 def _finding(history: MetricHistory) -> Finding:

@@ -1,10 +1,15 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
-from runbooks.troubleshooting.measured import Measured
+from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
+from runbooks.troubleshooting.measured import Alerts, Measured
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
     Workloads(),
+    Serving(),
+    Restarts(),
+    Evictions(),
     Measured(),
+    Alerts(),
 )
