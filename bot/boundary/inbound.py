@@ -64,6 +64,8 @@ class Inbound:
     """Typed, as the client sent it (without the command's own name)."""
     drawn: bool = False
     """The text is a button's: no client did anything to it, so nothing is to be undone."""
+    expires: int | None = None
+    """Until when the button works, in seconds since 1970."""
     tokens: tuple[str, ...] | None = None
     """Typed in a terminal: the shell has split it already."""
     filled: Filled | None = None

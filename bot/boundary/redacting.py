@@ -12,6 +12,7 @@ from commands.kit.card import (
     Button,
     ButtonRow,
     Card,
+    Choices,
     Confirm,
     Element,
     Fact,
@@ -77,6 +78,7 @@ class _Redaction:
             elapsed=card.elapsed,
             body=tuple(self._element(element) for element in card.body),
             buttons=self._buttons(card.buttons),
+            choices=self._choices(card.choices) if card.choices is not None else None,
         )
 
     def _text(self, text: Text, cue: str = "") -> Text:
@@ -160,6 +162,13 @@ class _Redaction:
 
     def _buttons(self, buttons: tuple[Button, ...]) -> tuple[Button, ...]:
         return tuple(made for button in buttons if (made := self._button(button)) is not None)
+
+    def _choices(self, choices: Choices) -> Choices | None:
+        """A value that must not leave is not offered."""
+        kept = tuple(
+            each for each in choices.options if all(self._redact(said) == said for said in (each.label, each.text))
+        )
+        return choices.model_copy(update={"label": self._redact(choices.label), "options": kept}) if kept else None
 
     def _button(self, button: Button) -> Button | None:
         does = self._act(button.does)

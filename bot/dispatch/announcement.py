@@ -7,7 +7,7 @@ from bot.dispatch.act import Act
 from bot.runs.model import Request, request_id
 from commands.kit.card import Card
 from commands.kit.command import Command
-from commands.kit.parsing import typed_again
+from commands.kit.typed_again import typed_again
 
 
 async def announce(act: Act, request: Command, environment: str, card: Card) -> None:

@@ -1,5 +1,6 @@
 """The cards that the dispatcher itself answers with: what to type instead, and refusals that name the way forward."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from bot.runs.manual_rollback import ManualRollback
@@ -7,6 +8,8 @@ from bot.runs.model import Request
 from commands.kit.card import (
     Button,
     Card,
+    Choice,
+    Choices,
     Code,
     Element,
     Note,
@@ -21,8 +24,9 @@ from commands.kit.card import (
 )
 from commands.kit.endings import failure
 from commands.kit.parsing import UsageError
+from commands.kit.question import Question
 from runbooks.kit.reasons import ReasonCode
-from runbooks.wording import short_id
+from runbooks.wording import listed, short_id
 
 
 def usage_card(error: UsageError) -> Card:
@@ -39,6 +43,28 @@ def usage_card(error: UsageError) -> Card:
     data = failure(ReasonCode.USAGE, error.message) | {"suggestion": error.suggestion}
     return Card(
         title=sentence(error.message), summary=error.message, body=tuple(body), buttons=tuple(buttons), data=data
+    )
+
+
+_CHOSEN_WITHIN = 900
+"""Seconds in which a choice works: what it completes is meant for now."""
+_NAMED = 10
+"""Values that a notification names."""
+
+
+def question_card(error: UsageError, question: Question, values: Sequence[str], now: datetime) -> Card:
+    """Return the question for what is missing, with the values to choose from."""
+    kind = question.parameter.type
+    choices = Choices(
+        label=f"Choose the {kind.name.replace('|', ' or ') if kind is not None else question.parameter.name}",
+        options=tuple(Choice(label=value, text=question.answered(value)) for value in values),
+        expires=int(now.timestamp()) + _CHOSEN_WITHIN,
+    )
+    card = usage_card(error)
+    few = [*values[:_NAMED], *([f"{len(values) - _NAMED} more"] if len(values) > _NAMED else [])]
+    data = card.data | {"choices": [each.model_dump() for each in choices.options]}
+    return card.model_copy(
+        update={"summary": f"{card.summary} There are: {listed(few)}.", "body": (), "choices": choices, "data": data}
     )
 
 

@@ -7,7 +7,7 @@ acknowledges nothing that could be lost.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bot.audit import AuditLogUnavailable
@@ -17,10 +17,10 @@ from bot.config import Settings
 from bot.dispatch import decision, form, operation, query
 from bot.dispatch.account_check import AccountCheck
 from bot.dispatch.act import Act, Services
-from bot.dispatch.answers import by_hand, refusal_card, usage_card
+from bot.dispatch.answers import by_hand, question_card, refusal_card, usage_card
 from bot.dispatch.disclosure import check_options
 from bot.dispatch.reading import RequestReader
-from bot.dispatch.refusals import Refusals, act_id, check_button
+from bot.dispatch.refusals import Refusals, act_id, check_button, check_expiry
 from bot.policy.people import People
 from bot.process.metrics import Metrics
 from bot.runs.decisions import EngineRuns
@@ -31,15 +31,19 @@ from commands.kit.command import Command, Decision, Operation, Query
 from commands.kit.context import Actor, Denied
 from commands.kit.menu import GROUPS, menu_card
 from commands.kit.parsing import UsageError
+from commands.kit.question import Question
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind
-from commands.kit.types import Known, TextType
+from commands.kit.types import EnvironmentType, Known, ServiceType, TargetType, TextType, VersionType
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import failed_inside
 from runbooks.wording import cited
 
 _log = logging.getLogger(__name__)
+
+_VERSIONS = 5
+"""The newest, which are offered where a version is missing."""
 
 
 class Dispatcher:
@@ -109,6 +113,7 @@ class Dispatcher:
         act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound), recalled=parsed.recalled)
         try:
             check_button(inbound, self._registry)
+            check_expiry(inbound, self._services.clock())
             if parsed.error is not None:
                 raise parsed.error
             if parsed.request is None:
@@ -167,7 +172,30 @@ class Dispatcher:
             await self._permissions.require(act.actor, None, None, changes=False)
         except Denied as denied:
             return await self._denied(act, denied)
+        values = await self._choices(act, error.question) if error.question is not None else ()
+        if error.question is not None and values:
+            return Answer(card=question_card(error, error.question, values, self._services.clock()), exit=Exit.USAGE)
         return Answer(card=usage_card(error), exit=Exit.USAGE)
+
+    async def _choices(self, act: Act, question: Question) -> Sequence[str]:
+        """Return the values that this person may choose from; none of an environment where they may not do it."""
+        permission, where = question.spec.permission, question.environment
+
+        async def may(environment: str) -> bool:
+            return await self._permissions.may(act.actor, permission, environment)
+
+        match question.parameter.type:
+            case EnvironmentType():
+                return [name for name in question.values if await may(name)]
+            case _ if where is not None and not await may(where):
+                return ()
+            case VersionType():
+                known = {"env": where} if where else {}
+                return (await form.suggestions(act, question.parameter.name, known, ""))[:_VERSIONS]
+            case ServiceType() | TargetType() if where is not None:
+                services = {each.name for each in self._settings.environments[where].services}
+                return [name for name in question.values if name in services]
+        return question.values
 
     async def _denied(self, act: Act, denied: Denied) -> Answer:
         await self._refusals.note(act.actor, act.inbound, denied)

@@ -9,7 +9,7 @@ from bot.dispatch.act import Act
 from bot.dispatch.answers import refusal_card, started_card
 from bot.runs.model import Appointment, Request, request_id
 from commands.kit.command import Operation
-from commands.kit.parsing import typed_again
+from commands.kit.typed_again import typed_again
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import short_id
 

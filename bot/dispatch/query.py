@@ -10,7 +10,7 @@ from bot.dispatch.disclosure import disclosed
 from commands.kit.card import Card, Note, words
 from commands.kit.command import Query
 from commands.kit.follows import LiveState
-from commands.kit.parsing import typed_again
+from commands.kit.typed_again import typed_again
 
 
 async def answer(act: Act, request: Query) -> Answer:

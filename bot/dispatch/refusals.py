@@ -7,6 +7,7 @@ from datetime import datetime
 from bot.audit import AuditLog, AuditLogUnavailable, Event, EventName
 from bot.boundary.inbound import Inbound
 from commands.kit.context import Actor, Denied
+from commands.kit.parsing import UsageError
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
 
@@ -31,6 +32,12 @@ def check_button(inbound: Inbound, registry: Registry) -> None:
         raise Denied(
             "That button does not belong to a run's card. Type the command instead.", code=ReasonCode.FOREIGN_BUTTON
         )
+
+
+def check_expiry(inbound: Inbound, now: datetime) -> None:
+    """Check that a choice is used in time: what it completes was meant for then. Raises `UsageError`."""
+    if inbound.expires is not None and now.timestamp() > inbound.expires:
+        raise UsageError("This choice has expired. Type the command:", example=inbound.text)
 
 
 class Refusals:

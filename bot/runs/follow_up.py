@@ -15,9 +15,9 @@ from bot.runs.store import RunStore
 from commands.kit.command import Operation
 from commands.kit.context import Actor, Context
 from commands.kit.orphaned_run import as_it_is
-from commands.kit.parsing import typed_again
 from commands.kit.policy import ApprovalPolicy
 from commands.kit.registry import Registry
+from commands.kit.typed_again import typed_again
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
 

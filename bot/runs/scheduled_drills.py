@@ -13,8 +13,8 @@ from bot.config import Settings
 from bot.runs.model import Request, request_id
 from bot.runs.submission import Submissions
 from commands.kit.context import Actor
-from commands.kit.parsing import typed_again
 from commands.kit.registry import Registry
+from commands.kit.typed_again import typed_again
 from runbooks.kit.minutes import Minutes
 
 _log = logging.getLogger(__name__)

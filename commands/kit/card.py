@@ -248,6 +248,8 @@ class Typed(Frozen):
     text: str
     replaces: bool = False
     """The answer takes the place of the card that has the button."""
+    expires: int | None = None
+    """Until when it works, in seconds since 1970; None: as long as the message is there."""
 
 
 class OpenForm(Frozen):
@@ -267,6 +269,23 @@ class Button(Frozen):
     confirm: Confirm | None = None
     quiet: bool = False
     """Seldom needed: may go into an overflow menu."""
+
+
+class Choice(Frozen):
+    """A value to choose, and the command that it completes."""
+
+    label: str
+    text: str
+
+
+class Choices(Frozen):
+    """What a command was not told: choosing is typing the command with the value."""
+
+    label: str
+    """"Choose the service"."""
+    options: tuple[Choice, ...]
+    expires: int
+    """Until when a choice works, in seconds since 1970."""
 
 
 class ButtonRow(Frozen):
@@ -293,6 +312,7 @@ class Card(Frozen):
     """Seconds, shown beside the title."""
     body: tuple[Element, ...] = ()
     buttons: tuple[Button, ...] = ()
+    choices: Choices | None = None
     data: dict[str, object] = {}
     """For `--json`: the facts behind the words, under stable names."""
     records: tuple[dict[str, object], ...] = ()

@@ -4,24 +4,20 @@ Typos never start anything: whatever is not understood raises `UsageError`, whic
 """
 
 import itertools
-import re
 import unicodedata
-from types import UnionType
 from typing import Any
 
 from commands.kit.command import Command
-from commands.kit.regions import RegionsType
+from commands.kit.question import Question, question_for
 from commands.kit.registry import Registry
-from commands.kit.remembered import NOTHING, Subject
+from commands.kit.remembered import NOTHING, Subject, recalled
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.typed_again import quoted
 from commands.kit.typed_text import invisible
 from commands.kit.types import (
     CommandNameType,
-    DurationType,
     Invalid,
     Known,
-    ServiceType,
-    TargetType,
     VersionType,
     closeness,
     nearest,
@@ -45,6 +41,7 @@ class UsageError(Exception):
         suggestion: str | None = None,
         form: tuple[str, dict[str, str]] | None = None,
         choices: tuple[str, ...] = (),
+        question: Question | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -56,15 +53,8 @@ class UsageError(Exception):
         """(command, what is known of its arguments): a form that would help."""
         self.choices = choices
         """Whole commands that would work, newest first: "deploy v2.0.0"."""
-
-
-_BARE = re.compile(r"(?!-)[\w.,:/+@-]+", re.ASCII)
-
-
-def quoted(value: str) -> str:
-    """The value as it would be typed: `split` reads it back as one word. There is no sign that escapes a `"`, so it becomes `'`."""
-    plain = value.replace('"', "'")
-    return plain if _BARE.fullmatch(plain) else f'"{plain}"'
+        self.question = question
+        """What is missing, where it can be chosen."""
 
 
 def _as_typed(token: str) -> str:
@@ -277,26 +267,6 @@ def _form(spec: CommandSpec, rest: list[str]) -> tuple[str, dict[str, str]]:
     return spec.name, filled
 
 
-def typed_again(request: Command) -> str:
-    """The request as it would be typed again: it parses into the same, but for a `"` in words, which becomes `'`."""
-    options: list[str] = []
-    positional: list[str] = []
-    spec = request.spec
-    for name, value in request.arguments().items():
-        parameter = spec.parameter(name)
-        if parameter is None:
-            continue
-        if parameter.positional:
-            positional += [quoted(each) for each in value] if isinstance(value, list) else [quoted(str(value))]
-        elif parameter.type is None:
-            options.append(parameter.flag)
-        else:
-            text = parameter.type.typed(value) if isinstance(parameter.type, DurationType) else quoted(str(value))
-            # a value that begins like an option is read as one, unless it is tied to its own
-            options += [f"{parameter.flag}={text}"] if str(value).startswith("--") else [parameter.flag, text]
-    return " ".join([spec.name, *positional, *options])
-
-
 _NAMED = 3
 """So many environments are named."""
 
@@ -317,7 +287,7 @@ class _Values:
         self._positional = [p for p in spec.parameters if p.positional]
         self._options = {p.flag: p for p in spec.parameters if not p.positional}
 
-    def _fail(self, message: str, suggestion: str | None = None) -> UsageError:
+    def _fail(self, message: str, suggestion: str | None = None, *, missing: Parameter | None = None) -> UsageError:
         spec = self._spec
         return UsageError(
             message,
@@ -325,6 +295,7 @@ class _Values:
             example=f"{spec.name} {spec.examples[0]}".strip(),
             suggestion=suggestion,
             form=self.form(),
+            question=question_for(spec, missing, self._found, self._known) if missing is not None else None,
         )
 
     def form(self) -> tuple[str, dict[str, str]] | None:
@@ -371,7 +342,7 @@ class _Values:
         """What to add, by its name, in the example too: the same words alone would be refused again."""
         ways = [f"{where.flag} {name}" for name in self._known.environments]
         shown = listed((f"`{way}`" for way in ways[:_NAMED]), "or")
-        error = self._fail(f"Name the environment: this channel has none of its own. Add {shown}.")
+        error = self._fail(f"Name the environment: this channel has none of its own. Add {shown}.", missing=where)
         if ways and error.example and where.flag not in error.example:
             error.example = f"{error.example} {ways[-1]}"
         return error
@@ -419,56 +390,41 @@ class _Values:
             raise self._fail(str(error) if near else self._as_option(token) or str(error)) from None
 
     def recall(self, about: Subject, default_environment: str | None) -> Subject:
-        """Fill in what was not typed and the thread tells, and return that. What is typed wins.
-
-        A query takes all of it. An operation takes the environment and a service that it needs; it is never limited to a part by
-        memory. A decision acts at once, so it takes nothing, and asks where the thread's environment is not the channel's.
-        """
-        where = environment_parameter(self._spec)
-        untold = where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found
-        environment = about.environment if untold and about.environment in self._known.environments else None
+        """Fill in what was not typed and the thread tells, and return that. Raises `UsageError` for a decision about it."""
         if self._spec.kind is Kind.DECISION:
-            if environment is not None and environment != default_environment:
-                assert where is not None, "it was not typed"
+            where = self._untold()
+            if (
+                where is not None
+                and about.environment in self._known.environments
+                and about.environment != default_environment
+            ):
+                # it acts at once, so it takes nothing silently
                 raise self._fail(
-                    f"This thread is about {environment}. Name the environment for `{self._spec.name}`: "
-                    f"add `{where.flag} {environment}` or another one."
+                    f"This thread is about {about.environment}. Name the environment for `{self._spec.name}`: "
+                    f"add `{where.flag} {about.environment}` or another one.",
+                    missing=where,
                 )
             return NOTHING
-        query = self._spec.kind is Kind.QUERY
-        if environment is not None and where is not None:
-            self._found[where.name] = environment
-        service = self._first(ServiceType | TargetType, about.service, self._known.services, needed=not query)
-        there = environment is not None or where is None or self._found.get(where.name) == about.environment
-        region = self._first(RegionsType, about.region, self._known.regions) if query and there else None
-        return Subject(service=service, environment=environment, region=region)
+        values, taken = recalled(self._spec, self._found, self._known, about)
+        self._found |= values
+        return taken
 
-    def _first(
-        self, kind: type | UnionType, value: str | None, names: tuple[str, ...], *, needed: bool = False
-    ) -> str | None:
-        """Fill the first parameter of that kind, unless it was typed. `needed`: only one that may not be left out."""
-        parameter = next((p for p in self._spec.parameters if isinstance(p.type, kind)), None)
-        if (
-            parameter is None
-            or value not in names
-            or parameter.name in self._found
-            or (needed and not parameter.required)
-        ):
-            return None
-        self._found[parameter.name] = (value,) if parameter.repeated else value
-        return value
+    def _untold(self) -> Parameter | None:
+        """The parameter of the environment, where the channel's own is meant."""
+        where = environment_parameter(self._spec)
+        return where if where and where.default == CHANNEL_DEFAULT and where.name not in self._found else None
 
     def request(self, default_environment: str | None) -> Command:
+        where = self._untold()
+        if where is not None and default_environment is not None:
+            self._found[where.name] = default_environment
         missing = [p for p in self._positional if p.required and p.name not in self._found]
         if missing:
             names = listed(f"the {p.type.name.replace('|', ' or ')}" for p in missing if p.type)
-            raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.")
+            raise self._fail(f"`{self._spec.name}` needs {names}: {missing[0].help}.", missing=missing[0])
         for option in self._options.values():
             if option.asked is not None and option.name not in self._found:
-                raise self._fail(option.asked)
-        where = environment_parameter(self._spec)
-        if where is not None and where.default == CHANNEL_DEFAULT and where.name not in self._found:
-            if default_environment is None:
-                raise self._nowhere(where)
-            self._found[where.name] = default_environment
+                raise self._fail(option.asked, missing=option)
+        if where is not None and default_environment is None:
+            raise self._nowhere(where)
         return self._command.make(self._found)

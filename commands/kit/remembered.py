@@ -1,10 +1,12 @@
 """What a thread is about: the service, environment and region of the commands that were answered in it, for a follow-up that leaves them out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import UnionType
 
 from commands.kit.command import Command
 from commands.kit.regions import RegionsType
-from commands.kit.types import Known, ServiceType, TargetType
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
+from commands.kit.types import EnvironmentType, Known, ServiceType, TargetType
 from runbooks.kit.targets import Frozen
 from runbooks.wording import listed
 
@@ -57,6 +59,31 @@ def together(newest_first: Iterable[Subject]) -> Subject:
             region=found.region or each.region,
         )
     return found
+
+
+def recalled(
+    spec: CommandSpec, found: Mapping[str, object], known: Known, about: Subject
+) -> tuple[dict[str, object], Subject]:
+    """Return the values that were not typed and the thread tells, and the same as a subject. What is typed (`found`) wins.
+
+    A query takes all of it. An operation takes the environment and a service that it needs; it is never limited to a part by memory.
+    """
+    query, values = spec.kind is Kind.QUERY, dict[str, object]()
+
+    def take(kind: type | UnionType, value: str | None, names: tuple[str, ...], *, needed: bool = False) -> str | None:
+        parameter = next((p for p in spec.parameters if isinstance(p.type, kind)), None)
+        if parameter is None or value not in names or parameter.name in found or (needed and not parameter.required):
+            return None
+        values[parameter.name] = (value,) if parameter.repeated else value
+        return value
+
+    where = environment_parameter(spec)
+    local = where is not None and where.default == CHANNEL_DEFAULT
+    environment = take(EnvironmentType, about.environment, known.environments) if local else None
+    service = take(ServiceType | TargetType, about.service, known.services, needed=not query)
+    there = environment is not None or where is None or found.get(where.name) == about.environment
+    region = take(RegionsType, about.region, known.regions) if query and there else None
+    return values, Subject(service=service, environment=environment, region=region)
 
 
 def _service(target: str, services: tuple[str, ...]) -> str | None:

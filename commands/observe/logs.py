@@ -30,9 +30,10 @@ from commands.kit.context import Context, RunRecord
 from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
-from commands.kit.parsing import UsageError, typed_again
+from commands.kit.parsing import UsageError
 from commands.kit.regions import RegionName
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.typed_again import typed_again
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
 from runbooks.kit.errors import PermanentError

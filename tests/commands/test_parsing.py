@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.kit.parsing import LONGEST, UsageError, parse, quoted, split
+from commands.kit.parsing import LONGEST, UsageError, parse, split
 from commands.kit.registry import load
+from commands.kit.typed_again import quoted
 from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 from tests.support.steps import counted, steps_of

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from commands.kit.command import Command, Operation, RunDecision
-from commands.kit.parsing import UsageError, parse, split, typed_again
+from commands.kit.parsing import UsageError, parse, split
 from commands.kit.regions import RegionsType, RegionType
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.typed_again import typed_again
 from commands.kit.typed_text import made_plain
 from commands.kit.types import (
     CdnPathType,

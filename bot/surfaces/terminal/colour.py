@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from bot.boundary.printable import safe
-from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, span_words, typed, wide
+from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, numbered, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
     Button,
@@ -59,6 +59,7 @@ def drawn(card: Card, reader: Audience) -> RenderableType:
     parts += [
         _element(each, reader) for each in card.body if not (isinstance(each, Paragraph | Note) and is_ping(each.text))
     ]
+    parts += [Styled(line) for line in numbered(card)]
     if card.buttons:
         parts.append(Padding(_next(card.buttons, reader), (1, 0, 0, 0)))
     return Group(*parts)

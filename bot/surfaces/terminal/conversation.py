@@ -6,9 +6,10 @@ Used by `bot.cli`. It knows no commands: the words go to the bot as the shell sp
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ValidationError
 
 from bot.boundary.inbound import Exit
+from bot.boundary.printable import safe
 from bot.surfaces.terminal.client import NoBot, Unreachable, new_key, say
 from bot.surfaces.terminal.screen import Manner, Screen
 from bot.surfaces.terminal.wire_format import (
@@ -30,7 +32,8 @@ from bot.surfaces.terminal.wire_format import (
 )
 from bot.surfaces.terminal.words import Audience, typed
 from commands.kit import registry
-from commands.kit.card import Button, Paragraph
+from commands.kit.card import Button, Choices, Paragraph
+from commands.kit.parsing import split
 
 _HEAD, _RESULT = "head", "result"
 """Slots: in a terminal the head message repeats what the others say, except where nothing else is said."""
@@ -52,7 +55,12 @@ class Wish:
 
 def converse(wish: Wish, *, absent: Callable[[str], int] | None = None) -> int:
     """Run the command and return the exit status. `absent`: called with the message if no bot is running."""
-    return _Conversation(wish, absent).run()
+    while True:
+        conversation = _Conversation(wish, absent)
+        status = conversation.run()
+        if (chosen := conversation.chosen()) is None:
+            return status
+        wish = replace(wish, tokens=chosen)
 
 
 def reader() -> Audience:
@@ -70,6 +78,7 @@ class _Conversation:
         self._told = False
         self._recorded = False
         self._head: CardLine | None = None
+        self._choices: Choices | None = None
         self._out = Screen(sys.stdout, Manner.of(sys.stdout, as_json=wish.json), reader())
         self._err = Screen(sys.stderr, Manner.of(sys.stderr, as_json=False), reader())
 
@@ -88,6 +97,21 @@ class _Conversation:
         except Unreachable as error:
             self._fail(str(error), Exit.FAILED)
             return Exit.FAILED
+
+    def chosen(self) -> tuple[str, ...] | None:
+        """Return the words of the command that the person completes; None where nothing is to be chosen, or nobody sits there."""
+        if self._choices is None or self._wish.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        options = self._choices.options
+        sys.stderr.write(f"{safe(self._choices.label)}, 1 to {len(options)} (Enter: none): ")
+        sys.stderr.flush()
+        try:
+            typed = sys.stdin.readline().strip()
+        except KeyboardInterrupt:
+            return None
+        if not re.fullmatch(r"[0-9]{1,3}", typed) or not 0 < int(typed) <= len(options):
+            return None
+        return tuple(split(options[int(typed) - 1].text))
 
     async def _talk(self) -> int:
         wish = self._wish
@@ -123,6 +147,7 @@ class _Conversation:
     def _answer(self, line: AnswerLine) -> None:
         self._answered = True
         self._run, self._following = line.short or line.run, line.followed
+        self._choices = line.card.choices if line.card is not None else None
         if self._wish.json:
             found = self._out.document(line.card, line.names, exit_status=line.exit, run=line.run)
             records = line.card.records if line.card is not None else ()

@@ -8,6 +8,7 @@ from bot.surfaces.terminal.words import (
     STEP_SIGNS,
     Audience,
     is_ping,
+    numbered,
     one_line,
     padded,
     plain,
@@ -38,6 +39,7 @@ def lines(card: Card, reader: Audience) -> list[str]:
     return [
         *head(card, reader),
         *(line for element in card.body for line in element_lines(element, reader)),
+        *numbered(card),
         *_next(card.buttons, reader),
     ]
 

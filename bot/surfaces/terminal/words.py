@@ -9,6 +9,7 @@ from datetime import datetime
 from bot.boundary.printable import safe
 from commands.kit.card import (
     Button,
+    Card,
     Code,
     Link,
     Moment,
@@ -98,6 +99,14 @@ def moment(span: Moment, now: datetime) -> str:
         return shown
     seconds = (now - at).total_seconds()
     return f"{shown} (in {age(-seconds)})" if seconds < 0 else f"{shown} ({age(seconds)} ago)"
+
+
+def numbered(card: Card) -> list[str]:
+    """Return the values to choose from, each with the command that it completes."""
+    if card.choices is None:
+        return []
+    shown = [f"  {at}. {PROGRAM} {safe(each.text)}" for at, each in enumerate(card.choices.options, 1)]
+    return [f"{safe(card.choices.label)}:", *shown]
 
 
 def typed(button: Button, reader: Audience) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Follow-ups in a thread, as people type them: mentions, since Slack has no slash commands there."""
 
-from tests.support.worlds import AUDITOR, ON_CALL, REQUESTER, Story, shown_text
+from tests.support.worlds import AUDITOR, DEPLOYS, ON_CALL, REQUESTER, Story, shown_text
 
 
 async def mentioned(here: Story, who: str, text: str, thread: str) -> None:
@@ -40,3 +40,19 @@ async def test_a_follow_up_means_the_service_and_environment_of_its_thread(here:
     assert "From this thread: " in plan
     assert "frontend in staging (this channel's default is production)" in plan
     assert run.startswith("staging.restart.")
+
+
+async def test_what_is_missing_is_chosen_by_the_person_who_asked(here: Story):
+    await here.type(ON_CALL, "/omnicare describe")
+    question = await here.whispered(ON_CALL, "needs the service or pod")
+    (buttons,) = [
+        [each for each in block["elements"] if each["action_id"].startswith("type-describe")]
+        for block in question.blocks
+        if block["type"] == "actions" and "type-describe" in block["elements"][0]["action_id"]
+    ]
+    assert [each["text"]["text"] for each in buttons] == ["backend", "frontend"]
+    chosen = buttons[1]
+    await here.slack.click(ON_CALL, question.ts, DEPLOYS, chosen["action_id"], value=chosen["value"])
+    await here.answered("frontend in production runs")
+    (noted,) = [each for each in here.events() if each.command == "describe"]
+    assert (noted.actor, noted.details["arguments"]) == ("ines", {"target": "frontend", "env": "production"})

@@ -148,9 +148,17 @@ def read(body: object) -> Payload | None:
             return None
 
 
-def typed(key: str, origin: Origin, text: str, *, drawn: bool = False) -> Inbound:
+def typed(key: str, origin: Origin, text: str, *, drawn: bool = False, expires: int | None = None) -> Inbound:
     """Return text that was typed, or that a button stands for (`drawn`)."""
-    return Inbound(key=key, surface=Surface.SLACK, account=origin.account, text=text, drawn=drawn, place=origin.place)
+    return Inbound(
+        key=key,
+        surface=Surface.SLACK,
+        account=origin.account,
+        text=text,
+        drawn=drawn,
+        expires=expires,
+        place=origin.place,
+    )
 
 
 def decision(act: RunAct, origin: Origin, values: Mapping[str, str] | None = None) -> Inbound:
@@ -233,14 +241,14 @@ def _message(body: object, event: Mapping[str, object]) -> FromPerson | None:
 def _click(body: object) -> FromPerson | None:
     value = _chosen(body)
     if value is None:
-        return None  # a select in a form: it counts when the form is submitted
+        return None
     origin, delivery_id = _origin(body), _key("click", body)
     match button_values.read(value):
         case RunAct(form=False) as act:
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=decision(act, origin))
         case Typed() as act:
             origin = replace(origin, replaces=act.replaces)
-            inbound = typed(delivery_id, origin, act.text, drawn=True)
+            inbound = typed(delivery_id, origin, act.text, drawn=True, expires=act.expires)
             return SlackAct(delivery_id=delivery_id, origin=origin, inbound=inbound)
         case RunAct() | OpenForm() as act:
             return FormRequest(delivery_id=delivery_id, origin=origin, form=act)
@@ -380,8 +388,10 @@ def _chosen(body: object) -> str | None:
     actions = list_at(body, "actions")
     if len(actions) != 1:
         return None
-    overflow = at(actions[0], "type") == "overflow"
-    return text_at(actions[0], "selected_option", "value") if overflow else text_at(actions[0], "value")
+    kind, chosen = at(actions[0], "type"), text_at(actions[0], "selected_option", "value")
+    if kind == "static_select" and at(body, "container", "type") != "message":
+        return None  # a select in a form: it counts when the form is submitted
+    return chosen if kind in ("overflow", "static_select") else text_at(actions[0], "value")
 
 
 def _entered(view: Mapping[str, object]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bot.boundary.accounts import Directory
 from bot.surfaces.slack.json_path import list_at, text_at
-from bot.surfaces.slack.render.buttons import actions
+from bot.surfaces.slack.render.buttons import actions, choosing
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
 from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
 from bot.surfaces.slack.render.truncation import Truncation, as_text
@@ -58,6 +58,7 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
         said = f"Omitted because of length: {_listed(space.missing)}."
         where = f" The full text is in the file {files[-1].filename} below." if surface == "message" else ""
         blocks += drawing.note(words(said + where))
+    blocks += choosing(card.choices) if card.choices is not None else []
     blocks += actions(card.buttons)
     return DrawnCard(text=summary(card), blocks=_with_ids(blocks), files=files)
 

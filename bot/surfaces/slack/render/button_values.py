@@ -5,6 +5,7 @@ speaks Slack's API can send any text as a value, so what is not exactly of these
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 from commands.kit.card import OpenForm, RunAct, Typed
@@ -26,7 +27,7 @@ def written(act: Act) -> str:
             if act.form:
                 made["f"] = 1
         case Typed():
-            made = {"k": "typed", "t": act.text}
+            made = {"k": "typed", "t": act.text, **({"e": act.expires} if act.expires is not None else {})}
             if act.replaces:
                 made["r"] = 1
         case OpenForm():
@@ -44,8 +45,10 @@ def as_option(act: Act) -> str | None:
     match act:
         case RunAct() if not any(_SEPARATOR in part for part in (act.command, act.run, act.word)):
             made = _SEPARATOR.join(("f" if act.form else "r", act.command, act.run, act.word))
-        case Typed(replaces=False):
+        case Typed(replaces=False, expires=None):
             made = f"t{_SEPARATOR}{act.text}"
+        case Typed(replaces=False):
+            made = f"e{_SEPARATOR}{act.expires}{_SEPARATOR}{act.text}"
         case _:
             return None
     return made if len(made) <= LONGEST_OPTION else None
@@ -65,7 +68,8 @@ def read(value: object) -> Act | None:
         case {"k": "run", "c": str(command), "r": str(run), "w": str(word)}:
             return RunAct(command=command, run=run, word=word, form=found.get("f") == 1)
         case {"k": "typed", "t": str(text)}:
-            return Typed(text=text, replaces=found.get("r") == 1)
+            expires = found.get("e")
+            return Typed(text=text, replaces=found.get("r") == 1, expires=expires if isinstance(expires, int) else None)
         case {"k": "form", "c": str(command), "v": dict(filled)}:
             return OpenForm(command=command, filled=_texts(filled))
         case _:
@@ -80,6 +84,8 @@ def _option(value: str) -> Act | None:
             return RunAct(command=parts[0], run=parts[1], word=parts[2], form=kind == "f")
         case "t" if rest:
             return Typed(text=rest)
+        case "e" if len(parts) > 1 and re.fullmatch(r"\d{1,12}", parts[0], re.ASCII):
+            return Typed(text=rest.partition(_SEPARATOR)[2], expires=int(parts[0]))
         case _:
             return None
 

@@ -4,13 +4,18 @@ import re
 
 from bot.surfaces.slack.render.button_values import LONGEST, Act, as_option, written
 from bot.surfaces.slack.render.mrkdwn import Block, line, shortened
-from commands.kit.card import Button, Confirm, OpenForm, RunAct, Typed
+from commands.kit.card import Button, Choices, Confirm, OpenForm, RunAct, Typed
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
 
 MORE = "more"
 """The action of the menu that holds what is seldom needed."""
+CHOOSE = "choose"
+"""The action of the select of a question."""
 _LABEL = 75
+_PLACEHOLDER = 150
+_CHOICES = 100
+_FEW = 5
 _IN_MENU = 5
 _IN_BLOCK = 25
 _AT_MOST = 75
@@ -30,6 +35,21 @@ def actions(buttons: tuple[Button, ...]) -> list[Block]:
     if menu:
         shown.append({"type": "overflow", "action_id": MORE, "options": menu})
     return [{"type": "actions", "elements": shown[at : at + _IN_BLOCK]} for at in range(0, len(shown), _IN_BLOCK)]
+
+
+def choosing(choices: Choices) -> list[Block]:
+    """Return buttons for few values, a select for more; buttons too where a value does not fit into an option."""
+    acts = [(each.label, Typed(text=each.text, expires=choices.expires)) for each in choices.options[:_CHOICES]]
+    options = [{"text": _words(label, _LABEL), "value": value} for label, act in acts if (value := as_option(act))]
+    if len(acts) <= _FEW or len(options) < len(acts):
+        return actions(tuple(Button(label=label, does=act) for label, act in acts))
+    select = {
+        "type": "static_select",
+        "action_id": CHOOSE,
+        "placeholder": _words(choices.label, _PLACEHOLDER),
+        "options": options,
+    }
+    return [{"type": "actions", "elements": [select]}]
 
 
 def action_name(act: Act) -> str:

@@ -15,6 +15,8 @@ from commands.kit.card import (
     Attachment,
     Button,
     Card,
+    Choice,
+    Choices,
     Code,
     Fact,
     Facts,
@@ -357,3 +359,17 @@ def test_json_has_the_facts_under_stable_names() -> None:
     assert found["state"] == "done"
     assert found["data"] == {"release": "v2.0.0"}
     assert found["next"] == [{"label": "Logs", "command": "omnicare logs backend"}]
+
+
+def test_choices_are_numbered_with_the_commands_that_they_complete() -> None:
+    choices = Choices(
+        label="Choose the service",
+        options=(Choice(label="backend", text="logs backend"), Choice(label="frontend", text="logs frontend")),
+        expires=0,
+    )
+    asked = Card(title=words("`logs` needs the service"), summary="asked", choices=choices)
+    assert plain.lines(asked, READER)[1:] == [
+        "Choose the service:",
+        "  1. omnicare logs backend",
+        "  2. omnicare logs frontend",
+    ]

@@ -15,6 +15,8 @@ from commands.kit.card import (
     Attachment,
     Button,
     Card,
+    Choice,
+    Choices,
     Code,
     Confirm,
     Fact,
@@ -265,3 +267,24 @@ def test_times_are_in_the_readers_zone() -> None:
         "format": "{time} ({ago})",
         "fallback": "14:05 UTC",
     }
+
+
+def asked_of(count: int) -> Card:
+    options = tuple(Choice(label=f"service-{at}", text=f"logs service-{at} --env production") for at in range(count))
+    choices = Choices(label="Choose the service", options=options, expires=1_795_988_277)
+    return Card(title=words("Which service?"), summary="Which service?", choices=choices)
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 300])
+def test_few_choices_are_buttons_and_more_a_select_and_each_is_read_back(count: int) -> None:
+    made = drawn(redacted(asked_of(count), hide), Names())
+    check_message(made.text, made.blocks)
+    (elements,) = [block["elements"] for block in made.blocks if block["type"] == "actions"]
+    assert isinstance(elements, list)
+    values = [one["value"] for each in elements for one in each.get("options", [each])]
+    assert [each["type"] for each in elements] == (["button"] * count if count < 6 else ["static_select"])
+    assert len(values) == min(count, 100)
+    for at, value in enumerate(values):
+        assert read(value) == Typed(text=f"logs service-{at} --env production", expires=1_795_988_277)
+    for broken in ("e|x|logs", "e|1", "e||logs"):
+        assert read(broken) is None

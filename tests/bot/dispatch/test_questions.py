@@ -1,0 +1,57 @@
+"""What a command needs and was not told is asked, with the values that this person may choose."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.boundary.inbound import Exit, Location
+from commands.kit.card import Choices, OpenForm
+from tests.support.thresholds import GENERAL, OUTSIDER, REQUESTER, STAGER, Threshold, threshold
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Threshold]:
+    async with threshold(tmp_path) as made:
+        yield made
+
+
+async def asked(here: Threshold, who: str, text: str, place: Location | None = None) -> Choices | None:
+    answer = await here.dispatcher.take(here.inbound(who, text, **({"place": place} if place else {})))
+    assert answer.private
+    assert answer.card is not None
+    return answer.card.choices
+
+
+async def test_a_missing_service_is_chosen_and_the_choice_is_the_whole_command(here: Threshold) -> None:
+    answer = await here.dispatcher.take(here.inbound(REQUESTER, "logs --since 15m"))
+    assert answer.exit is Exit.USAGE
+    assert answer.card is not None
+    assert answer.card.choices is not None
+    texts = [each.text for each in answer.card.choices.options]
+    assert texts[0].startswith("logs backend --since 15m --env production")
+    assert "There are: backend" in answer.card.summary
+    assert any(isinstance(each.does, OpenForm) for each in answer.card.buttons)
+
+
+async def test_a_missing_environment_is_chosen_from_those_where_the_person_may(here: Threshold) -> None:
+    choices = await asked(here, STAGER, "pods", Location(channel=GENERAL))
+    assert choices is not None
+    assert [each.text for each in choices.options] == ["pods --env staging"]
+
+
+async def test_who_may_not_is_offered_nothing(here: Threshold) -> None:
+    assert await asked(here, OUTSIDER, "logs") is None
+    assert await asked(here, STAGER, "logs --env production") is None
+
+
+async def test_what_has_no_few_values_is_asked_in_words(here: Threshold) -> None:
+    assert await asked(here, REQUESTER, "approve") is None
+
+
+async def test_a_choice_expires(here: Threshold) -> None:
+    late = int(here.now.timestamp()) - 1
+    answer = await here.dispatcher.take(here.inbound(REQUESTER, "restart backend", drawn=True, expires=late))
+    assert answer.exit is Exit.USAGE
+    assert answer.card is not None
+    assert "expired" in answer.card.summary
