@@ -151,6 +151,13 @@ NEEDED: tuple[Access, ...] = (
     ),
     Access(
         verb="list",
+        group="",
+        resource="events",
+        where=Where.CLUSTER,
+        reason="Show a node's last events (`nodes NAME`): Kubernetes writes them into the namespace `default`.",
+    ),
+    Access(
+        verb="list",
         group="metrics.k8s.io",
         resource="nodes",
         where=Where.CLUSTER,

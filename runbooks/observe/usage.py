@@ -71,7 +71,7 @@ async def top_pods(cluster: ClusterClient, environment: Environment, service: st
     """Return the pods of one service, or all of the namespace, that have not ended."""
     namespace = environment.namespace
     (measured, unknown), pods = await asyncio.gather(
-        _measured(cluster, cluster.usage_of_pods(namespace)), _pods(cluster, environment, service)
+        measured_by_name(cluster, cluster.usage_of_pods(namespace)), _pods(cluster, environment, service)
     )
     lines = [_pod(pod, measured.get(pod.name, {}), environment.region) for pod in pods if not pod.over]
     return Top(lines=_ordered(lines), unknown=unknown)
@@ -80,10 +80,10 @@ async def top_pods(cluster: ClusterClient, environment: Environment, service: st
 async def top_nodes(cluster: ClusterClient, region: str = "") -> Top:
     """Return all nodes; their limit is what they can give to pods."""
     (measured, unknown), nodes, pods = await asyncio.gather(
-        _measured(cluster, cluster.usage_of_nodes()), cluster.nodes(), _everywhere(cluster)
+        measured_by_name(cluster, cluster.usage_of_nodes()), cluster.nodes(), pods_or_unknown(cluster)
     )
     return Top(
-        lines=_ordered([_node(node, measured.get(node.name, {}), pods, region) for node in nodes]), unknown=unknown
+        lines=_ordered([node_usage(node, measured.get(node.name, {}), pods, region) for node in nodes]), unknown=unknown
     )
 
 
@@ -94,7 +94,7 @@ async def _pods(cluster: ClusterClient, environment: Environment, service: str |
     return await cluster.pods_of(await cluster.deployment(environment.namespace, found.deployment))
 
 
-async def _everywhere(cluster: ClusterClient) -> list[PodView] | None:
+async def pods_or_unknown(cluster: ClusterClient) -> list[PodView] | None:
     """None without the permission: then what is requested on a node is unknown."""
     try:
         return await cluster.pods_everywhere()
@@ -102,7 +102,7 @@ async def _everywhere(cluster: ClusterClient) -> list[PodView] | None:
         return None
 
 
-async def _measured(
+async def measured_by_name(
     cluster: ClusterClient, reading: Awaitable[list[UsageView]]
 ) -> tuple[dict[str, Mapping[str, Mapping[str, str]]], str]:
     """Return what was measured by name, or nothing and why."""
@@ -150,7 +150,11 @@ def _requests(containers: Iterable[ContainerSpec], resource: str) -> bool:
     return any(resource in each.requests for each in containers)
 
 
-def _node(node: NodeView, parts: Mapping[str, Mapping[str, str]], pods: Sequence[PodView] | None, region: str) -> Usage:
+def node_usage(
+    node: NodeView, parts: Mapping[str, Mapping[str, str]], pods: Sequence[PodView] | None, region: str
+) -> Usage:
+    """Return what is used of a node, requested on it and allocatable; `pods`: all of the cluster, None where that is unknown."""
+
     def of(resource: str) -> Amount:
         used, limit = _quantity(parts.get("", {}), resource), _quantity(node.allocatable, resource)
         requested = None if pods is None else sum(asked(pod, resource) for pod in pods if pod.node == node.name)

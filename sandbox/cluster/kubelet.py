@@ -31,6 +31,16 @@ _UNHEALTHY_SECONDS, _UNHEALTHY_TOLD = 5.0, 6
 _CREATING: Json = {"waiting": {"reason": "ContainerCreating"}}
 
 
+_NO_PRESSURE: tuple[Json, ...] = tuple(
+    {"type": f"{what}Pressure", "status": "False", "reason": f"KubeletHas{has}", "message": f"kubelet has {said}"}
+    for what, has, said in (
+        ("Memory", "SufficientMemory", "sufficient memory available"),
+        ("Disk", "NoDiskPressure", "no disk pressure"),
+        ("PID", "SufficientPID", "sufficient PID available"),
+    )
+)
+
+
 class Kubelet:
     def __init__(self, api: Api, events: Events, settings: Settings) -> None:
         self._api, self._events, self._settings = api, events, settings
@@ -98,7 +108,9 @@ class Kubelet:
         status = {
             "capacity": room,
             "allocatable": room,
-            "conditions": [{**ready, "lastHeartbeatTime": now, "lastTransitionTime": now}],
+            "conditions": [
+                {**each, "lastHeartbeatTime": now, "lastTransitionTime": now} for each in (*_NO_PRESSURE, ready)
+            ],
             "addresses": [
                 {"type": "InternalIP", "address": "127.0.0.1"},
                 {"type": "Hostname", "address": node},

@@ -49,7 +49,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("patch", "update"), ("deployments", "deployments/scale"), namespaces=namespaces),
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
-            Rule(("list",), ("nodes", "pods")),
+            Rule(("list",), ("nodes", "pods", "events")),
             Rule(("list",), ("resourcequotas",), namespaces=namespaces),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-bot-database",)),
             Rule(("get", "patch"), ("secrets",), namespaces=namespaces, names=("backend-secret",)),

@@ -120,6 +120,12 @@ class ClusterClient:
         items = await self._items(_core(namespace, "events"), f"list events in {namespace}", fields=fields)
         return sorted((cluster_events.event(item) for item in items), key=lambda event: event.order)
 
+    async def events_of_node(self, name: str) -> list[EventView]:
+        """Return a node's events, oldest first. Kubernetes writes them into the namespace `default`, with the node's name as its uid or not."""
+        about = f"involvedObject.kind=Node,involvedObject.name={name}"
+        items = await self._items(_core("default", "events"), "list events of nodes", fields=about)
+        return sorted((cluster_events.event(item) for item in items), key=lambda event: event.order)
+
     async def nodes(self) -> list[NodeView]:
         return [reading.node(item) for item in await self._items("/api/v1/nodes", "list nodes")]
 

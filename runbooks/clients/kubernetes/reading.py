@@ -343,6 +343,9 @@ def node(item: Json) -> NodeView:
         ),
         labels=mapped(fields(item, "metadata"), "labels"),
         allocatable=mapped(status, "allocatable"),
+        conditions=_conditions(item),
+        kubelet=text(fields(status, "nodeInfo"), "kubeletVersion"),
+        created=_created(item),
     )
 
 

@@ -442,6 +442,10 @@ class NodeView:
     taints: tuple[Taint, ...]
     labels: Mapping[str, str]
     allocatable: Mapping[str, str]
+    conditions: tuple[Condition, ...] = ()
+    kubelet: str = ""
+    """Its kubelet's version: `v1.28.4`."""
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)
