@@ -22,6 +22,8 @@ _KINDS = {
     "disk": Trouble.DISK_FULL,
 }
 _NAMED = 3
+_NEAR = 5
+"""Steps by which a metric may go beyond its limit before or after it jumps."""
 
 
 class Measured(Rule):
@@ -85,11 +87,18 @@ def _finding(history: MetricHistory) -> Finding:
 
 
 def began(history: MetricHistory) -> datetime | None:
-    """Return when the metric's behaviour changed for the worse; where it shows no such point, when it went beyond its limit."""
+    """Return when it became so bad: the jump that led beyond the limit, or where there is none, when it went beyond it.
+
+    None: it was beyond its limit all the time.
+    """
+    beyond = history.beyond_since
+    if beyond is None:
+        return None
     query = history.query
-    worse = [
-        point
+    jumps = [
+        history.at(point.index)
         for point in change_points(history.values)
         if point.after != point.before and query.worse(point.before, point.after) == point.after
     ]
-    return history.at(worse[-1].index) if worse else history.beyond_since
+    near = [at for at in jumps if abs(at - beyond) <= _NEAR * history.step]
+    return min(near, key=lambda at: abs(at - beyond), default=beyond)

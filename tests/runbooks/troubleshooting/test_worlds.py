@@ -1,0 +1,88 @@
+"""Two hundred healthy worlds in which nothing may be found, and the same worlds broken in one way, which must be named first."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from aiohttp import web
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.kit.targets import Service
+from runbooks.metrics.reading import Metrics
+from runbooks.metrics.settings import MetricsSettings
+from runbooks.metrics.standing import MetricHistory
+from runbooks.troubleshooting.asking import Diagnosed, diagnose
+from runbooks.troubleshooting.case import ReadOnce
+from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, healthy
+from tests.support.cases import PRODUCTION, case
+
+WORLDS = 200
+SERVICES = tuple(
+    Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}")
+    for name in ("backend", "frontend", "worker")
+)
+WHERE = PRODUCTION.model_copy(update={"services": SERVICES})
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Served, str]]:
+    server = Served()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", server.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    yield server, f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client(served: tuple[Served, str], tmp_path: Path) -> AsyncIterator[ClusterClient]:
+    path = tmp_path / "kubeconfig"
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [context],
+                "clusters": [{"name": "c", "cluster": {"server": served[1]}}], "users": [{"name": "u", "user": {"token": "t"}}],
+            }
+        )
+    )  # fmt: skip
+    async with ClusterClient(kubeconfig=str(path)) as made:
+        yield made
+
+
+async def asked(server: Served, cluster: ClusterClient, world: World) -> Diagnosed:
+    """Return what all rules say of the world."""
+    server.world = world
+
+    async def histories() -> tuple[MetricHistory, ...]:
+        return world.histories()
+
+    metrics = Metrics(WHERE, MetricsSettings(prometheus=MonitoringServer(url="http://127.0.0.1:1")))
+    async with case({Metrics: metrics}, cluster=cluster, environment=WHERE, now=world.now, runs=world.runs) as made:
+        return await diagnose(replace(made, histories=ReadOnce(histories, [])))
+
+
+async def test_nothing_is_found_in_two_hundred_healthy_worlds(served: tuple[Served, str], client: ClusterClient):
+    false_alarms = {}
+    for seed in range(WORLDS):
+        said = await asked(served[0], client, healthy(seed))
+        assert not said.unknown, said.unknown
+        if said.findings:
+            false_alarms[seed] = [each.cause for each in said.findings]
+    assert false_alarms == {}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda each: each.__name__)
+async def test_what_is_broken_is_named_first(breakage: Breakage, served: tuple[Served, str], client: ClusterClient):
+    for seed in range(4):
+        world = healthy(seed)
+        words = breakage(world)
+        said = await asked(served[0], client, world)
+        assert said.findings, f"{seed}: nothing was found"
+        assert words in said.findings[0].cause, [seed, *(each.cause for each in said.findings)]
