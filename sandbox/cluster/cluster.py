@@ -12,8 +12,8 @@ import logging
 import random
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -105,6 +105,23 @@ class Cluster:
         for (ago, step), after in zip(ordered, [*(ago for ago, _ in ordered[1:]), timedelta(0)], strict=True):
             with _held(self, now - ago, until=now - after):
                 step()
+        self._events.forget_before(stamp(now - _EVENT_LIFE))
+
+    @contextmanager
+    def past(self, ago: timedelta) -> Iterator[None]:
+        """What is done in the block is done so long ago, and everything that follows from it has happened at its end.
+
+        A container that crashes is started again at a real cluster's pace meanwhile, and not at a sandbox's.
+        """
+        now = datetime.now(UTC)
+        with _held(self, now):
+            pass  # what waits to be done is not of the past
+        self._kubelet.patient = True
+        try:
+            with _held(self, now - ago, until=now):
+                yield
+        finally:
+            self._kubelet.patient = False
         self._events.forget_before(stamp(now - _EVENT_LIFE))
 
     def create(self, manifest: Json, manager: str = "kubectl-create") -> Json:

@@ -28,6 +28,8 @@ from sandbox.cluster.store import Change
 _COMPONENT = "kubelet"
 _STATUS = Writer(_COMPONENT, subresource="status")
 _UNHEALTHY_SECONDS, _UNHEALTHY_TOLD = 5.0, 6
+_RESTART_SECONDS = (10.0, 300.0)
+"""A real kubelet's first and longest wait before it starts a container again."""
 _CREATING: Json = {"waiting": {"reason": "ContainerCreating"}}
 
 
@@ -46,6 +48,8 @@ class Kubelet:
         self._api, self._events, self._settings = api, events, settings
         self.faults = Faults()
         self._lifecycle = NodeLifecycle(api, events, settings)
+        self.patient = False
+        """Whether it waits as long as a real one before it starts a container again."""
         self._lives: dict[str, Life] = {}
         self._kept: dict[str, Json] = {}
         """Pods that would be ready, were they let, by uid."""
@@ -339,7 +343,10 @@ class Kubelet:
             start(current)
 
         def back_off(current: Json) -> None:
-            wait = min(settings.restart_seconds * 2 ** (before - 1), settings.longest_restart_seconds)
+            first, longest = settings.restart_seconds, settings.longest_restart_seconds
+            if self.patient:
+                first, longest = _RESTART_SECONDS
+            wait = min(first * 2 ** (before - 1), longest)
             container.ended = ended
             message = f"back-off {wait:.0f}s restarting failed container={name} pod={current['metadata']['name']}"
             container.state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}

@@ -20,6 +20,7 @@ from sandbox.outside.serving import serving
 
 _MATCHER = re.compile(r'([a-zA-Z_]\w*)="([^"]*)"')
 Labels = dict[str, str]
+_ERRORS, _FOR = "HighErrorRate", 120.0
 
 
 class AlertmanagerServer:
@@ -31,6 +32,8 @@ class AlertmanagerServer:
         self.receivers = list(receivers)
         self.firing: list[Labels] = []
         self._since: dict[str, datetime] = {}
+        self._ill: dict[str, datetime] = {}
+        """Namespace → since when a version `…-errors` has run there."""
         self.silenced = False
         self.fault: Callable[[web.Request], web.StreamResponse] | None = None
         self.url = ""
@@ -86,12 +89,14 @@ class AlertmanagerServer:
         ]
 
     def _errors(self) -> list[Labels]:
-        ill = {pod.namespace for pod in self._cluster.pods() if pod.ready and pod.version.endswith("-errors")}
-        if not ill and not self.firing:
-            self._since.pop("HighErrorRate", None)
-        elif ill:
-            self._since.setdefault("HighErrorRate", datetime.now(UTC))
-        return [{"alertname": "HighErrorRate", "severity": "critical", "namespace": each} for each in sorted(ill)]
+        """Fires two minutes after the first pod of such a version was there, as a rule with `for: 2m` would."""
+        began: dict[str, float] = {}
+        for pod in self._cluster.pods():
+            if pod.ready and pod.version.endswith("-errors"):
+                began[pod.namespace] = min(pod.created, began.get(pod.namespace, pod.created))
+        now = datetime.now(UTC)
+        self._ill = {each: min(now, datetime.fromtimestamp(at + _FOR, UTC)) for each, at in began.items()}
+        return [{"alertname": _ERRORS, "severity": "critical", "namespace": each} for each in sorted(began)]
 
     def _alert(self, labels: Labels) -> object:
         fingerprint = hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:16]
@@ -99,7 +104,9 @@ class AlertmanagerServer:
             "labels": labels,
             "annotations": {},
             "fingerprint": fingerprint,
-            "startsAt": self._stamp(self._since.get(labels["alertname"], self._began)),
+            "startsAt": self._stamp(
+                self._since.get(labels["alertname"]) or self._ill.get(labels["namespace"], self._began)
+            ),
             "endsAt": self._stamp(datetime.now(UTC)),
             "updatedAt": self._stamp(datetime.now(UTC)),
             "generatorURL": "",

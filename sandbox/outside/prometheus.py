@@ -180,10 +180,12 @@ class PrometheusServer:
         return sum(pod.version.endswith("-errors") for pod in pods) / len(pods) if pods else 0.0
 
     def _remember(self) -> None:
-        now = time.time()
+        now = self._cluster.clock.now().timestamp()  # a scenario may make a past
         for namespace in {pod.namespace for pod in self._cluster.pods()}:
             past, share = self._past.setdefault(namespace, []), self._share(namespace)
             if not past or past[-1][1] != share:
+                while past and past[-1][0] > now:
+                    past.pop()
                 past.append((now, share))
             ready = {pod.name.rpartition("-")[0] for pod in self._cluster.pods(namespace) if pod.ready}
             began = self._rollouts.setdefault(namespace, dict.fromkeys(ready, 0.0))  # what ran before is no news

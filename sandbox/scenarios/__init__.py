@@ -4,8 +4,10 @@ from sandbox.scenarios.around import LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
 from sandbox.scenarios.database import DATABASE
 from sandbox.scenarios.deploys import SCENARIOS
 from sandbox.scenarios.gates import GATES
+from sandbox.scenarios.standing import STANDING
 
 GROUPS = (
+    ("Wrong with production now", STANDING),
     ("Breaks when somebody deploys", SCENARIOS),
     ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
     ("The database", DATABASE),

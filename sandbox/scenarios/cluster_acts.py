@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sandbox.cluster import Cluster
 from sandbox.cluster.fields import Writer
@@ -84,6 +86,8 @@ class FillNodes(Act):
 
     name: str
     leave: float
+    minutes: float = 0.0
+    """Since when it runs."""
 
     def changes(self, stage: Stage) -> Iterator[Change]:
         cluster = stage.cluster
@@ -99,7 +103,8 @@ class FillNodes(Act):
                 spec = {"nodeName": where, "containers": [container]}
                 return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
-            yield _object(cluster, POD, f"{self.name}-{where}", pod)
+            ago = timedelta(minutes=self.minutes)
+            yield _object(cluster, POD, f"{self.name}-{where}", pod, ago)
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,9 @@ class GiveUp(Act):
             yield Setting(f"Deployment/{PRODUCTION}/{name}/deadline", read, write).to(self.seconds)
 
 
-def _object(cluster: Cluster, kind: Kind, name: str, wanted: Callable[[], Json | None]) -> Change:
+def _object(
+    cluster: Cluster, kind: Kind, name: str, wanted: Callable[[], Json | None], ago: timedelta = timedelta()
+) -> Change:
     """Return the change of a whole object of production; `wanted` is asked once the one that was there is gone."""
 
     def is_there() -> bool:
@@ -189,7 +196,8 @@ def _object(cluster: Cluster, kind: Kind, name: str, wanted: Callable[[], Json |
         manifest = wanted()
         gone = manifest is None
         if manifest is not None:
-            cluster.create(manifest)
+            with cluster.past(ago) if ago else nullcontext():
+                cluster.create(manifest)
 
     def remember() -> Callable[[], None]:
         before = cluster.store.get(kind, PRODUCTION, name)

@@ -1,0 +1,63 @@
+"""What is wrong with production now, since a while: nobody has to deploy first."""
+
+from sandbox.scenarios.cluster_acts import FillNodes
+from sandbox.scenarios.rolling_acts import Configure, Restart, Scale, SetImage
+from sandbox.scenarios.scenario import Scenario
+from sandbox.scenarios.world_acts import Alert, BreakMetrics
+
+_ERRORS, _REQUESTS_TAKE = "http_requests_total", "http_request_duration_seconds"
+
+STANDING: tuple[Scenario, ...] = (
+    Scenario(
+        "image-pull",
+        "25 minutes ago somebody set the frontend to v2.1.0-bad, which the registry no longer has. The old pods still serve.",
+        "diagnose",
+        "frontend: 1 of 1 new pods: the image can't be pulled",
+        (SetImage("frontend", "v2.1.0-bad", 25),),
+    ),
+    Scenario(
+        "crash-loop",
+        "20 minutes ago somebody set the backend to v2.1.0-crash: its new pod starts, finds no database and exits.",
+        "diagnose",
+        "backend: 1 of 1 new pods: the container keeps starting and exiting (exit code 1)",
+        (SetImage("backend", "v2.1.0-crash", 20), BreakMetrics("kube_pod_container_status_restarts_total", 19, 8)),
+    ),
+    Scenario(
+        "oom",
+        "30 minutes ago somebody set the backend to v2.1.0-oom, which needs more memory than its limit.",
+        "diagnose",
+        "backend: 1 of 1 new pods: the container is killed for using more memory than its limit of 512Mi",
+        (
+            SetImage("backend", "v2.1.0-oom", 30),
+            BreakMetrics("kube_pod_container_status_restarts_total", 29, 9),
+            BreakMetrics("container_memory_working_set_bytes", 29, 88),
+        ),
+    ),
+    Scenario(
+        "pending",
+        "A nightly export has filled the nodes; 40 minutes ago somebody scaled the frontend to 5 pods, and two wait for room.",
+        "diagnose",
+        "frontend: 2 of 5 pods: no node has room for the new pod: insufficient cpu",
+        (FillNodes("nightly-export", -0.3, 55), Scale("frontend", 5, 40)),
+    ),
+    Scenario(
+        "bad-release",
+        "15 minutes ago somebody set the backend to v2.1.0-errors; 1 % of the requests have failed since.",
+        "diagnose",
+        "the error rate rose",
+        (SetImage("backend", "v2.1.0-errors", 15),),
+    ),
+    Scenario(
+        "bad-config",
+        "20 minutes ago somebody changed FHIR in backend-config and restarted the backend; requests are slow and fail since.",
+        "diagnose",
+        "the error rate rose",
+        (
+            Configure("backend-config", "FHIR", "R5", 20),
+            Restart("backend", 18),
+            BreakMetrics(_ERRORS, 18, 3.1),
+            BreakMetrics(_REQUESTS_TAKE, 18, 640),
+            Alert("HighErrorRate", 15),
+        ),
+    ),
+)
