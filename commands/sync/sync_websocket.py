@@ -350,6 +350,7 @@ def _notes(found: Sequence[WebsocketReading], missing: Sequence[str], beside: _B
         elif (since := known - each.start) > timedelta(minutes=1):
             ago = duration(MINUTES * 60 - since.total_seconds())
             yield f"{place}The logs reach back {ago} only; what was before is unknown."
+        yield from (f"{place}{note}" for note in each.notes)
         if each.left_out:
             yield f"{place}{counted(each.left_out, 'older line')} not read: the counts are of the newest ones."
     if beside.metrics_missing:

@@ -72,6 +72,11 @@ class ApplicationPool:
         self._script = script
         self._scripts = PodScripts(cluster, environment, script.service, [Program(script.status)], table="pool")
 
+    @property
+    def service(self) -> str:
+        """Return the service whose pool it is."""
+        return self._script.service
+
     async def status(self) -> PoolStatus:
         """Return what the script says in one ready pod. Raises `RunbookError` where it did not do its work."""
         limits = ExecLimits(seconds=self._script.seconds, bytes=1 << 20)

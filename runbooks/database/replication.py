@@ -25,6 +25,8 @@ class Trouble:
     """A sentence without its full stop."""
     to_do: str
     grave: bool
+    late: bool = False
+    """A replica is behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def _of_primary(state: ReplicationState, *, expected: bool) -> Iterator[Trouble]
                 f"Replica {replica_name(each)} is {_lag(each.behind, each.seconds)} behind",
                 "Look for a long query on the replica, and for heavy writing on the primary.",
                 grave=(each.seconds or 0) >= VERY_LATE,
+                late=True,
             )
     yield from _of_slots(state.slots)
 
@@ -97,6 +100,7 @@ def _of_replica(state: ReplicationState) -> Iterator[Trouble]:
             f"The replica shows the data of {duration(state.seconds or 0)} ago",
             "Look for a long query there with `db activity --on replica`: it holds up the replay.",
             grave=(state.seconds or 0) >= VERY_LATE,
+            late=True,
         )
     if not state.streaming:
         yield Trouble(

@@ -49,6 +49,8 @@ class Trouble(StrEnum):
     POOL_EXHAUSTED = "pool-exhausted"
     SLOW_QUERIES = "slow-queries"
     BLOCKED_SESSIONS = "blocked-sessions"
+    IDLE_TRANSACTIONS = "idle-transactions"
+    TRANSACTION_IDS = "transaction-ids"
     REPLICATION_LAG = "replication-lag"
     DISK_FULL = "disk-full"
     CACHE = "cache"

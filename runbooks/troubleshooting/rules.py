@@ -1,8 +1,10 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
+from runbooks.troubleshooting.databases import ApplicationPools, Databases
 from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
 from runbooks.troubleshooting.measured import Alerts, Measured
 from runbooks.troubleshooting.rule import Rule
+from runbooks.troubleshooting.syncs import OfflineSync, Websockets
 from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
@@ -10,6 +12,10 @@ RULES: tuple[Rule, ...] = (
     Serving(),
     Restarts(),
     Evictions(),
+    Databases(),
+    ApplicationPools(),
+    OfflineSync(),
+    Websockets(),
     Measured(),
     Alerts(),
 )

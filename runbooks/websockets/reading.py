@@ -20,9 +20,12 @@ from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.answers import read_time
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.logs.model import LogLine, LogReading
+from runbooks.logs.reading import read_from, sources_of
 from runbooks.metrics.change_points import change_points
+from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.reading import shown_reason
 from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from runbooks.wording import counted
 
 ORDERLY = frozenset({1000, 1001, 1005})
 """Close codes of an ordinary end: done, the page was left, a client that gives no code."""
@@ -52,6 +55,8 @@ _KNOWN = 8
 _ALL_OF = 0.8
 """The share of the drops from which one pod, or one node, is what drops."""
 _FEW = 5
+PODS = 60
+"""So many logs are read at most."""
 
 _CODE = re.compile(r"(?i)\b(?:close_?)?code[\"']?\s*[=:]\s*[\"']?([1-4][0-9]{3})\b")
 _REASON = re.compile(
@@ -230,14 +235,23 @@ async def look(
     settings: WebsocketSettings,
     now: datetime,
     *,
+    most: int = PODS,
     limits: logs.LogLimits | None = None,
 ) -> WebsocketReading:
-    """Return what the logs of a service's pods say of the last minutes. Raises `RunbookError` where its pods can't be listed."""
+    """Return what the logs of a service's pods say of the last minutes. Raises `RunbookError` where its pods can't be listed.
+
+    Of more pods than `most` so many are read, spread over all of them.
+    """
     start = now.astimezone(UTC) - timedelta(minutes=MINUTES)
     asked = logs.Asked(target=service.name, tail=logs.MOST, since=start, grep=settings.pattern)
     deployment = await cluster.deployment(environment.namespace, service.deployment)
     pods = await cluster.pods_of(deployment)
-    found = await logs.read(cluster, environment, asked, limits=limits)
+    streams = await sources_of(cluster, environment, asked)
+    if (count := len(streams.found)) > most:
+        some = tuple(streams.found[place * count // most] for place in range(most))
+        note = f"Only {most} of {counted(count, 'pod')} were read, so there are more drops than counted."
+        streams = streams._replace(found=some, notes=(*streams.notes, note))
+    found = await read_from(cluster, asked, streams, default_redactor().scope, limits)
     return read(found, pods, service, start, region=environment.region)
 
 

@@ -18,6 +18,8 @@ OLDEST = 100000
 """PostgreSQL 10 as a version number: the first with roles that can read only statistics."""
 
 GRANT = "`GRANT pg_read_all_stats TO {role};` on the primary, as a superuser (on RDS: as the master user)."
+NONE_LEFT = "has no connections left for the bot"
+"""What is said where the server, and not the bot itself, has no connection to give."""
 _HOW_TO = "The manual's page “Look into the database” has the SQL for the role."
 
 
@@ -81,7 +83,7 @@ _CONNECTING: tuple[_Known, ...] = (
     _Known(
         r"too many (clients|connections)|remaining connection slots|no more connections allowed|max_client_conn|query_wait_timeout",
         ReasonCode.DATABASE_BUSY,
-        "{server} has no connections left for the bot",
+        f"{{server}} {NONE_LEFT}",
         (
             (
                 "The application uses them all, or the role has reached its own limit: `SELECT usename, state, count(*) FROM "

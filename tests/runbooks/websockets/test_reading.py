@@ -140,3 +140,17 @@ async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_
             assert abs(ill.rise.at - (now - timedelta(minutes=12))) < timedelta(minutes=2)
             assert ill.spread is Spread.ALL
             assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
+
+
+async def test_of_very_many_pods_some_are_read_and_that_is_said(tmp_path: Path):
+    cluster = Cluster(Settings(nodes=3))
+    seed_omnicare(cluster)
+    environment = Environment(
+        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
+    )
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            some = await look(client, environment, BACKEND, WebsocketSettings(), datetime.now(UTC), most=2)
+    assert len(some.pods) == 2
+    assert some.notes[-1] == "Only 2 of 3 pods were read, so there are more drops than counted."

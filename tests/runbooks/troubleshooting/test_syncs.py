@@ -1,0 +1,111 @@
+"""`diagnose` on offline sync, its WebSocket connections and the application's pool: named where they are broken, quiet where they are not."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.database.pool import ApplicationPool, PoolScript
+from runbooks.sync.queue import SyncQueue as Queue
+from runbooks.sync.queue import SyncScripts
+from runbooks.troubleshooting.asking import diagnose
+from runbooks.troubleshooting.databases import ApplicationPools
+from runbooks.troubleshooting.findings import RuleAnswer, Trouble
+from runbooks.troubleshooting.rule import Rule
+from runbooks.troubleshooting.syncs import OfflineSync, Websockets
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
+from sandbox.cluster.programs import Execution
+from sandbox.cluster.settings import Settings
+from sandbox.sync_queue import SyncQueue, scripts_of
+from tests.support.cases import PRODUCTION, case
+
+_POOL = b'{"max": 4, "total": 4, "active": %d, "idle": 1, "waiting": %d}\n'
+
+
+@dataclass
+class Here:
+    """A cluster whose backend has a queue and a pool."""
+
+    cluster: Cluster
+    client: ClusterClient
+    queue: SyncQueue
+    pool: bytes = _POOL % (1, 0)
+
+    async def print_pool(self, execution: Execution) -> int:
+        await execution.out(self.pool)
+        return 0
+
+    async def look(self, rule: Rule, *, configured: bool = True) -> RuleAnswer:
+        clients: dict[type, object] = {}
+        if configured:
+            clients[Queue] = Queue(self.client, PRODUCTION, SyncScripts())
+            clients[ApplicationPool] = ApplicationPool(self.client, PRODUCTION, PoolScript())
+        async with case(clients, cluster=self.client) as asked:
+            return await rule.look(asked)
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
+    cluster, queue = Cluster(Settings(nodes=3)), SyncQueue()
+    seed_omnicare(cluster)
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            made = Here(cluster, client, queue)
+            cluster.add_scripts({**scripts_of({PRODUCTION.namespace: queue}), "db:pool:status": made.print_pool})
+            yield made
+
+
+async def test_what_is_well_is_found_well_and_what_is_not_configured_is_no_trouble(here: Here):
+    for rule in (OfflineSync(), Websockets(), ApplicationPools()):
+        assert (await here.look(rule)).well, rule.name
+        assert (await here.look(rule, configured=False)).not_configured, rule.name
+
+
+async def test_a_stuck_queue_is_named_with_its_age(here: Here):
+    here.queue.break_it("stuck")
+    (stuck,) = (await here.look(OfflineSync())).found
+    assert stuck.kind is Trouble.SYNC_STUCK
+    assert stuck.cause.startswith("Offline sync is stuck: 894 items waiting, the oldest for 21 min")
+    assert [each.command for each in stuck.to_do] == ["sync status", "sync websocket", "restart backend"]
+
+
+async def test_scripts_that_are_missing_are_why_nobody_could_look(here: Here):
+    here.queue.break_it("missing")
+    async with case({Queue: Queue(here.client, PRODUCTION, SyncScripts())}, cluster=here.client) as asked:
+        said = await diagnose(asked, (OfflineSync(),))
+    ((name, why),) = said.unknown
+    assert (name, said.findings) == ("offline sync", ())
+    assert "has no script for this" in why
+
+
+async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_the_queue(here: Here):
+    pods = sorted(pod.name for pod in here.cluster.pods(PRODUCTION.namespace) if pod.deployment == "backend")
+    for name in pods[:1]:
+        here.cluster.annotate_pod(
+            PRODUCTION.namespace, name, ANNOTATION, annotation(Mood.DROPS, here.cluster.clock.now())
+        )
+    (one,) = (await here.look(Websockets())).found
+    assert one.cause == f"backend: WebSocket connections drop in pod {pods[0]}"
+    for name in pods[1:]:
+        here.cluster.annotate_pod(
+            PRODUCTION.namespace, name, ANNOTATION, annotation(Mood.DROPS, here.cluster.clock.now())
+        )
+    here.queue.break_it("stuck")
+    async with case({Queue: Queue(here.client, PRODUCTION, SyncScripts())}, cluster=here.client) as asked:
+        said = await diagnose(asked, (OfflineSync(), Websockets()))
+    assert [each.kind for each in said.findings] == [Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK]
+    assert said.findings[0].cause == "backend: WebSocket connections drop in all pods"
+    assert "Mostly code 1006, idle timeout." in said.findings[0].evidence
+
+
+async def test_a_pool_that_is_used_up_is_named_and_one_that_is_not_understood_is_unknown(here: Here):
+    here.pool = _POOL % (4, 9)
+    (full,) = (await here.look(ApplicationPools())).found
+    assert "its connection pool is used up in pod backend-" in full.cause
+    assert full.evidence == ("4 in use, 4 at most, 9 requests that wait for one.",)
+    here.pool = b"ready\n"
+    assert "was not understood" in (await here.look(ApplicationPools())).unknown[0]
