@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bot.config import Settings
 from bot.config.sections import ClusterSettings, TimeSettings
 from runbooks.backups.looking import Backups
+from runbooks.cache.caches import Cache
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
 from runbooks.clients.github.access import GithubToken
@@ -102,6 +103,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
         found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
     if (metrics := settings.metrics(name)) is not None:
         found.append(Metrics(settings.environment(name), metrics))
+    if configured.cache is not None:
+        found.append(Cache(configured.cache, default_redactor(), home=configured.home_region))
     if configured.rotations:
         found.append(Rotations(configured.rotations, throw_away=settings.bot.sandbox))
     if configured.github is not None:

@@ -23,6 +23,7 @@ from sandbox.aws_services import (
     Rds,
     SecretsManager,
 )
+from sandbox.cache import CacheCluster
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.seed import BOT_NAMESPACE
 from sandbox.configuration import JWT
@@ -99,6 +100,12 @@ async def _pool(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: 
     return {"production": {"pool": {"service": "backend"}}}
 
 
+async def _cache(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
+    world.cache = await stack.enter_async_context(CacheCluster().serve())
+    nodes = world.cache.addresses[::2]
+    return {"production": {"cache": {"nodes": nodes, "tls": "disable", "sample_seconds": 0.5}}}
+
+
 async def _migrations(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
     world.smoke.trouble = world.schemas.trouble
     world.cluster.add_scripts({**world.schemas.scripts(), **world.smoke.scripts()})
@@ -149,6 +156,7 @@ async def _secrets(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noq
 PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "pool": _pool,
+    "cache": _cache,
     "backups": _backups,
     "gates": gates.served,  # on those above
     "deployments": _deployments,

@@ -25,6 +25,7 @@ from runbooks.kit.waiting import merged
 from sandbox import configuration, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
+from sandbox.cache import CacheCluster
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.view import PodView
@@ -38,7 +39,7 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import BY_NAME, DATABASE, GATES, GROUPS, METRICS, REGIONS
+from sandbox.scenarios import BY_NAME, CACHE, DATABASE, GATES, GROUPS, METRICS, REGIONS
 from sandbox.scenarios.around import TWO_REGIONS
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
@@ -97,6 +98,7 @@ class SandboxWorld:
         self._switched = asyncio.Event()
         self.github: Github | None = None
         """Where the gates are served."""
+        self.cache: CacheCluster | None = None
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
         self.schemas = Schemas(database)
@@ -206,6 +208,7 @@ class SandboxWorld:
             *(DATABASE if self.database is None else ()),
             *(GATES if self.github is None else ()),
             *(METRICS if self.prometheus is None else ()),
+            *(CACHE if self.cache is None else ()),
             *REGIONS,
         )
         groups = ((title, [each for each in group if each not in left_out]) for title, group in GROUPS)
@@ -233,6 +236,8 @@ class SandboxWorld:
         if self.prometheus is not None and self.alertmanager is not None:
             self.prometheus.raised.clear()
             self.alertmanager.firing.clear()
+        if self.cache is not None:
+            self.cache.mend()
         for add in self.after_seed:
             add()
         if self.database is not None:

@@ -30,7 +30,7 @@ from bot.config.sections import (
     TimeSettings,
 )
 from commands.kit.policy import Policies, Risk
-from runbooks.clients.postgres.access import split_address
+from runbooks.kit.addresses import split_address
 from runbooks.kit.targets import Environment, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.metrics.settings import MetricsSettings
@@ -119,6 +119,7 @@ class Settings(Section):
         self._check_gates(name, environment)
         self._check_repository(name, environment)
         self._check_monitoring(name, environment)
+        self._check_cache(name, environment)
         self._check_services(name, environment)
         self._check_regions(name, environment)
 
@@ -240,6 +241,19 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.database: a sandbox may only connect to 127.0.0.1")
         if not self.bot.sandbox and database.tls == "disable":
             raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
+
+    def _check_cache(self, name: str, environment: EnvironmentSettings) -> None:
+        """Check that a password is sent over TLS, that a sandbox asks only this machine, and that the regions exist."""
+        cache = environment.cache
+        if cache is None:
+            return
+        place, known = f"environments.{name}.cache", [each.name for each in environment.regions]
+        if self.bot.sandbox and cache.hosts() - {"127.0.0.1"}:
+            raise ValueError(f"{place}: a sandbox may only connect to 127.0.0.1")
+        if not self.bot.sandbox and cache.secret and cache.tls == "disable":
+            raise ValueError(f"{place}.tls: a password needs TLS")
+        if strange := [each for each in cache.regions if each not in known]:
+            raise ValueError(f"{place}.regions: there is no region `{strange[0]}`")
 
     def _check_monitoring(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine."""

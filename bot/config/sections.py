@@ -16,6 +16,7 @@ from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.github.access import GithubSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
+from runbooks.clients.redis.access import CacheSettings
 from runbooks.database.pool import PoolScript
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.versions import PATTERN, VersionPattern
@@ -205,6 +206,8 @@ class EnvironmentSettings(Section):
     """The environment's PostgreSQL, for a role that reads only statistics; without it the `db` commands are refused."""
     pool: PoolScript | None = None
     """The application's own script about its connection pool, which `db pool` runs in a ready pod; without it only the server is asked."""
+    cache: CacheSettings | None = None
+    """The environment's Redis, ElastiCache or Valkey, which `cache` looks at; without it the command is refused."""
     backups: BackupSettings | None = None
     """The database's snapshots in RDS, and the backups of the configuration in S3; without it nobody looks at them."""
     cdn: CdnSettings | None = None

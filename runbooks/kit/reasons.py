@@ -115,6 +115,8 @@ class ReasonCode(StrEnum):
     STATISTICS_MISSING = "statistics-missing"
     NO_SUCH_QUERY = "no-such-query"
     NO_PLAN = "no-plan"
+    CACHE_UNREACHABLE = "cache-unreachable"
+    CACHE_REFUSED = "cache-refused"
     AWS_UNREACHABLE = "aws-unreachable"
     AWS_REFUSED = "aws-refused"
     MONITORING_UNREACHABLE = "monitoring-unreachable"
@@ -232,6 +234,8 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.STATISTICS_MISSING: "pg_stat_statements is not loaded or not created there, so there are no statistics.",
     ReasonCode.NO_SUCH_QUERY: "That server has no statistics for a statement with that id. `slow-queries` lists them.",
     ReasonCode.NO_PLAN: "The statement can't be planned from its normalised text. The card says why, and what to run by hand.",
+    ReasonCode.CACHE_UNREACHABLE: "A node of the cache does not answer, or not yet. The answer names the node and says why.",
+    ReasonCode.CACHE_REFUSED: "A node of the cache refuses the bot's password, a command or the connection. The answer says which, and what to do.",
     ReasonCode.AWS_UNREACHABLE: "AWS does not answer, or limits the account's requests. Try again later.",
     ReasonCode.AWS_REFUSED: "AWS refuses the bot's credentials or the request. The answer names the IAM action that is needed.",
     ReasonCode.MONITORING_UNREACHABLE: "Prometheus or Alertmanager does not answer, or its answer can't be read.",

@@ -1,6 +1,6 @@
 """Scenarios to choose from. `omnicare sandbox --scenario NAME` starts with some, and the page's *World* switches each on and off."""
 
-from sandbox.scenarios.around import LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
+from sandbox.scenarios.around import CACHE, LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
 from sandbox.scenarios.database import DATABASE
 from sandbox.scenarios.deploys import SCENARIOS
 from sandbox.scenarios.gates import GATES
@@ -11,6 +11,7 @@ GROUPS = (
     ("Breaks when somebody deploys", SCENARIOS),
     ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
     ("The database", DATABASE),
+    ("The cache", CACHE),
     ("A gate that does not pass", GATES),
     ("Another world", REGIONS),
 )
@@ -19,6 +20,7 @@ BY_NAME = {scenario.name: scenario for scenario in EVERY}
 
 __all__ = [
     "BY_NAME",
+    "CACHE",
     "DATABASE",
     "EVERY",
     "GATES",

@@ -1,7 +1,7 @@
 """What can be wrong with logs, offline sync, metrics and regions: nothing was deployed."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import Alert, BreakLogs, BreakMetrics, BreakSync
+from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync
 
 LOGS: tuple[Scenario, ...] = (
     Scenario(
@@ -70,6 +70,30 @@ METRICS: tuple[Scenario, ...] = (
     ),
 )
 """Bad nights that only Prometheus and Alertmanager know of."""
+
+CACHE: tuple[Scenario, ...] = (
+    Scenario(
+        "cache-full",
+        "The second shard of the cache is full and evicts nothing, so writes fail and fewer look-ups find something.",
+        "cache",
+        "The primary of shard 2 is full",
+        (BreakCache("full"),),
+    ),
+    Scenario(
+        "cache-replica-down",
+        "A replica of the cache lost its primary 7 minutes ago.",
+        "cache",
+        "The replica of shard 3 lost its primary",
+        (BreakCache("replica"),),
+    ),
+    Scenario(
+        "cache-node-down",
+        "The primary of the cache's first shard is gone, and no replica has taken over.",
+        "cache",
+        "The cluster is down",
+        (BreakCache("node"),),
+    ),
+)
 
 
 TWO_REGIONS = ("eu", "us")

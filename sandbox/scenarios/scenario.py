@@ -11,6 +11,7 @@ from sandbox.cluster import Cluster
 from sandbox.scenarios.changes import Change
 
 if TYPE_CHECKING:
+    from sandbox.cache import CacheCluster
     from sandbox.outside.alertmanager import AlertmanagerServer
     from sandbox.outside.github import Github
     from sandbox.outside.prometheus import PrometheusServer
@@ -39,6 +40,9 @@ class Stage(Protocol):
     def alertmanager(self) -> AlertmanagerServer | None: ...
 
     @property
+    def cache(self) -> CacheCluster | None: ...
+
+    @property
     def sync(self) -> Mapping[str, SyncQueue]:
         """The queues of offline sync, by namespace."""
 
@@ -52,6 +56,7 @@ class ClusterAlone:
     github: None = None
     prometheus: None = None
     alertmanager: None = None
+    cache: None = None
     sync: Mapping[str, SyncQueue] = field(default_factory=dict)
 
 

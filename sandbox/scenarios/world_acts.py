@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.cache import CacheFault
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.resources import CONFIG_MAP, POD
 from sandbox.cluster.seed import BOT_NAMESPACE
@@ -36,6 +37,23 @@ class BreakDatabase(Act):
             database.want(self.how, broken=broken)
 
         yield Setting(f"database/{self.how}", lambda: self.how in database.wanted, write).to(True)  # noqa: FBT003
+
+
+@dataclass(frozen=True)
+class BreakCache(Act):
+    """The Redis cluster is in a bad way (`sandbox.cache`)."""
+
+    how: CacheFault
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        cache = stage.cache
+        if cache is None:
+            return
+
+        def write(broken: bool) -> None:
+            cache.want(self.how, broken=broken)
+
+        yield Setting(f"cache/{self.how}", lambda: self.how in cache.wanted, write).to(True)  # noqa: FBT003
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,14 @@ def test_the_pod_reaches_only_what_it_needs_and_the_reason_stands_beside_each_ru
         for port in rule["ports"]
     }
     monitoring = {9090: {"pods"}, 9093: {"pods"}}
-    assert allowed == {53: {"pods"}, 443: {"0.0.0.0/0", "::/0"}, 6443: PRIVATE, 5432: PRIVATE, **monitoring}
+    assert allowed == {
+        53: {"pods"},
+        443: {"0.0.0.0/0", "::/0"},
+        6443: PRIVATE,
+        5432: PRIVATE,
+        6379: PRIVATE,
+        **monitoring,
+    }
     anywhere = next(rule for rule in policy["egress"] if rule["ports"][0]["port"] == 443)
     assert all(peer["ipBlock"]["except"] for peer in anywhere["to"]), "not the node's metadata"
     assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == [load(EXAMPLE).bot.web_port]

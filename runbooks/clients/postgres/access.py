@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
+from runbooks.kit.addresses import ADDRESS, split_address
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
@@ -22,7 +23,6 @@ Instance = Literal["primary", "replica"]
 SECRET = "omnicare-bot-database"  # noqa: S105 - a Secret's name
 PORT = 5432
 _LARGEST = 64 << 10
-_ADDRESS = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
 
 
 class DatabaseSettings(Frozen):
@@ -40,9 +40,9 @@ class DatabaseSettings(Frozen):
     """The Secret's key with a complete URL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Its options are not used."""
     file: Path | None = None
     """A file with such a URL, instead of a Secret; only the bot's account should be able to read it."""
-    primary: str | None = Field(default=None, pattern=_ADDRESS)
+    primary: str | None = Field(default=None, pattern=ADDRESS)
     """`HOST` or `HOST:PORT`; default: from the URL."""
-    replica: str | None = Field(default=None, pattern=_ADDRESS)
+    replica: str | None = Field(default=None, pattern=ADDRESS)
     """A read replica, `HOST` or `HOST:PORT`."""
     name: str | None = Field(default=None, min_length=1, max_length=63)
     """The database's name; default: from the URL."""
@@ -113,15 +113,6 @@ class DatabaseCredentials:
         if host is None or name is None:
             raise unusable("neither its URL nor the configuration names the host and the database")
         return Target(host, port or PORT, name, self.user, self.password, place)
-
-
-def split_address(address: str) -> tuple[str, int | None]:
-    """`HOST:PORT`, `HOST`, `[::1]:PORT`."""
-    if address.startswith("["):
-        host, _, port = address[1:].partition("]")
-        return host, int(port[1:]) if port else None
-    host, _, port = address.partition(":")
-    return host, int(port) if port else None
 
 
 def from_secret(data: Mapping[str, bytes], settings: DatabaseSettings, redactor: Redactor) -> DatabaseCredentials:

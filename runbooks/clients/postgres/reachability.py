@@ -6,7 +6,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runbooks.clients.postgres.access import Instance, split_address
+from runbooks.clients.postgres.access import Instance
+from runbooks.kit.addresses import split_address
 
 PORT = 5432
 

@@ -4,7 +4,6 @@ An address of the configuration may be internal, so no error shows it. The passw
 and is read anew for each request, because it may have been replaced.
 """
 
-import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from runbooks.clients.health import valid
+from runbooks.clients.secret_source import SecretUnusableError, read_secret
 from runbooks.kit.answers import read_bounded, read_json, read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -21,7 +21,6 @@ from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.wording import cited
 
-_LARGEST_SECRET = 64 << 10
 _QUOTED = 300
 
 
@@ -147,16 +146,7 @@ class MonitoringAccess:
 
     def _secret(self) -> str:
         """Return the password or the token; raises PermanentError that names where it should be."""
-        file, variable = self.settings.secret_file, self.settings.secret_variable
-        where = f"the file {file}" if file is not None else f"the variable {variable}"
         try:
-            if file is not None:
-                with file.open("rb") as opened:
-                    found = opened.read(_LARGEST_SECRET).decode().strip()
-            else:
-                found = os.environ.get(variable or "", "").strip()
-        except (OSError, ValueError) as error:
-            raise self._denied(f"{self.name}: {where} can't be read ({type(error).__name__}).") from None
-        if not found or not found.isprintable():
-            raise self._denied(f"{self.name}: {where} is empty or contains a line break.")
-        return found
+            return read_secret(self.settings.secret_variable, self.settings.secret_file)
+        except SecretUnusableError as error:
+            raise self._denied(f"{self.name}: {error}.") from None

@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.postgres.access import DatabaseSettings, from_file, split_address
+from runbooks.clients.postgres.access import DatabaseSettings, from_file
 from runbooks.clients.postgres.credentials import CredentialsSource
+from runbooks.kit.addresses import split_address
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor

@@ -1,0 +1,18 @@
+"""`HOST` and `HOST:PORT`, as they stand in the configuration."""
+
+ADDRESS = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"
+"""The pattern of an address: a name or an IP address, with or without a port."""
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """Return host and port of `HOST:PORT`, `HOST` or `[::1]:PORT`."""
+    if address.startswith("["):
+        host, _, port = address[1:].partition("]")
+        return host, int(port[1:]) if port else None
+    host, _, port = address.partition(":")
+    return host, int(port) if port else None
+
+
+def joined(host: str, port: int) -> str:
+    """Return `HOST:PORT`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
