@@ -114,6 +114,18 @@ def initial(element: Json) -> Any:
     return element.get(_INITIAL.get(kind, "initial_value"))
 
 
+def with_current_conversation(view: Json, channel: str) -> Json:
+    """The view, where selects that begin with the conversation that the person looks at begin with it."""
+
+    def begun(block: Json) -> Json:
+        element = block.get("element") or {}
+        if not element.get("default_to_current_conversation") or "initial_conversation" in element or not channel:
+            return block
+        return {**block, "element": {**element, "initial_conversation": channel}}
+
+    return {**view, "blocks": [begun(block) for block in view.get("blocks", [])]}
+
+
 def state_of(blocks: Iterable[Json], values: Json | None) -> Json:
     """`state.values`: what was entered, else what stood there at first, by block id and action id."""
     answer: Json = {}

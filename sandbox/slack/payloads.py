@@ -35,14 +35,14 @@ def slash_command(state: Posting, person: Person, channel: Channel, command: str
     }
 
 
-def _interaction(state: Posting, kind: str, person: Person) -> Json:
+def _interaction(state: Posting, kind: str, person: Person, channel: str = "") -> Json:
     return {
         "type": kind,
         "team": state.team,
         "user": {"id": person.id, "username": person.handle, "name": person.handle, "team_id": person.team_id},
         "api_app_id": state.app.id,
         "token": _VERIFICATION,
-        "trigger_id": state.new_trigger(person.id),
+        "trigger_id": state.new_trigger(person.id, channel),
         "enterprise": None,
         "is_enterprise_install": False,
     }
@@ -102,9 +102,9 @@ def view_closed(state: Posting, person: Person, view: View, *, is_cleared: bool)
     return {**payload, "view": view_json(state, view), "is_cleared": is_cleared}
 
 
-def shortcut(state: Posting, person: Person, callback_id: str) -> Json:
+def shortcut(state: Posting, person: Person, callback_id: str, channel: str = "") -> Json:
     return {
-        **_interaction(state, "shortcut", person),
+        **_interaction(state, "shortcut", person, channel),
         "callback_id": callback_id,
         "action_ts": f"{time.time():.6f}",
     }

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from sandbox.slack.forms import with_current_conversation
 from sandbox.slack.model import Channel, File, Json, Message, Person, Refused, View
 from sandbox.slack.state import State
 
@@ -155,7 +156,7 @@ class Posting(State):
     def open_view(self, trigger_id: str, view: Json) -> View:
         """A modal on an empty screen, or on the others of the person (`views.push` goes the same way)."""
         trigger = self.use_trigger(trigger_id)
-        return self._show(trigger.person, view, trigger_id)
+        return self._show(trigger.person, with_current_conversation(view, trigger.channel), trigger_id)
 
     def push_view(self, trigger_id: str, view: Json) -> View:
         trigger = self.use_trigger(trigger_id)

@@ -70,6 +70,8 @@ class Trigger:
     expires: float
     used: bool = False
     view_id: str = ""
+    channel: str = ""
+    """Where the person looks, for a shortcut that is used from there."""
 
 
 @dataclass(slots=True)
@@ -325,10 +327,10 @@ class State:
 
     # Triggers and response URLs
 
-    def new_trigger(self, person: str) -> str:
+    def new_trigger(self, person: str, channel: str = "") -> str:
         trigger_id = f"{time.time_ns() // 1_000_000}.{next(self._numbers)}.{secrets.token_hex(16)}"
         self._forget_old()
-        self.triggers[trigger_id] = Trigger(person, time.monotonic() + self.settings.trigger_lives)
+        self.triggers[trigger_id] = Trigger(person, time.monotonic() + self.settings.trigger_lives, channel=channel)
         return trigger_id
 
     def use_trigger(self, trigger_id: str) -> Trigger:

@@ -244,11 +244,12 @@ class Workspace(Posting):
             return []
         return list(answer.get("options") or answer.get("option_groups") or [])
 
-    async def shortcut(self, who: str | Person, callback_id: str) -> Outcome:
-        """A global shortcut, from the composer's menu."""
+    async def shortcut(self, who: str | Person, callback_id: str, where: str | Channel = "") -> Outcome:
+        """A global shortcut, from the composer's menu; `where` the person looks."""
         if callback_id not in self.app.shortcuts:
             raise Refused("unknown_shortcut")
-        return await self._interact(payloads.shortcut(self, self.person(who), callback_id))
+        channel = self.channel(where).id if where else ""
+        return await self._interact(payloads.shortcut(self, self.person(who), callback_id, channel))
 
     async def message_shortcut(self, who: str | Person, where: str | Channel, ts: str, callback_id: str) -> Outcome:
         """A shortcut from a message's own menu."""

@@ -39,6 +39,7 @@ class Acts:
             "close": self._close,
             "suggest": self._suggest,
             "join": self._join,
+            "shortcut": self._shortcut,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -107,6 +108,17 @@ class Acts:
         )
         options = [one for entry in offered for one in entry.get("options", [entry])]
         return {"ok": True, "options": options}
+
+    async def _shortcut(self, desk: Desk, asked: Json) -> Outcome:
+        """A global shortcut, or one of a message."""
+        name, channel, ts = (str(asked.get(key, "")) for key in ("shortcut", "channel", "ts"))
+        if not ts:
+            room = self._workspace.channels.get(channel)
+            return await self._workspace.shortcut(desk.person, name, room if room and not room.is_im else "")
+        if not self._workspace.sees(desk.person.id, self._workspace.channel(channel)):
+            raise Refused("channel_not_found")
+        self._tabs.pressed(str(asked.get("tab", "")), self._head_of(channel, ts))
+        return await self._workspace.message_shortcut(desk.person, channel, ts, name)
 
     async def _join(self, desk: Desk, asked: Json) -> Outcome:
         channel = self._workspace.channel(str(asked.get("channel", "")))

@@ -19,6 +19,7 @@ _FENCE = re.compile(r"```\n?(.+?)\n?```", re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _TOKEN = re.compile(r"<([^<>\n]+)>")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`\ue000\ue001]+[^\s<>\"'`.,;:!?)\]\ue000\ue001]")
+_MESSAGE = re.compile(r"https?://[^/\s]+/archives/([A-Z0-9]+)/p(\d{10})(\d{6})")
 _SHORT_CODE = re.compile(r"(?<!\w):[a-z0-9_+\-']+:(?!\w)")
 _QUOTE = re.compile(r"^(?:&gt;|>) ?(.*)$")
 _HELD = re.compile("\ue000(\\d+)\ue001")
@@ -47,8 +48,11 @@ def safe_url(url: str) -> str:
     return url if clean and parts.scheme in {"http", "https"} and parts.netloc else ""
 
 
-def link(url: str, label: str | Markup) -> Markup:
-    """A link to another page, or only its label where the address is none to follow."""
+def link(url: str, label: str | Markup, reader: Reader | None = None) -> Markup:
+    """A link to another page, or only its label where the address is none to follow; one to a message leads to its thread here."""
+    if reader is not None and (found := _MESSAGE.fullmatch(url)) and (name := reader.names.channels.get(found[1])):
+        there = f"{reader.base}/{name}/{found[2]}.{found[3]}"
+        return Markup('<a href="{0}" data-go>{1}</a>').format(there, label)
     if not safe_url(url):
         return escape(label)
     return Markup('<a href="{0}" title="{0}" target="_blank" rel="noreferrer noopener">{1}</a>').format(url, label)
@@ -161,7 +165,7 @@ def _token(content: str, reader: Reader) -> Markup:
         return channel(target[1:], reader)
     if target.startswith("!"):
         return _special(target[1:], label, reader)
-    return link(_unescape(target), emojis(label) or _unescape(target).removeprefix("mailto:"))
+    return link(_unescape(target), emojis(label) or _unescape(target).removeprefix("mailto:"), reader)
 
 
 def mention(person: str, reader: Reader) -> Markup:

@@ -9,6 +9,7 @@ from aiohttp import web
 from yarl import URL
 
 from sandbox.slack.page import create_page, sample
+from sandbox.slack.settings import SlackApp
 from sandbox.slack.workspace import Workspace
 
 TOKEN = "the-token-of-this-test"
@@ -42,7 +43,11 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    workspace = Workspace()
+    workspace = Workspace(
+        app=SlackApp(
+            shortcuts={"omnicare_menu": "Run a command"}, message_shortcuts={"omnicare_thread": "Run a command here"}
+        )
+    )
     app = sample.furnish(workspace)
     world = sample.SampleWorld()
     application = create_page(

@@ -365,3 +365,21 @@ async def test_colours_are_chosen_and_kept(maya: Visit) -> None:
 async def test_a_thing_to_try_is_put_into_the_composer(maya: Visit) -> None:
     await maya.page.get_by_role("button", name="Try it").first.click()
     await expect(maya.page.get_by_role("combobox", name="Message to deploys")).to_have_value("/omnicare status")
+
+
+async def test_shortcuts_are_in_a_messages_menu_and_beside_the_message_box(served: Served, maya: Visit) -> None:
+    page, posted = maya.page, served.workspace.post("deploys", "tomas", "The backend is slow")
+    row = page.locator("#messages .message", has_text="The backend is slow")
+    await row.locator(".message-body").hover()
+    await row.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Run a command here").click()
+    await expect(page.locator("#message-menu")).to_be_hidden()
+    await page.get_by_role("button", name="Shortcuts").first.click()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#shortcut-menu")).to_be_hidden()
+    async with asyncio.timeout(60):
+        while len(served.app.received) < 2:  # noqa: ASYNC110 - what is looked at is in another server
+            await asyncio.sleep(0.02)
+    kinds = [(each["type"], each["callback_id"]) for each in served.app.received if "callback_id" in each]
+    assert kinds == [("message_action", "omnicare_thread"), ("shortcut", "omnicare_menu")]
+    assert served.app.received[0]["message"]["ts"] == posted.ts

@@ -92,6 +92,12 @@ def test_a_link_keeps_its_address_whole() -> None:
     assert 'rel="noreferrer noopener"' in shown
 
 
+def test_an_address_of_a_message_leads_to_its_thread_here() -> None:
+    there = "http://127.0.0.1:8080/archives/C1/p1700000000000100"
+    assert show(f"<{there}|thread>") == '<a href="/as/requester/deploys/1700000000.000100" data-go>thread</a>'
+    assert "target" in show(f"<{there.replace('C1', 'C2')}|thread>"), "a channel that the reader does not see"
+
+
 def test_a_bare_address_becomes_a_link_unless_the_text_is_verbatim() -> None:
     assert "<a" in show("see https://example.com/x.")
     assert "<a" not in str(mrkdwn("see https://example.com/x.", READER, verbatim=True))

@@ -326,3 +326,21 @@ async def test_an_external_select_asks_the_app_for_its_options(slack):
         "requester", "versions", "pick", "v2", channel="C1", message_ts=message["ts"]
     )
     assert offered == [option("v2")]
+
+
+async def test_a_form_of_a_shortcut_begins_with_the_conversation_that_the_person_looks_at(start, until):
+    slack = await start(shortcuts={"menu": "Menu"})
+    where = {"type": "conversations_select", "action_id": "value", "default_to_current_conversation": True}
+    block = {"type": "input", "block_id": "place", "optional": True, "label": plain("Channel"), "element": where}
+
+    @slack.app.shortcut("menu")
+    async def used(ack, body, client):
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view={**FORM, "blocks": [block]})
+
+    await slack.connect()
+    async with slack.workspace.subscribe("requester") as seen:
+        await slack.workspace.shortcut("requester", "menu", "#deploys")
+        event = await until(seen, "view_opened")
+    (shown,) = slack.workspace.find_view(event.view_id).view["blocks"]
+    assert shown["element"]["initial_conversation"] == "C1"

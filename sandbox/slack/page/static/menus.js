@@ -34,6 +34,26 @@ document.addEventListener("keydown", (event) => {
   items[(next + items.length) % items.length]?.focus();
 });
 
+// Shortcuts: a message's own menu, and those that are used anywhere
+
+let about = null;
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-menu=message-menu], [data-menu=shortcut-menu]");
+  if (opener) about = opener.closest(".message");
+}, { capture: true });
+
+document.addEventListener("click", async (event) => {
+  const item = event.target.closest("[data-shortcut]");
+  if (!item) return;
+  const menu = item.closest("[popover]");
+  const on = menu.id === "message-menu" ? about : null;
+  menu.hidePopover();
+  const channel = on ? on.dataset.channel : byId("main").dataset.channel;
+  const answer = await act("shortcut", { shortcut: item.dataset.shortcut, channel, ts: on?.dataset.ts ?? "", tab: document.body.dataset.tab });
+  if (!answer.ok) say(answer.said);
+});
+
 // World
 
 async function pressed(button, verb, asked) {
