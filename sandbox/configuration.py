@@ -1,6 +1,7 @@
 """The sandbox's `omnicare.toml`: the same settings as in production, with addresses of this machine."""
 
 import json
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -142,6 +143,16 @@ def _sync(environment: str) -> dict[str, object]:
 
 def _exports(endpoint: str) -> dict[str, object]:
     return {"bucket": "omnicare-exports", "prefix": "sync/", "region": "us-east-1", "endpoint": endpoint}
+
+
+def freeze(path: Path, *, frozen: bool) -> None:
+    """Write a freeze window of all minutes into production's gates, or take it out; the bot reads it when it starts."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    windows = document["environments"]["production"]["gates"]["windows"]
+    windows.pop("frozen", None)
+    if frozen:
+        windows["frozen"] = ["* * * * *"]
+    path.write_text("\n".join(_lines(document)) + "\n", encoding="utf-8")
 
 
 def _lines(document: dict[str, object], prefix: str = "") -> list[str]:

@@ -39,7 +39,7 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import BY_NAME, CACHE, DATABASE, GATES, GROUPS, METRICS, REGIONS
+from sandbox.scenarios import BY_NAME, CACHE, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS
 from sandbox.scenarios.around import TWO_REGIONS
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
@@ -96,6 +96,8 @@ class SandboxWorld:
         """False where the cluster is not the sandbox's own."""
         self._playing = Playing(self)
         self._switched = asyncio.Event()
+        self.frozen = False
+        """Whether the configuration has a freeze window now."""
         self.github: Github | None = None
         """Where the gates are served."""
         self.cache: CacheCluster | None = None
@@ -194,6 +196,13 @@ class SandboxWorld:
         """What is on."""
         return self._playing.on
 
+    def freeze(self, *, frozen: bool) -> None:
+        """Configure a freeze window, or take it out; a bot that runs ends, and `keep_bot` starts it again."""
+        self.frozen = frozen
+        configuration.freeze(self.folder / "omnicare.toml", frozen=frozen)
+        if self.bot is not None and self.bot.pid is not None:
+            self._tend(self.bot.stop(5.0))
+
     async def switch(self, name: str, *, on: bool) -> str:
         """Switch a scenario on or off, for the page."""
         scenario = BY_NAME[name]
@@ -206,7 +215,7 @@ class SandboxWorld:
             return ()
         left_out = (
             *(DATABASE if self.database is None else ()),
-            *(GATES if self.github is None else ()),
+            *((*GATES, *FREEZE) if self.github is None else ()),
             *(METRICS if self.prometheus is None else ()),
             *(CACHE if self.cache is None else ()),
             *REGIONS,
@@ -224,6 +233,8 @@ class SandboxWorld:
         for queue in self.sync.values():
             queue.reset()
         self._playing.forget()
+        if self.frozen:
+            self.freeze(frozen=False)
         self._switched.set()
         await self.schemas.reset()
         self.cluster.reset()

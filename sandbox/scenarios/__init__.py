@@ -3,7 +3,7 @@
 from sandbox.scenarios.around import CACHE, LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
 from sandbox.scenarios.database import DATABASE
 from sandbox.scenarios.deploys import SCENARIOS
-from sandbox.scenarios.gates import GATES
+from sandbox.scenarios.gates import FREEZE, GATES
 from sandbox.scenarios.standing import STANDING
 
 GROUPS = (
@@ -12,7 +12,7 @@ GROUPS = (
     ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
     ("The database", DATABASE),
     ("The cache", CACHE),
-    ("A gate that does not pass", GATES),
+    ("A gate that does not pass", (*GATES, *FREEZE)),
     ("Another world", REGIONS),
 )
 EVERY = tuple(scenario for _, group in GROUPS for scenario in group)
@@ -23,6 +23,7 @@ __all__ = [
     "CACHE",
     "DATABASE",
     "EVERY",
+    "FREEZE",
     "GATES",
     "GROUPS",
     "LOGS",

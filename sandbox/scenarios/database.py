@@ -1,7 +1,7 @@
 """What can be wrong with the database."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import BreakDatabase
+from sandbox.scenarios.world_acts import BreakDatabase, BreakMetrics
 
 DATABASE: tuple[Scenario, ...] = (
     Scenario(
@@ -9,42 +9,42 @@ DATABASE: tuple[Scenario, ...] = (
         "A migration that nobody ended holds a lock on the table of encounters, and the application waits behind it.",
         "slow-queries",
         "4 sessions wait for a lock now",
-        (BreakDatabase("lock"),),
+        (BreakDatabase("lock"), BreakMetrics("pg_locks_waiting", 10, 4)),
     ),
     Scenario(
         "blocked-db",
         "The backend left a transaction open, a migration waits for it, and the rest of the backend waits behind the migration.",
         "db activity",
         "4 sessions wait for pid",
-        (BreakDatabase("blocked"),),
+        (BreakDatabase("blocked"), BreakMetrics("pg_locks_waiting", 10, 4)),
     ),
     Scenario(
         "pool-exhausted",
         "The backend has used all connections that its role may have; most of them do nothing, in an open transaction.",
         "db pool",
         "omnicare uses 12 of 12 connections that it may have: none is left",
-        (BreakDatabase("full"),),
+        (BreakDatabase("full"), BreakMetrics("db_pool_connections", 10, 100)),
     ),
     Scenario(
         "replica-lag",
         "Somebody paused the replica and forgot it, and the application goes on writing.",
         "db replication",
         "The replica does not replay what it receives",
-        (BreakDatabase("lag"),),
+        (BreakDatabase("lag"), BreakMetrics("pg_replication_lag_seconds", 10, 660)),
     ),
     Scenario(
         "database-slow",
         "Every answer of the database takes 0.4 s, also to what does nothing.",
         "db connect",
         "It answers slowly",
-        (BreakDatabase("slow"),),
+        (BreakDatabase("slow"), BreakMetrics("db_query_duration_seconds", 10, 430)),
     ),
     Scenario(
         "database-gone",
         "Neither the primary nor the replica answers: a security group lost its rule.",
         "db connect",
         "did not answer within",
-        (BreakDatabase("gone"),),
+        (BreakDatabase("gone"), BreakMetrics("http_requests_total", 6, 22)),
     ),
 )
 """Bad nights of the database; the page offers them where the sandbox has one."""

@@ -1,7 +1,7 @@
 """One gate of a deploy that does not pass: the plan is refused, and says what to do."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import BreakGate, BreakSync
+from sandbox.scenarios.world_acts import BreakGate, BreakSync, Freeze
 
 
 def _gate(name: str, sentence: str, cause: str, act: BreakGate | BreakSync) -> Scenario:
@@ -25,4 +25,14 @@ GATES: tuple[Scenario, ...] = (
     _gate("promotion", "v2.0.0 was never in staging.", "Gate Promotion (failed)", BreakGate("promotion")),
     _gate("signature", "Nobody has signed for v2.0.0.", "updated (waiting)", BreakGate("signature")),
     _gate("sync", "The sync queue is large and grows.", "Gate Clinical work in flight (failed)", BreakSync("stuck")),
+)
+
+FREEZE: tuple[Scenario, ...] = (
+    Scenario(
+        "freeze",
+        "Production is in a freeze window now: nothing is deployed. The bot starts again to read that.",
+        "deploy v2.0.0",
+        "Gate Time (failed)",
+        (Freeze(),),
+    ),
 )

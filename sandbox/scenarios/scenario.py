@@ -46,6 +46,13 @@ class Stage(Protocol):
     def sync(self) -> Mapping[str, SyncQueue]:
         """The queues of offline sync, by namespace."""
 
+    @property
+    def frozen(self) -> bool:
+        """Whether production's gates are configured with a freeze window now."""
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Configure that; the bot starts again to read it."""
+
 
 @dataclass(frozen=True)
 class ClusterAlone:
@@ -58,6 +65,10 @@ class ClusterAlone:
     alertmanager: None = None
     cache: None = None
     sync: Mapping[str, SyncQueue] = field(default_factory=dict)
+    frozen: bool = False
+
+    def freeze(self, *, frozen: bool) -> None:
+        """There is no bot."""
 
 
 class Act(ABC):

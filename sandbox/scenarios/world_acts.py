@@ -144,6 +144,15 @@ class BreakSync(Act):
 
 
 @dataclass(frozen=True)
+class Freeze(Act):
+    """Production is in a freeze window."""
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        if stage.github is not None:  # it has gates
+            yield Setting("freeze", lambda: stage.frozen, lambda frozen: stage.freeze(frozen=frozen)).to(True)  # noqa: FBT003
+
+
+@dataclass(frozen=True)
 class BreakGate(Act):
     """Something that a gate of v2.0.0 looks at is not as it should be: on GitHub, or in the record."""
 

@@ -65,6 +65,7 @@ def seen(world: SandboxWorld) -> dict[str, object]:
             each["metadata"].get("annotations", {}).get("sandbox.omnicare.dev/log")
             for each in world.cluster.store.all(POD)
         },
+        "configuration": (world.folder / "omnicare.toml").read_text(),
         "faults": str(world.cluster.faults),
         "github": str(sorted(world.github.versions.items())) + str(world.github.alerts) + str(world.github.fault),
         "metrics": str(world.prometheus.raised) + str(world.alertmanager.firing),

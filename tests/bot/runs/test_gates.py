@@ -50,6 +50,15 @@ async def test_each_scenario_breaks_just_its_gate(here: Story) -> None:
         await here.world.end(scenario)
 
 
+async def test_the_scenario_of_a_freeze_window_refuses_every_deploy(tmp_path: Path) -> None:
+    async with story(tmp_path / "world", parts=("gates",)) as here:
+        scenario = BY_NAME["freeze"]
+        await here.world.play(scenario)
+        await here.inside()
+        await here.type(REQUESTER, f"/omnicare {scenario.command} --dry-run")
+        assert scenario.cause in await here.answered("frozen by")
+
+
 async def test_a_gate_that_fails_while_people_are_asked_refuses_what_they_approved(here: Story) -> None:
     run = await here.ask("deploy v2.0.0")
     await here.shown("approve", run)
