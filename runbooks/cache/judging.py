@@ -47,6 +47,12 @@ class CacheTrouble:
     grave: bool
     address: str = ""
     """Of the node that it is about."""
+    seconds: float | None = None
+    """For how long it has been so, where that is known."""
+    unreachable: bool = False
+    """A node does not answer, in contrast to one that refuses the bot."""
+    usual: bool = False
+    """Many caches are so all the time; it says something only beside a fallen hit ratio."""
 
 
 def troubles(regions: Mapping[str, CacheReading]) -> tuple[CacheTrouble, ...]:
@@ -81,8 +87,8 @@ def in_short(regions: Mapping[str, CacheReading]) -> str:
 
 
 def _of(reading: CacheReading) -> Iterator[CacheTrouble]:
-    yield from _unanswered(reading)
     yield from _cluster(reading)
+    yield from _unanswered(reading)
     for node in reading.answered:
         if node.facts is not None:
             for part in (_memory, _disk, _clients, _restart, _link):
@@ -103,16 +109,18 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
             f"No node of the cache can be asked: {says}" + (rest if len(silent) > 1 else ""),
             " ".join(error.advice) if error is not None else "",
             grave=True,
+            unreachable=error is not None and error.code is ReasonCode.CACHE_UNREACHABLE,
         )
         return
     for each in silent:
         if each.error is not None:
-            refused = each.error.code is not ReasonCode.CACHE_UNREACHABLE
+            unreachable = each.error.code is ReasonCode.CACHE_UNREACHABLE
             yield CacheTrouble(
                 Kind.UNANSWERED,
                 f"The {each.name} can't be asked: {each.error.message.rstrip('.')}",
                 " ".join(each.error.advice) or "Look at the node in the console of its provider, or at its pod's log.",
-                grave=bool(each.listed_primary) or not refused,
+                grave=bool(each.listed_primary) or unreachable,
+                unreachable=unreachable,
             )
 
 
@@ -161,6 +169,7 @@ def _memory(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
             f"The {node.name} is full ({share}) and evicts {counted(round(node.evicting), 'key')} a second ({facts.policy})",
             "If the hit ratio falls too, give it more memory or let keys expire sooner.",
             grave=False,
+            usual=True,
         )
     elif full >= NEARLY_FULL and not evicts and node.primary:
         yield CacheTrouble(
@@ -224,6 +233,7 @@ def _restart(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
             f"The {node.name} restarted {duration(facts.uptime)} ago",
             "What is read for the first time since then comes from the database.",
             grave=False,
+            seconds=facts.uptime,
         )
 
 
@@ -271,6 +281,7 @@ def _link(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
             f"The {node.name} lost its primary{since}: it shows old data, and can't take over",
             "Check the primary, the network between them, and the password that the replica uses (`masterauth`).",
             grave=True,
+            seconds=facts.link_down,
         )
 
 

@@ -1,5 +1,6 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
+from runbooks.troubleshooting.caches import Caches
 from runbooks.troubleshooting.databases import ApplicationPools, Databases
 from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
 from runbooks.troubleshooting.measured import Alerts, Measured
@@ -14,6 +15,7 @@ RULES: tuple[Rule, ...] = (
     Evictions(),
     Databases(),
     ApplicationPools(),
+    Caches(),
     OfflineSync(),
     Websockets(),
     Measured(),
