@@ -26,7 +26,7 @@ from sandbox.outside.registry import digest_of
 from tests.faults.conftest import SHORT
 from tests.faults.steps import PODS, patching, recording, said
 from tests.faults.wires import Changes
-from tests.support.interference import Fault, How, Interference, cluster_through, interfering
+from tests.support.interference import MALFORMED, Fault, How, Interference, cluster_through, interfering
 from tests.support.worlds import APPROVER, PRODUCTION, SERVICES, Story, story
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -112,6 +112,7 @@ SHOWN = [
 MIGRATE = Met("migrate: creating the Job", CLUSTER, creating("migrate"), writes=True)
 CDN = Met("CDN: invalidating", AWS, asking("/invalidation", method="POST"), writes=True)
 CONFIG = Met("configuration: applying", CLUSTER, applying, writes=True)
+SMOKE_LOG = Met("smoke: the log", CLUSTER, reading_log("smoke"), "smoke")
 SMOKE = Met("smoke: creating the Job", CLUSTER, creating("smoke"), writes=True)
 VERIFY = [
     Met("verify: the receivers", ALERTS, asking("/receivers"), "smoke"),
@@ -129,7 +130,7 @@ ALL = [
     CONFIG,
     Met("configuration: keeping", CLUSTER, recording("configurations-production"), writes=True),
     SMOKE,
-    Met("smoke: the log", CLUSTER, reading_log("smoke"), "smoke"),
+    SMOKE_LOG,
     *VERIFY,
     Met("GitHub's deployment: the end", GITHUB, asking("/statuses", "success", method="POST"), "recorded", writes=True),
 ]  # fmt: skip
@@ -249,7 +250,7 @@ async def around(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
                 environment["cluster"]["kubeconfig"] = str(through)
             of = found["environments"]["production"]
             of["gates"] |= {"seconds": 6.0}
-            of["github"] |= {"seconds": 1.0}
+            of["github"] |= {"seconds": 2.0}
             of["cdn"] |= {"patience_seconds": 6.0}
             of["verification"]["prometheus"] |= {"seconds": 1.0}
             of["verification"]["alertmanager"] |= {"seconds": 1.0}
@@ -270,13 +271,23 @@ def _cdn(here: Story) -> CloudFront:
     return found
 
 
-PASSING = (How.LOST, How.UNHEARD, How.BUSY, How.BROKEN, How.SILENT)
+PASSING = (How.LOST, How.UNHEARD, How.BUSY, How.BROKEN, How.SILENT, *MALFORMED)
+STILL_TEXT = {How.HALF, How.MISSHAPEN, How.EMPTY}
+"""A log answered so is still a log, so it is told what is not in it."""
+
+
+def _met(how: How) -> list[Met]:
+    if how is How.SILENT:
+        return PATIENT
+    return [met for met in ALL if met is not SMOKE_LOG] if how in STILL_TEXT else ALL
 
 
 @pytest.mark.parametrize("how", PASSING, ids=lambda how: how.name)
 async def test_a_fault_at_every_step_of_the_train_passes_and_nothing_is_done_twice(around: Around, how: How):
     here, changes = around.here, Changes(around.here)
-    around.plant(PATIENT if how is How.SILENT else ALL, how, 1)
+    around.plant(_met(how), how, 1)
+    if how in MALFORMED:
+        _cdn(here).seconds = 4.0  # longer than the pause before it is asked for again
     run, said = await around.ended()
     assert "v2.0.0 runs in production" in said, said
     await here.ended_with(run, "v2.0.0 runs in production")
@@ -316,6 +327,41 @@ async def test_a_fault_that_lasts_stops_the_train_at_its_step_and_nothing_after_
         said = await around.stopped([CDN, CONFIG], how, UNANSWERED)
         assert "stopped at ConfigMap backend-config" in said, said
         assert not around.jobs("smoke")
+    assert changes.images == {(service, "v2.0.0"): 1 for service in SERVICES}
+    assert not here.releases()
+    assert len(_cdn(here).created) <= 1
+
+
+MALFORMED_FOR_GOOD = {
+    How.NONSENSE: {0: How.MISSHAPEN, 1: How.EMPTY, 2: How.NONSENSE},
+    How.MISLABELLED: {3: How.EMPTY, 4: How.NONSENSE, 5: How.MISSHAPEN},
+}
+"""What the migration's Job meets, and what the gates before it. Who reads an answer whatever it is labelled as goes on."""
+
+
+@pytest.mark.parametrize("around", [1.0], indirect=True)
+@pytest.mark.parametrize("how", MALFORMED_FOR_GOOD, ids=lambda how: how.name)
+async def test_answers_that_stay_malformed_stop_the_train_at_their_step_and_nothing_after_it_has_begun(
+    around: Around, how: How
+):
+    here, changes = around.here, Changes(around.here)
+    for at, met in MALFORMED_FOR_GOOD[how].items():
+        said = await around.stopped([GATES[at]], met, {ReasonCode.GATE_FAILED})
+        assert "stopped at Check the gates" in said, said
+        assert "is now unknown" in said, said
+        assert not around.github.deployments
+        assert not here.world.schemas.ran
+    said = await around.stopped([SHOWN[0], MIGRATE], how, UNANSWERED)
+    assert "stopped at Migrate the database" in said, said
+    assert len(here.world.schemas.ran) <= 1
+    assert not changes.images
+
+    if how is How.NONSENSE:
+        said = await around.stopped([CDN, *VERIFY], How.MISSHAPEN, NOT_VERIFIED)
+        assert "stopped at Verification" in said, said
+    else:
+        said = await around.stopped([CDN, SMOKE_LOG], How.EMPTY, NOT_VERIFIED)
+        assert "stopped at Smoke tests" in said, said
     assert changes.images == {(service, "v2.0.0"): 1 for service in SERVICES}
     assert not here.releases()
     assert len(_cdn(here).created) <= 1

@@ -44,12 +44,18 @@ class How(StrEnum):
     BROKEN_AFTER = "done, and answered with 500"
     CUT = "done, and the answer is cut in the middle"
     NONSENSE = "done, and the answer is a web page"
+    HALF = "done, and half of the answer comes as if it were whole"
+    MISSHAPEN = "done, and the answer has another shape"
+    EMPTY = "done, and the answer is empty"
+    MISLABELLED = "done, and the answer says that it is a web page"
     KEPT_OUT = "invalid_auth"
     GONE = "410 as the answer"
     GONE_LATER = "410 inside the stream"
 
 
-DONE_ALL_THE_SAME = frozenset({How.DELAY, How.UNHEARD, How.SILENT, How.BROKEN_AFTER, How.CUT, How.NONSENSE})
+MALFORMED = (How.NONSENSE, How.HALF, How.MISSHAPEN, How.EMPTY, How.MISLABELLED)
+"""The server did what it was asked for, and said 200; what it answered can't be what it said."""
+DONE_ALL_THE_SAME = frozenset({How.DELAY, How.UNHEARD, How.SILENT, How.BROKEN_AFTER, How.CUT, *MALFORMED})
 REFUSALS: dict[How | None, int] = {
     How.BUSY: 429,
     How.BROKEN: 500,
@@ -181,8 +187,8 @@ class Interference:
         match how:
             case How.SILENT:
                 await asyncio.Event().wait()
-            case How.NONSENSE:
-                return web.Response(text="<html>a proxy's page</html>", content_type="text/html")
+            case _ if how in MALFORMED:
+                return _malformed(how, b'{"kind":"Status"}', "application/json")
             case How.UNHEARD:
                 async with self._session.ws_connect(f"{self.upstream}{request.rel_url}"):
                     return _reset(request)
@@ -239,8 +245,8 @@ async def _pass(
         await asyncio.Event().wait()
     if how is How.BROKEN_AFTER:
         return web.json_response(_status(500), status=500)
-    if how is How.NONSENSE:
-        return web.Response(text="<html>a proxy's page</html>", content_type="text/html")
+    if how in MALFORMED:
+        return _malformed(how, data, answer.headers.get("Content-Type", ""))
     response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = len(data)
     await response.prepare(request)
@@ -250,6 +256,21 @@ async def _pass(
     await response.write(data)
     await response.write_eof()
     return response
+
+
+def _malformed(how: How | None, data: bytes, content_type: str) -> web.Response:
+    match how:
+        case How.HALF:
+            data = data[: len(data) // 2]
+        case How.MISSHAPEN:
+            data = b"<Nothing/>" if "xml" in content_type else b"{}"
+        case How.EMPTY:
+            data = b""
+        case How.MISLABELLED:
+            content_type = "text/html"
+        case _:
+            data, content_type = b"<html>a proxy's page</html>", "text/html"
+    return web.Response(body=data, headers={"Content-Type": content_type})
 
 
 async def _pass_stream(

@@ -190,7 +190,7 @@ class Bucket:
         def read(s3: Any) -> list[str]:
             pages = s3.get_paginator("list_object_versions").paginate(Bucket=self.settings.bucket, Prefix=under)
             kinds = ("Versions", "DeleteMarkers")
-            return [str(each["Key"]) for page in pages for kind in kinds for each in page.get(kind, ())]
+            return [str(each["Key"]) for page in pages for kind in kinds for each in _listed(page, kind)]
 
         doing, needs = f"list {self.address(under)}", "s3:ListBucketVersions"
         return list(dict.fromkeys(await self._s3.call(doing, read, needs=needs)))
@@ -208,7 +208,7 @@ class Bucket:
                         code=self._s3.api.refused,
                         advice=("Set a narrower `prefix`, or let old objects expire.",),
                     )
-                for each in page.get("Contents", ()):
+                for each in _listed(page, "Contents"):
                     if newest is None or each["LastModified"] > newest.at:
                         newest = ObjectState(
                             key=each["Key"], size=each["Size"], at=each["LastModified"].astimezone(UTC)
@@ -238,3 +238,10 @@ class Bucket:
             return {}
         except PermanentError:
             return None
+
+
+def _listed(page: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return what a page lists. Raises KeyError for what is no page of a list: botocore reads a web page as one on which nothing is."""
+    page["IsTruncated"]  # each page has it
+    found: list[dict[str, Any]] = page.get(key, [])
+    return found

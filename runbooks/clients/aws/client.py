@@ -194,7 +194,9 @@ def _wrapped(error: Exception, api: AwsApi, doing: str, needs: str) -> RunbookEr
         return TemporaryError(
             f"{api.name} can't be reached (to {doing}; {type(error).__name__}).", code=api.unreachable, retry_after=2.0
         )
-    if isinstance(error, ResponseParserError):  # such as a load balancer's page
+    if isinstance(
+        error, ResponseParserError | KeyError
+    ):  # a load balancer's page, or an answer without what it must contain
         return TemporaryError(f"{api.name}'s answer can't be read (to {doing}).", code=api.unreachable, retry_after=2.0)
     return PermanentError(f"{api.name} can't {doing} ({type(error).__name__}).", code=api.refused)
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from runbooks.clients.aws.client import AwsApi, AwsClient
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 
@@ -205,8 +205,9 @@ def _time(found: object) -> datetime | None:
     return found.astimezone(UTC) if isinstance(found, datetime) else None
 
 
-def _unreadable() -> PermanentError:
-    return PermanentError("CloudFront's answer can't be read.", code=ReasonCode.AWS_REFUSED)
+def _unreadable() -> TemporaryError:
+    # what was asked for may be done: with the same reference the next answer says so
+    return TemporaryError("CloudFront's answer can't be read.", code=ReasonCode.AWS_UNREACHABLE, retry_after=2.0)
 
 
 def _invalidation(answer: Any) -> Invalidation:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from gidgethub import sansio
 from gidgethub.abc import GitHubAPI
 
 from runbooks.kit.answers import read_bounded
@@ -31,7 +33,23 @@ class Api(GitHubAPI):
             raise unreadable()
         async with self._session.request(method, url, headers=headers, data=body, allow_redirects=False) as answer:
             found = await read_bounded(answer.content, unreadable)
+            if answer.ok and answer.status != HTTPStatus.NO_CONTENT and not (found and "json" in answer.content_type):
+                raise unreadable()  # gidgethub takes it for a text, or for null: nothing would seem to be there
             return answer.status, {name.lower(): value for name, value in answer.headers.items()}, found
+
+    async def pages(self, path: str, values: Mapping[str, str], key: str | None) -> AsyncIterator[object]:
+        """Give the entries of a list, page after page; `key`: where it stands in the answer, None where it is the answer.
+
+        gidgethub's own takes the keys of any other object for the entries.
+        """
+        url: str | None = path
+        while url:
+            data, url, _ = await self._make_request("GET", url, values, b"", sansio.accept_format())
+            listed = data.get(key) if key is not None and isinstance(data, dict) else data
+            if not isinstance(listed, list):
+                raise unreadable()
+            for each in listed:
+                yield each
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

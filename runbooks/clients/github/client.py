@@ -241,7 +241,10 @@ class GithubClient:
             raise _unreachable(f"can't be reached ({type(error).__name__})") from None
 
     async def _get(self, api: Api, path: str, **values: str) -> Any:
-        return await api.getitem(f"/repos/{{owner}}/{{name}}{path}", {**self._repository, **values})
+        found = await api.getitem(f"/repos/{{owner}}/{{name}}{path}", {**self._repository, **values})
+        if found is None:  # JSON's null, not the absence of what was asked for
+            raise unreadable()
+        return found
 
     async def _post(self, api: Api, path: str, body: Mapping[str, object], **values: str) -> Any:
         return await api.post(f"/repos/{{owner}}/{{name}}{path}", {**self._repository, **values}, data=body)
@@ -272,8 +275,7 @@ class GithubClient:
     ) -> tuple[T, ...]:
         found: list[T] = []
         variables: Mapping[str, str] = {**self._repository, **values}
-        pages = api.getiter(f"/repos/{{owner}}/{{name}}{path}", variables, iterable_key=key)
-        async for each in pages:
+        async for each in api.pages(f"/repos/{{owner}}/{{name}}{path}", variables, key):
             if len(found) >= _MOST:
                 raise unreadable()
             found.append(read(each))

@@ -18,7 +18,7 @@ from runbooks.clients.image_registry.ecr import EcrLogins
 from runbooks.clients.image_registry.logins import RegistryLogins
 from runbooks.clients.image_registry.requests import RegistryRequests, RegistryResponse
 from runbooks.kit.answers import read_object, read_time
-from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
 from runbooks.kit.versions import PATTERN, TAG, VersionPattern, version_order
@@ -206,7 +206,7 @@ class RegistryClient:
         answer = await self._requests.get(f"{base}/v2/{name}/manifests/{reference}", f"{repository}{joint}{reference}")
         if not {"config", "manifests"} & _object(answer).keys():
             # a proxy's page or an error that came with 200: its hash would become the digest of the release
-            raise PermanentError(
+            raise TemporaryError(
                 f"The registry's answer for {repository}{joint}{reference} is not an image manifest.",
                 code=ReasonCode.REGISTRY_UNREACHABLE,
             )
@@ -261,5 +261,5 @@ def _digests(descriptors: object) -> list[str]:
 def _object(answer: RegistryResponse) -> dict[str, Any]:
     return read_object(
         answer.body,
-        lambda: PermanentError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE),
+        lambda: TemporaryError("The registry's answer is not JSON.", code=ReasonCode.REGISTRY_UNREACHABLE),
     )

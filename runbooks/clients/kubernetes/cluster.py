@@ -86,7 +86,7 @@ class ClusterClient:
 
     async def version(self) -> str:
         """The server's version, such as `v1.28.4`."""
-        answer = await self._connection.call("GET", "/version", doing="report its version")
+        answer = await self._connection.call("GET", "/version", doing="report its version", of_kind=False)
         return str(answer["gitVersion"])
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:

@@ -157,8 +157,13 @@ class Connection:
         body: object = None,
         content_type: str | None = None,
         accept: str | None = None,
+        of_kind: bool = True,
     ) -> Any:
-        """Send one request and return its JSON answer. `doing` completes "can't …" in error messages."""
+        """Send one request and return its JSON answer. `doing` completes "can't …" in error messages.
+
+        `of_kind`: the answer is an object of Kubernetes', which names its kind. Whatever else came with 200 would be read as an object
+        without content: a fleet record in which nobody holds the environment.
+        """
         from aiohttp import ClientTimeout
 
         limits = ClientTimeout(total=self.timing.call, sock_connect=self.timing.connect)
@@ -169,7 +174,10 @@ class Connection:
             if answer.status >= 300:  # noqa: PLR2004 - HTTP's own number
                 raise self._refusal(answer, data, doing)
             self._accepted(answer)
-            found = read_object(data or b"{}", lambda: unreadable(self.server, doing, retry=self.timing.retry))
+            found = read_object(data, lambda: unreadable(self.server, doing, retry=self.timing.retry))
+            kind = found.get("kind")
+            if of_kind and (not isinstance(kind, str) or (method == "GET" and kind == "Status")):
+                raise unreadable(self.server, doing, retry=self.timing.retry)
             self.answered()
             return found
 
@@ -199,6 +207,8 @@ class Connection:
 
     def handshake_refused(self, status: int, doing: str) -> RunbookError:
         """Return the error for a failed WebSocket handshake."""
+        if status < 300:  # noqa: PLR2004 - HTTP's own number: answered like an ordinary request, by a proxy
+            return unreadable(self.server, doing, retry=self.timing.retry)
         return self._judged(refusal(status, None, doing, retry=self.timing.retry), "")
 
     def _judged(self, error: RunbookError, asked: str) -> RunbookError:
@@ -305,6 +315,7 @@ class Connection:
             if answer.status == _UNAUTHORIZED and mark is not None and await self._credentials.renewed(mark):
                 answer.close()
                 answer = await ask()  # a request that was not authenticated had no effect
+            _check_type(answer, self.server, self.timing.retry)
             yield answer
         except (ClientError, OSError, TimeoutError) as error:
             failed = unreachable(self.server, error, retry=self.timing.retry)
@@ -323,6 +334,12 @@ class Connection:
         finally:
             if answer is not None:
                 answer.release() if answer.content.at_eof() else answer.close()
+
+
+def _check_type(answer: "aiohttp.ClientResponse", server: str, retry: float) -> None:
+    """Raise TemporaryError for a proxy's page with status 200, which would be taken for a pod's log."""
+    if answer.ok and answer.content_type == "text/html":
+        raise unreadable(server, f"{answer.method} {answer.url.path}", retry=retry)
 
 
 def _rule(answer: "aiohttp.ClientResponse") -> str:

@@ -47,6 +47,20 @@ async def test_a_conflict_of_two_writes_is_temporary_and_not_taken_for_there_alr
             await bucket.put_new("a.json", BODY)
 
 
+@pytest.mark.parametrize("page", ["<html><body>Sign in</body></html>", "<Nothing/>", ""])
+async def test_a_web_page_is_no_list_without_backups(page: str):
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        bucket = bucket_at(str(server.make_url("/")).rstrip("/"))
+        for act in (bucket.newest("config/"), bucket.keys("config/")):
+            with pytest.raises(TemporaryError, match="answer can't be read"):
+                await act
+
+
 async def test_what_is_there_already_is_told_apart_from_a_bucket_that_is_not_there():
     async with Aws().serve() as url:
         await bucket_at(url).put_new("a.json", BODY)

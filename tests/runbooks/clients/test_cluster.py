@@ -143,7 +143,11 @@ class Forgetful:
             self.lists += 1
             names = ["stays", "goes"] if self.lists == 1 else ["stays", "comes"]
             return web.json_response(
-                {"metadata": {"resourceVersion": str(self.lists * 100)}, "items": [item(n) for n in names]}
+                {
+                    "kind": "ConfigMapList",
+                    "metadata": {"resourceVersion": str(self.lists * 100)},
+                    "items": [item(n) for n in names],
+                }
             )
         self.watches.append(request.query["resourceVersion"])
         answer = web.StreamResponse()
@@ -157,14 +161,24 @@ class Forgetful:
         return answer
 
 
+class Strange:
+    """What stands before the API server answers 200 with its own."""
+
+    def __init__(self, body: str, content_type: str = "application/json") -> None:
+        self._body, self._type = body, content_type
+
+    async def handle(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._body, content_type=self._type)
+
+
 def item(name: str) -> dict[str, object]:
     return {"metadata": {"name": name, "namespace": "here", "uid": name, "resourceVersion": "7"}, "data": {}}
 
 
 @asynccontextmanager
-async def serving(forgetful: Forgetful, folder: Path) -> AsyncIterator[str]:
+async def serving(server: Forgetful | Strange, folder: Path) -> AsyncIterator[str]:
     app = web.Application()
-    app.router.add_get("/{path:.*}", forgetful.handle)
+    app.router.add_get("/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -208,6 +222,21 @@ async def test_a_watch_whose_place_is_forgotten_lists_again_and_tells_what_chang
         ("changed", "later"),
     ]
     assert forgetful.watches == ["100", "200"]
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"kind": "Status"}', '{"kind": "ConfigMap", "da', "<html>"])
+async def test_an_answer_that_is_no_object_of_the_cluster_is_not_read_as_an_empty_one(body: str, tmp_path: Path):
+    """A fleet record without content would say that nobody holds the environment, and no lock stands."""
+    async with serving(Strange(body), tmp_path) as written, ClusterClient(kubeconfig=written, timing=QUICK) as cluster:
+        with pytest.raises(TemporaryError, match="can't be read"):
+            await cluster.config_map("omnicare-bot", "environment-production")
+
+
+async def test_a_web_page_is_not_the_log_of_a_pod(tmp_path: Path):
+    page = Strange("<html>Sign in</html>", "text/html")
+    async with serving(page, tmp_path) as written, ClusterClient(kubeconfig=written, timing=QUICK) as cluster:
+        with pytest.raises(TemporaryError, match="can't be read"):
+            await first(cluster.logs("here", "pod", "main"), lambda _: True)
 
 
 def test_a_selector_with_expressions_becomes_a_query():

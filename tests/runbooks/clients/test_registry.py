@@ -56,7 +56,7 @@ async def test_what_is_no_manifest_gets_no_digest(body: str):
         return web.Response(text=body, content_type="application/json")
 
     async with answering(answer) as client:
-        with pytest.raises(PermanentError) as raised:
+        with pytest.raises(TemporaryError) as raised:
             await client.resolve(BACKEND, "v2.0.0")
     assert raised.value.code is ReasonCode.REGISTRY_UNREACHABLE
 

@@ -171,6 +171,9 @@ async def _hang(_: web.Request) -> web.StreamResponse:
         (lambda _: web.Response(text="<html>", content_type="text/html"), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
         (lambda _: web.Response(text="{", content_type="application/json"), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
         (lambda _: web.json_response([1]), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
+        (lambda _: web.json_response({}), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
+        (lambda _: web.json_response(None), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
+        (lambda _: web.Response(text="", content_type="application/json"), ReasonCode.GITHUB_UNREACHABLE, "can't be read", True),
     ],
 )  # fmt: skip
 async def test_what_github_refuses_or_does_not_answer(

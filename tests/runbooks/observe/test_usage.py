@@ -74,7 +74,9 @@ GROUPS = {"kind": "APIGroupList", "groups": [{"name": "apps"}, {"name": "metrics
 
 async def _top(tmp_path: Path, pods: list[Any], answers: dict[str, tuple[int, Any]]) -> Any:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", _Served({PODS: (200, {"items": pods}), **answers}).answer)
+    app.router.add_route(
+        "*", "/{path:.*}", _Served({PODS: (200, {"kind": "PodList", "items": pods}), **answers}).answer
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -106,7 +108,7 @@ BUSY = {
 @pytest.mark.parametrize(
     ("answers", "says"),
     [
-        ({"/apis": (200, {"groups": [{"name": "apps"}]})}, "has no metrics API"),
+        ({"/apis": (200, {"kind": "APIGroupList", "groups": [{"name": "apps"}]})}, "has no metrics API"),
         ({"/apis": (200, GROUPS), USAGE: (403, FORBIDDEN)}, "no permission to read the metrics API"),
         ({"/apis": (200, GROUPS), USAGE: (503, BUSY)}, "does not answer"),
     ],
@@ -128,7 +130,7 @@ async def test_the_container_nearest_to_its_own_limit_decides_and_what_is_not_me
         _pod("odd", app={"memory": "100Mi"}),
     ]
     used = [_used("calm", app="50Mi"), _used("tight", app="10Mi", proxy="95Mi"), _used("odd", app="much")]
-    found = await _top(tmp_path, pods, {USAGE: (200, {"items": used})})
+    found = await _top(tmp_path, pods, {USAGE: (200, {"kind": "PodMetricsList", "items": used})})
     assert [each.name for each in found.lines] == ["tight", "calm", "new", "odd"]
     assert [each.memory.share for each in found.lines] == [0.95, 0.5, None, None]
     assert [each.memory.used for each in found.lines] == [105 * MIB, 50 * MIB, None, None]

@@ -467,8 +467,8 @@ class Served:
         if parts[-1] == "log":
             return web.Response(text=self.world.logs.get(parts[-2], ""))
         if "metrics.k8s.io" in parts:
-            return web.json_response({"items": []})
+            return web.json_response({"kind": "List", "items": []})
         if parts[-1] in self.world.kinds:
-            return web.json_response({"items": self.world.kinds[parts[-1]]})
+            return web.json_response({"kind": "List", "items": self.world.kinds[parts[-1]]})
         refused = {"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404}
         return web.json_response(refused, status=404)
