@@ -32,6 +32,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
+from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
@@ -97,6 +98,7 @@ class _Answers:
     database: list[QueryResult]
     health: list[tuple[str, Health]]
     measured: MeasuredState
+    needs: DependencyFacts
 
 
 async def _asked(context: Context) -> _Answers:
@@ -117,6 +119,7 @@ async def _asked(context: Context) -> _Answers:
         record = together.create_task(_part(partial(context.fleet.read, where)))
         runs = together.create_task(_part(partial(context.runs.recent, environment=where.name, active=True)))
         health = together.create_task(_health(context))
+        needs = together.create_task(dependency_facts(context, DEADLINE))
         database = together.create_task(_database(context)) if may_ask else None
         metrics = context.find(Metrics)
         measured = together.create_task(measured_state(metrics, context.now, DEADLINE)) if metrics is not None else None
@@ -135,6 +138,7 @@ async def _asked(context: Context) -> _Answers:
         database.result() if database is not None else [],
         health.result(),
         measured.result() if measured is not None else MeasuredState(),
+        needs.result(),
     )
 
 
@@ -197,7 +201,7 @@ def _card(context: Context, answers: _Answers) -> Card:
         Paragraph(text=words(Strong(text=f"{each.state.named}: "), each.trouble)) for each in services if each.trouble
     ]
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
-    if facts := (*metric_facts(answers.measured), *_facts(context, answers, record)):
+    if facts := (*metric_facts(answers.measured), *_facts(context, answers, record), *answers.needs.facts):
         body.append(Facts(facts=facts))
     body.append(Note(text=words("Read from the cluster ", Moment(at=context.now))))
     return Card(
@@ -221,7 +225,7 @@ def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]
 def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
     """Where to look next: first at what is not well."""
     where = context.where.name
-    looks = [("Pods", "pods"), ("Runs", "runs")]
+    looks = [*answers.needs.looks, ("Pods", "pods"), ("Runs", "runs")]
     if not all(each.well for each in answers.database):
         looks.insert(0, ("Database", "db connect"))
     if _locks(answers.database):
@@ -248,6 +252,7 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         "health": {name: each.status for name, each in answers.health},
         "metrics": [metric_data(each) for each in answers.measured.histories],
         "alerts": None if answers.measured.alerts is None else [each.name for each in answers.measured.alerts],
+        **answers.needs.data,
         "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
         "unanswered": {name: part.why for name, part in parts.items() if part.why},
     }
@@ -298,7 +303,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     locks = _locks(answers.database)
     database = "" if all(each.well for each in answers.database) else ", the database does not answer"
     database += f", {locks} for a lock in the database" if locks else ""
-    trouble = metric_trouble(answers.measured)
+    trouble = f"{metric_trouble(answers.measured)}{answers.needs.trouble}"
     if undecided or sync or database or trouble or differs:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
     return State.DONE, f"{where} runs {versions}"

@@ -18,6 +18,10 @@ async def test_the_answer_comes_first_and_nothing_of_a_patient_is_in_it(tmp_path
         assert "HGETALL patient/*/chart" in said
         assert PRIVATE.lower() not in said.lower()
         assert "(OOM)" in said
+        await here.type(ON_CALL, "/omnicare status")
+        said = await here.answered("production runs v1.2.0, the cache is full")
+        assert "🟡" in said
+        assert "*Cache*" in said
         await here.type(ON_CALL, "/omnicare cache --env staging")
         await here.whispered(ON_CALL, "staging has no cache configured")
         asked = [each for each in here.events() if each.command == "cache"]

@@ -1,0 +1,82 @@
+"""What services lean on besides the cluster and the database, in a fact each for `status`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from commands.kit.card import Code, Fact, words
+from commands.kit.context import Context
+from runbooks.cache import judging
+from runbooks.cache.caches import Cache
+from runbooks.cache.judging import Kind
+
+_SHARE = 0.45
+"""Of the time, for each of the two things that a look at a cache takes."""
+_TROUBLE = {
+    Kind.MEMORY: "the cache is full",
+    Kind.CLUSTER: "the cache is down",
+    Kind.REPLICATION: "a replica of the cache lost its primary",
+    Kind.UNANSWERED: "the cache does not answer everywhere",
+    Kind.DISK: "the cache can't write to disk",
+    Kind.CLIENTS: "the cache refuses clients",
+    Kind.RESTART: "the cache is loading its data",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyFacts:
+    """What was seen of them; nothing where nothing of the kind is configured."""
+
+    facts: tuple[Fact, ...] = ()
+    trouble: str = ""
+    """For the answer: `, the cache is full`."""
+    looks: tuple[tuple[str, str], ...] = ()
+    """Where to look next: a button's label and command."""
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+async def dependency_facts(context: Context, seconds: float) -> DependencyFacts:
+    """Return them within so many seconds; what takes longer is unknown."""
+    parts = await asyncio.gather(*(_within(part, context, seconds) for part in _PARTS))
+    return DependencyFacts(
+        facts=tuple(fact for each in parts for fact in each.facts),
+        trouble="".join(each.trouble for each in parts),
+        looks=tuple(look for each in parts for look in each.looks),
+        data={name: value for each in parts for name, value in each.data.items()},
+    )
+
+
+async def _within(part: "Part", context: Context, seconds: float) -> DependencyFacts:
+    try:
+        async with asyncio.timeout(seconds):
+            return await part.look(context, seconds)
+    except TimeoutError:
+        return DependencyFacts(facts=(Fact(label=part.label, value=words(f"no answer within {seconds:g} s")),))
+
+
+async def _cache(context: Context, seconds: float) -> DependencyFacts:
+    cache, where = context.find(Cache), context.where.name
+    if cache is None:
+        return DependencyFacts()
+    regions = await cache.look(seconds=seconds * _SHARE, twice=False)
+    found = judging.troubles(regions)
+    grave = [each for each in found if each.grave]
+    said = judging.answer(regions, grave) if grave else judging.in_short(regions)
+    shown = words(f"{said}: ", Code(text=f"cache --env {where}")) if grave else words(said)
+    return DependencyFacts(
+        facts=(Fact(label="Cache", value=shown),),
+        trouble=f", {_TROUBLE.get(grave[0].kind, 'the cache is not well')}" if grave else "",
+        looks=(("Cache", "cache"),) if grave else (),
+        data={"cache": [each.says for each in grave]},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of them."""
+
+    label: str
+    look: Callable[[Context, float], Awaitable[DependencyFacts]]
+
+
+_PARTS = (Part("Cache", _cache),)
