@@ -61,6 +61,7 @@ _ROLLOUT = (
     "tests/runbooks/release/test_rollouts.py::test_a_rollout_ends_when_every_new_pod_is_ready_and_runs_the_asked_digest"
 )
 _WATCHED = "tests/runbooks/release/test_rollouts.py::test_both_services_roll_out_side_by_side_and_are_checked"
+_DIAGNOSED = f"{_RUNS}/test_diagnosing.py::test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_named"
 _DESCRIBED = f"{_RUNS}/test_describing.py::test_a_service_is_described_by_what_matters"
 _LOGS = "tests/runbooks/logs/test_reading.py::test_the_pods_lines_are_merged_in_time_order_and_bounded"
 _FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_order_and_once"
@@ -226,7 +227,7 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "Encryption status": _command("metrics", _METRICS),
     },
     "1. Deployment Stuck in Pending": {
-        "kubectl describe pod <pod-name> -n omnicare-prod": _command("describe", _DESCRIBED),
+        "kubectl describe pod <pod-name> -n omnicare-prod": _command("diagnose", _DIAGNOSED),
     },
     "2. Database Connection Errors": {
         "kubectl exec -it backend-pod -- nc -zv postgres-primary 5432": _command("db connect", _CONNECTED),

@@ -1,6 +1,6 @@
 """`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from commands.kit.card import (
     Button,
@@ -24,8 +24,9 @@ from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import named
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
+from runbooks.troubleshooting.changes import SYMPTOMS
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
-from runbooks.wording import by_count, counted, listed
+from runbooks.wording import counted, listed
 
 _OTHERS = 5
 """Findings after the first that are shown; the rest are counted."""
@@ -83,13 +84,14 @@ def _run(context: Context, record: RunRecord) -> RecentRun:
 
 
 def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
-    whose = f"{asked.service} in {context.where.name}" if asked.service else context.where.name
     first = next(iter(found.findings), None)
+    whose = f"{asked.service} in {context.where.name}" if asked.service and first is None else context.where.name
     text = f"{whose}: {_answer(found)}"
     body: list[Element] = []
+    shown = found.findings[: _OTHERS + 1]
     if first is not None:
-        body += _first(context, first)
-        body += [_other(place, each) for place, each in enumerate(found.findings[1 : _OTHERS + 1], start=2)]
+        body += _first(first)
+        body += [_other(place, each, found.caused_by[place]) for place, each in enumerate(shown) if place]
     if (more := len(found.findings) - _OTHERS - 1) > 0:
         body.append(Note(text=words(f"{counted(more, 'more finding')}; name a service to see fewer.")))
     body += [*_changed(found), *_notes(found)]
@@ -112,7 +114,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
 
 def _answer(found: Diagnosed) -> str:
     if found.findings:
-        return found.findings[0].cause
+        return f"{found.findings[0].cause}{_where(found.findings[0])}"
     if found.unknown:
         return f"nothing wrong was found, but {counted(len(found.unknown), 'thing')} could not be looked at"
     return "nothing is wrong"
@@ -124,38 +126,44 @@ def _state(found: Diagnosed) -> State:
     return State.WAITING if found.findings or found.unknown else State.DONE
 
 
-def _first(context: Context, finding: Finding) -> Iterator[Element]:
+def _first(finding: Finding) -> Iterator[Element]:
     """The most likely cause: its evidence, and what to do."""
-    yield Paragraph(text=_how_sure(finding))
+    unexplained = " What causes it was not found." if finding.kind in SYMPTOMS else ""
+    yield Paragraph(text=words(_how_sure(finding), unexplained))
     if finding.evidence:
-        yield Paragraph(text=words("\n".join(f"• {line}" for line in finding.evidence[:_EVIDENCE])))
+        yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
     if orders := [each for each in finding.to_do if not each.command][:_TO_DO]:
-        lines = (_order(context, each) for each in orders)
-        yield Paragraph(text=words(Strong(text="What to do\n"), *_between(lines, "\n")))
+        lines = (_order(each) for each in orders)
+        yield Paragraph(text=words(*_lines([words(Strong(text="What to do")), *lines])))
 
 
-def _other(place: int, finding: Finding) -> Paragraph:
-    evidence = [f"\n• {line}" for line in finding.evidence[:_FEWER]]
-    where = f" in {finding.region}" if finding.region else ""
-    return Paragraph(text=words(Strong(text=f"{place}. {finding.cause}{where}"), " · ", _how_sure(finding), *evidence))
+def _other(place: int, finding: Finding, caused_by: int | None) -> Paragraph:
+    evidence = [words(f"• {line}") for line in finding.evidence[:_FEWER]]
+    title = words(Strong(text=f"{place + 1}. {finding.cause}{_where(finding)}"))
+    said = f" Likely a consequence of {caused_by + 1}." if caused_by is not None else ""
+    return Paragraph(text=words(*_lines([title, words(_how_sure(finding), said), *evidence])))
+
+
+def _where(finding: Finding) -> str:
+    return f" ({finding.region})" if finding.region else ""
 
 
 def _how_sure(finding: Finding) -> Text:
-    """Return `Certain, in us, since 14:02 (3 min ago)`."""
+    """Return `Certain, since 14:02 (3 min ago).`"""
     since = (", since ", Moment(at=finding.since, age=True)) if finding.since is not None else ()
-    return words(finding.confidence.value, *since)
+    return words(finding.confidence.value.capitalize(), *since, ".")
 
 
-def _order(context: Context, each: ToDo) -> Text:
-    del context
+def _order(each: ToDo) -> Text:
     return words("• ", sentence(each.text if each.text.endswith((".", "?")) else f"{each.text}."))
 
 
-def _between(parts: Iterator[Text], separator: str) -> list[Text | str]:
-    joined: list[Text | str] = []
-    for part in parts:
-        joined += [separator, part] if joined else [part]
-    return joined
+def _lines(parts: Iterable[Text]) -> Iterator[Text | str]:
+    """Yield the parts with a line's end between them, each a span of its own: within one it would be a space."""
+    for place, part in enumerate(parts):
+        if place:
+            yield "\n"
+        yield part
 
 
 def _changed(found: Diagnosed) -> Iterator[Element]:
@@ -164,40 +172,38 @@ def _changed(found: Diagnosed) -> Iterator[Element]:
     hours = f"{LOOKED_BACK.total_seconds() / 3600:g} h"
     if changes:
         lines = (words("• ", each.what, ", ", Moment(at=each.ended, age=True)) for each in changes[:_CHANGES])
-        more = f"\n{len(changes) - _CHANGES} more" if len(changes) > _CHANGES else ""
-        yield Paragraph(text=words(Strong(text=f"Changed in the last {hours}\n"), *_between(lines, "\n"), more))
+        more = [words(f"{len(changes) - _CHANGES} more")] if len(changes) > _CHANGES else []
+        yield Paragraph(text=words(*_lines([words(Strong(text=f"Changed in the last {hours}")), *lines, *more])))
     elif found.findings and not found.changes.unknown:
         yield Note(text=words(f"Nothing that the bot can see changed in the last {hours}."))
-    for why in found.changes.unknown:
-        yield Note(text=words(f"What changed is not fully known: {why}."))
 
 
 def _notes(found: Diagnosed) -> Iterator[Element]:
     if found.well:
         yield Note(text=words(f"Found well: {', '.join(found.well)}."))
-    for rule, why in found.unknown[:_UNKNOWN]:
+    unknown = [*found.unknown, *(("what changed", why) for why in found.changes.unknown)]
+    for rule, why in unknown[:_UNKNOWN]:
         yield Note(text=words(f"Could not look at {rule}: {why}."))
-    if (more := len(found.unknown) - _UNKNOWN) > 0:
+    if (more := len(unknown) - _UNKNOWN) > 0:
         yield Note(text=words(f"{counted(more, 'more thing')} could not be looked at."))
     if found.not_configured:
-        is_or_are = by_count(len(found.not_configured), "is", "are")
-        yield Note(text=words(f"Not looked at, because {is_or_are} not configured: {listed(found.not_configured)}."))
+        yield Note(text=words(f"Not configured, so not looked at: {listed(found.not_configured)}."))
 
 
 def _buttons(context: Context, asked: Diagnose, findings: Sequence[Finding]) -> tuple[Button, ...]:
     where = context.where.name
     offered = {
-        each.command: Button(
+        each.label or each.command: Button(
             label=each.label or each.command.capitalize(), does=Typed(text=_typed(each.command, where))
         )
-        for finding in findings
-        for each in finding.to_do
+        for finding in reversed(findings)
+        for each in reversed(finding.to_do)
         if each.command
     }
     again = " ".join(filter(None, ("diagnose", asked.service)))
     region = f" --region {asked.region}" if asked.region else ""
     return (
-        *[*offered.values()][:_BUTTONS],
+        *[*reversed(offered.values())][:_BUTTONS],
         Button(label="Look again", does=Typed(text=f"{_typed(again, where)}{region}")),
     )
 

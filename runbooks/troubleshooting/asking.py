@@ -24,6 +24,8 @@ class Diagnosed:
 
     findings: tuple[Finding, ...] = ()
     """The most likely cause first; what a finding causes comes after it."""
+    caused_by: tuple[int | None, ...] = ()
+    """For each finding, the place of the one before it that may be why there is it."""
     well: tuple[str, ...] = ()
     """What was looked at and found well, in a few words each."""
     unknown: tuple[tuple[str, str], ...] = ()
@@ -38,8 +40,10 @@ async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
     changes, answers = await asyncio.gather(changes_of(case), asyncio.gather(*(_answer(rule, case) for rule in rules)))
     pairs = list(zip(rules, answers, strict=True))
     findings = [_clean(finding) for answer in answers for finding in answer.found]
+    in_order = ranked(blamed(findings, changes.found))
     return Diagnosed(
-        findings=ranked(blamed(findings, changes.found)),
+        findings=in_order,
+        caused_by=tuple(_cause_of(in_order, place) for place in range(len(in_order))),
         changes=changes,
         well=tuple(_well(rule, answer) for rule, answer in pairs if answer.well),
         unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
@@ -68,6 +72,10 @@ def explains(cause: Finding, other: Finding) -> bool:
         and (not cause.service or not other.service or cause.service == other.service)
         and (not cause.region or not other.region or cause.region == other.region)
     )
+
+
+def _cause_of(findings: Sequence[Finding], place: int) -> int | None:
+    return next((at for at in range(place) if explains(findings[at], findings[place])), None)
 
 
 def _depths(findings: Sequence[Finding]) -> list[int]:

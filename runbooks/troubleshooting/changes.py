@@ -28,7 +28,8 @@ _LATE = timedelta(seconds=60)
 """How far the start may be before the change: points of metrics and whole seconds of events."""
 _PATIENCE = 2.5
 _LONGEST = 80
-_SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
+SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
+"""What people notice: something else is the cause."""
 _QUIET = frozenset({"kube-controller-manager", "kube-apiserver", FIELD_MANAGER, ""})
 """Writers that tell nothing: what the bot wrote is in its runs."""
 _CHANGING = frozenset({"deploy", "rollback", "restart", "scale", "migrate", "config apply", "secret rotate", "db rollback", "db restore", "db kill", "cdn invalidate", "sync clear-failed", "sync retry-failed"})  # fmt: skip
@@ -85,7 +86,7 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
     causes = {
         change: _finding(each, change)
         for each, change in reversed(with_suspects)
-        if change is not None and each.kind in _SYMPTOMS
+        if change is not None and each.kind in SYMPTOMS
     }
     return [*causes.values(), *told]
 
@@ -94,7 +95,7 @@ def _after(finding: Finding, change: Change) -> Finding:
     back = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
     return finding.model_copy(
         update={
-            "evidence": (*finding.evidence, f"It began {_when(finding, change)}: {change.what}."),
+            "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
             "to_do": (*finding.to_do, *(back if change.release else ())),
         }
     )
@@ -112,7 +113,7 @@ def _finding(symptom: Finding, change: Change) -> Finding:
         service=change.service,
         region=change.region,
         to_do=(*(back if change.release else ()), *(more if change.command else ())),
-        explains=_SYMPTOMS,
+        explains=SYMPTOMS,
     )
 
 

@@ -1,5 +1,6 @@
 """Metrics beyond their limits: what people notice, and since when. Most often something else is the cause."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from runbooks.metrics.change_points import change_points
@@ -21,6 +22,15 @@ _KINDS = {
     "locks": Trouble.BLOCKED_SESSIONS,
     "disk": Trouble.DISK_FULL,
 }
+_NEXT = {
+    Trouble.SLOW: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
+    Trouble.SLOW_QUERIES: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
+    Trouble.POOL_EXHAUSTED: ToDo(text="See who has the connections", command="db pool", label="Pool"),
+    Trouble.BLOCKED_SESSIONS: ToDo(text="See who blocks whom", command="db locks", label="Locks"),
+    Trouble.REPLICATION_LAG: ToDo(text="See each replica", command="db replication", label="Replication"),
+    Trouble.RESTARTS: ToDo(text="See which pods restarted", command="pods", label="Pods"),
+}
+"""Where to look next."""
 _NAMED = 3
 _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
@@ -43,7 +53,7 @@ class Measured(Rule):
             names = listed((each.query.name for each in unknown), most=_NAMED)
             why = (f"{names}: {unknown[0].unknown}",)
         beyond = [each for each in known if each.standing is Standing.BEYOND]
-        return RuleAnswer(found=tuple(_finding(each) for each in beyond), unknown=why)
+        return RuleAnswer(found=tuple(_finding(case, each) for each in beyond), unknown=why)
 
 
 class Alerts(Rule):
@@ -71,7 +81,7 @@ class Alerts(Rule):
         )
 
 
-def _finding(history: MetricHistory) -> Finding:
+def _finding(case: Case, history: MetricHistory) -> Finding:
     query = history.query
     side = "above" if query.must_be == "below" else "below"
     usual = f", usually {query.shown(history.usual)}" if history.usual is not None else ""
@@ -82,8 +92,17 @@ def _finding(history: MetricHistory) -> Finding:
         evidence=(f"The limit is {query.limit_shown}{usual}.",),
         confidence=Confidence.CERTAIN,
         since=began(history),
-        to_do=(ToDo(text="Look at its course", command=f"metrics {query.name}", label="Metrics"),),
+        to_do=(*_next(case, kind), ToDo(text="Look at its course", command=f"metrics {query.name}", label="Metrics")),
+        explains=(Trouble.ALERT,),
     )
+
+
+def _next(case: Case, kind: Trouble) -> Iterator[ToDo]:
+    if kind in _NEXT:
+        yield _NEXT[kind]
+    if kind in (Trouble.ERRORS, Trouble.SLOW):
+        for service in case.services[:1]:
+            yield ToDo(text="Read the newest log lines", command=f"logs {service.name} --since 15m", label="Logs")
 
 
 def began(history: MetricHistory) -> datetime | None:

@@ -108,10 +108,11 @@ async def _of_cause(place: PlaceFacts, service: Service, snapshot: Snapshot, cau
     if cause.crashed or said.log:
         log = ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")
         to_do = (look, log)
+    errors = [line for line in said.seen if line.startswith("Last error: ")]
     return Finding(
         kind=_KINDS.get(error.code, Trouble.NOT_READY),
-        cause=f"{service.name}: {_whose(snapshot)}{said.cause}",
-        evidence=(*said.said, *said.seen),
+        cause=f"{service.name}: {said.cause}{_whose(snapshot)}",
+        evidence=(*errors, *said.said, *(line for line in said.seen if line not in errors)),
         confidence=Confidence.CERTAIN if cause.certain else Confidence.LIKELY,
         since=_since(snapshot, cause),
         service=service.name,
@@ -162,7 +163,7 @@ def _end(sentence: str) -> str:
 
 def _whose(snapshot: Snapshot) -> str:
     late = sum(not pod.ready for pod in snapshot.pods)
-    return f"{late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods: " if late else ""
+    return f" ({late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods)" if late else ""
 
 
 def _since(snapshot: Snapshot, cause: Cause) -> datetime | None:

@@ -60,7 +60,7 @@ def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
     first, second = ranked(blamed([errors(10)], [change(14, 11, "Deploy v2.0.0, run 7KQ2", release=True)]))
     assert first.cause == "Deploy v2.0.0, run 7KQ2: error rate is above its limit: 4 % since then"
     assert [each.command for each in first.to_do] == ["rollback"]
-    assert second.evidence == ("It began 1 min after: Deploy v2.0.0, run 7KQ2.",)
+    assert second.evidence == ("It began 1 min after this change: Deploy v2.0.0, run 7KQ2.",)
 
 
 def test_a_certain_cause_stays_first_and_names_the_change_before_it():

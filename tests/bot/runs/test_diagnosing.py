@@ -1,0 +1,33 @@
+"""`diagnose`, as people see it: nothing where nothing is wrong, then the cause with what came before it."""
+
+from tests.support.worlds import AUDITOR, ON_CALL, OUTSIDER, Story
+
+
+async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_named(here: Story):
+    await here.type(AUDITOR, "/omnicare diagnose")
+    said = await here.answered("production: nothing is wrong")
+    for each in (
+        "🟢",
+        "Found well: pods and rollouts (6 ready pods)",
+        "Not configured, so",
+        "diagnose --env production",
+    ):
+        assert each in said
+    run = await here.deployed("v2.1.0-crash", ends="stopped")
+    await here.type(ON_CALL, "/omnicare diagnose backend")
+    said = await here.answered("production: backend: the container")
+    for each in (
+        "🔴",
+        "keeps starting and exiting",
+        "exit code 1",
+        "What to do",
+        "logs backend",
+        "rollback --env production",
+    ):
+        assert each in said
+    short = run.split(".")[2][:4].upper()
+    assert f"Deploy v2.1.0-crash to production (failed), by Maya, run {short}" in said
+    asked = [event for event in here.events() if event.command == "diagnose"]
+    assert [event.details["arguments"] for event in asked] == [{}, {"service": "backend"}]
+    await here.type(OUTSIDER, "/omnicare diagnose")
+    await here.whispered(OUTSIDER, "not listed")
