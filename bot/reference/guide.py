@@ -62,7 +62,6 @@ _ROLLOUT = (
 )
 _WATCHED = "tests/runbooks/release/test_rollouts.py::test_both_services_roll_out_side_by_side_and_are_checked"
 _DIAGNOSED = f"{_RUNS}/test_diagnosing.py::test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_named"
-_DESCRIBED = f"{_RUNS}/test_describing.py::test_a_service_is_described_by_what_matters"
 _LOGS = "tests/runbooks/logs/test_reading.py::test_the_pods_lines_are_merged_in_time_order_and_bounded"
 _FOLLOWED = "tests/runbooks/logs/test_following.py::test_new_lines_come_in_time_order_and_once"
 _CONNECTED = "tests/database/test_commands.py::test_credentials_are_proved_and_not_shown"

@@ -28,6 +28,9 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
     short = run.split(".")[2][:4].upper()
     assert f"Deploy v2.1.0-crash to production (failed), by Maya, run {short}" in said
     asked = [event for event in here.events() if event.command == "diagnose"]
-    assert [event.details["arguments"] for event in asked] == [{}, {"service": "backend"}]
+    assert [event.details["arguments"] for event in asked] == [
+        {"env": "production"},
+        {"service": "backend", "env": "production"},
+    ]
     await here.type(OUTSIDER, "/omnicare diagnose")
     await here.whispered(OUTSIDER, "not listed")
