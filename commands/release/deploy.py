@@ -36,7 +36,7 @@ class Deploy(Operation):
     for a final go or no-go. Without a go it expires; nothing starts unwatched.
 
     `--only`, `--skip-migrations` and `--override` make it riskier than usual: the cards name them, one more person than usual must approve, and they
-    are recorded with the release. `--override` lets named gates stop nothing, in the state in which the approvers see them; every other gate still stops it.
+    are recorded with the release. `--override` lets named gates stop nothing, for the reason that the approvers see; for any other reason, and at every other gate, it still stops.
     """
 
     meta = OperationMeta(

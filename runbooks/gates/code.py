@@ -185,6 +185,7 @@ class NoCriticalAlerts(CodeGate):
             f"Fix or dismiss {by_count(len(alerts), 'it', 'them')} on GitHub.",
             url=alerts[0].url,
             number=len(alerts),
+            reason=listed(sorted(f"#{each.number} {each.rule}" for each in alerts)),
         )
 
 

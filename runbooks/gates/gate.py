@@ -4,10 +4,12 @@ A gate says `passed` only where it has seen the evidence. What it can't see is `
 """
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import ClassVar, Generic, Literal, TypeVar, cast
 
 from runbooks.kit.errors import PermanentError
@@ -16,6 +18,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
 
 T = TypeVar("T")
+_NUMBERS = re.compile(r"[0-9][0-9.,:]*")
+_DIGITS = 12
 
 GateState = Literal["passed", "failed", "unknown", "waiting"]
 """waiting: for a person. unknown: it could not be seen, which is not passed."""
@@ -31,7 +35,9 @@ class GateResult(Frozen):
     required: bool
     state: GateState
     evidence: str
-    """What was seen, without a full stop. It may move by itself (numbers, ages), so no approval is bound to it."""
+    """What was seen, without a full stop. It may move by itself (numbers, ages), so no approval is bound to it as it stands."""
+    reason: str = ""
+    """Why it has not passed, without what moves by itself; where nothing is said, the evidence without its numbers."""
     advice: str = ""
     """What to do, as sentences, where it has not passed."""
     url: str | None = None
@@ -45,12 +51,18 @@ class GateResult(Frozen):
     warning: str = ""
     """A sentence for the plan though it has passed."""
     overridden: bool = False
-    """The requester overrides it in just this state, and the approval covers that."""
+    """The requester overrides just this finding, and the approval covers that."""
 
     @property
     def stops(self) -> bool:
         """Whether nothing may be deployed because of it."""
         return self.required and self.state != "passed" and not self.overridden
+
+    @property
+    def finding(self) -> str:
+        """Return what an override is bound to: a digest of the reason. Another one is another finding, which nobody has approved."""
+        why = self.reason or _NUMBERS.sub("#", self.evidence)
+        return sha256(f"{self.state}: {why}".encode()).hexdigest()[:_DIGITS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +129,12 @@ class Gate(ABC):
         at: str | None = None,
         number: float | None = None,
         button: tuple[str, str] | None = None,
+        reason: str = "",
     ) -> GateResult:
         """Return that it has not passed, and what to do."""
         return GateResult(
             gate=self.key, name=self.name, required=self.required, state=state, evidence=evidence, advice=advice,
-            url=url, at=at, number=number, button=button,
+            url=url, at=at, number=number, button=button, reason=reason,
         )  # fmt: skip
 
 

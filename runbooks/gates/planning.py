@@ -1,14 +1,17 @@
 """What the gates add to the plan of a deploy: their table, why it can't be approved where one has not passed, and what is overridden."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, Subject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
 from runbooks.gates.steps import CheckGates
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Refusal, Unusual
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.train import Part, Train
 from runbooks.migrations.migrating import ALONE
 from runbooks.wording import by_count, cited, listed
@@ -36,38 +39,44 @@ async def plan_part(train: Train) -> Part:
         schema_only=ALONE in train.options,
         clients=train.clients,
     )
-    results = await look_at(gates_of(settings, subject), subject, settings.seconds)
-    results, beside = _overridden(results, train.options.get(OVERRIDE, ""))
+    gates = gates_of(settings, subject)
+    names = _named(gates, train.options.get(OVERRIDE, ""))
+    results, warnings = _overridden(await look_at(gates, subject, settings.seconds), names)
     stopping = [each for each in results if each.stops]
     return Part(
         first=(
             CheckGates(version=train.version, images=train.changes, results=results, schema_only=subject.schema_only),
         ),
-        warnings=(*beside.warnings, *_warnings(results)),
-        refused_by=(*beside.refused_by, *_refusals(stopping)),
+        warnings=(*warnings, *_warnings(results)),
+        refused_by=_refusals(stopping),
         notes=_way_past(stopping),
         unusual=_unusual([each for each in results if each.overridden], settings.override_role),
     )
 
 
-def _overridden(results: Sequence[GateResult], typed: str) -> tuple[tuple[GateResult, ...], Part]:
-    """Return the results with those marked that are overridden, and what is to be said of names that override nothing."""
+def _named(gates: Sequence[Gate], typed: str) -> frozenset[str]:
+    """Return the names that were typed, in lower case. Raises PermanentError for one that no gate has: nothing is looked at for it."""
     names = {each.strip().lower() for each in typed.split(",")} - {""}
-    chosen = [each for each in results if names & {each.gate.lower(), each.name.lower()}]
-    unknown = sorted(names - {name for each in chosen for name in (each.gate.lower(), each.name.lower())})
+    known = [name.lower() for each in gates for name in (each.key, each.name)]
+    for name in sorted(names.difference(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"There are {listed(f'`{each.key}`' for each in gates)}."
+        raise PermanentError(f"There is no gate {cited(name)}. {hint}", code=ReasonCode.USAGE)
+    return frozenset(names)
+
+
+def _overridden(
+    results: Sequence[GateResult], names: Collection[str]
+) -> tuple[tuple[GateResult, ...], tuple[str, ...]]:
+    """Return the results with those marked that are overridden, and a sentence for each that stops nothing."""
+    chosen = [each for each in results if each.gate.lower() in names or each.name.lower() in names]
     marked = tuple(
         each.model_copy(update={"overridden": True}) if each in chosen and each.stops else each for each in results
     )
-    there = listed(f"`{each.gate}`" for each in results)
-    return marked, Part(
-        refused_by=tuple(
-            Refusal(what=f"There is no gate {cited(each)}.", advice=f"There are {there}.") for each in unknown
-        ),
-        warnings=tuple(
-            f"Gate {each.name} ({each.state}) stops nothing now, so it is not overridden."
-            for each in chosen
-            if not each.stops
-        ),
+    return marked, tuple(
+        f"Gate {each.name} ({each.state}) stops nothing now, so it is not overridden."
+        for each in chosen
+        if not each.stops
     )
 
 

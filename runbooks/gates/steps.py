@@ -53,7 +53,10 @@ class CheckGates(Step):
         return "the gates"
 
     def changes(self) -> dict[str, JsonValue]:
-        """Nothing is changed, but an approval is bound to how the gates stood: their evidence moves by itself, their state does not."""
+        """Nothing is changed, but an approval is bound to how the gates stood: their evidence moves by itself, their state does not.
+
+        What is overridden is bound to why it has not passed, too.
+        """
         states: dict[str, JsonValue] = {each.gate: _state(each) for each in self.results}
         bound: dict[str, JsonValue] = {name: value for each in self.results for name, value in each.bound.items()}
         return {"gates": states, **bound}
@@ -85,15 +88,15 @@ class CheckGates(Step):
         for each in found:
             before = subject.planned.get(each.gate)
             if before is not None and before.overridden:
-                if each.state not in ("passed", before.state):  # what was approved was another finding
-                    raise _failed(each)
+                if each.state != "passed" and each.finding != before.finding:
+                    raise _failed(each, "What was overridden is something else, so it has to be asked for again.")
             elif each.stops or (before is not None and before.bound != each.bound):
                 raise _failed(each)
         context.pulse.say(f"{counted(sum(each.state == 'passed' for each in found), 'gate')} passed")
         return GatesChecked(states={each.gate: each.state for each in found})
 
 
-def _failed(found: GateResult) -> PermanentError:
+def _failed(found: GateResult, *advice: str) -> PermanentError:
     state = {
         "passed": "has changed",
         "failed": "failed",
@@ -103,12 +106,14 @@ def _failed(found: GateResult) -> PermanentError:
     return PermanentError(
         f"The gate {found.name} {state[found.state]}: {found.evidence}.",
         code=ReasonCode.GATE_FAILED,
-        advice=(*((found.advice,) if found.advice else ()), "Nothing was changed."),
+        advice=(*advice, *((found.advice,) if found.advice else ()), "Nothing was changed."),
     )
 
 
 def _state(found: GateResult) -> str:
-    return f"{found.state}{', overridden' if found.overridden else '' if found.required else ', advisory'}"
+    if found.overridden:
+        return f"{found.state}, overridden ({found.finding})"
+    return f"{found.state}{'' if found.required else ', advisory'}"
 
 
 def _sign(found: GateResult) -> str:

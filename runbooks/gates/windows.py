@@ -89,11 +89,14 @@ class OpenWindow(Gate):
             return self.passed(f"{shown} is in no freeze window")
         opens = self._windows.opens(at)
         if opens is None:
-            return self.not_passed("failed", f"{shown}: {why}", "No deploy may start within the next four days.")
+            return self.not_passed(
+                "failed", f"{shown}: {why}", "No deploy may start within the next four days.", reason=why
+            )
         there = opens.astimezone(self.settings.clock)
         return self.not_passed(
             "failed",
             f"{shown}: {why}",
             f"Deploys may start again on {there:%a %H:%M} {there.tzname()}: "
             f"`deploy {subject.version} --env {subject.environment.name} --at TIME` asks for approval now and starts then.",
+            reason=why,
         )

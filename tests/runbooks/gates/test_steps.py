@@ -113,6 +113,7 @@ async def test_what_an_approval_is_bound_to_must_still_be_so() -> None:
         await applied(check(result("passed", bound={"commit": "abc"})), context)
 
 
+FROZEN = "frozen by `* * * * *`"
 FROZEN_IMAGES = GateSettings(windows=NEVER)
 """The images can't be looked at, and nothing may start."""
 
@@ -132,7 +133,8 @@ async def test_an_override_lets_its_gates_through_and_no_other(names: str) -> No
     assert list(unusual.gates) == ["time"]
     assert unusual.needs_reason
     assert "`--override images`" in part.notes[0]
-    assert step(part).changes()["gates"] == {"images": "unknown", "time": "failed, overridden"}
+    gates = step(part).changes()["gates"]
+    assert gates == {"images": "unknown", "time": f"failed, overridden ({step(part).results[1].finding})"}
 
 
 async def test_an_override_of_everything_that_has_not_passed_can_be_approved() -> None:
@@ -141,11 +143,14 @@ async def test_an_override_of_everything_that_has_not_passed_can_be_approved() -
     assert [row[1].text for row in step(part).shown().rows] == ["? unknown (overridden)", "✗ failed (overridden)"]
 
 
-async def test_a_gate_that_does_not_exist_refuses_the_override_and_names_those_that_do() -> None:
-    refused = (await plan_part(overriding("images,time,tiem"))).refused_by
-    assert [(each.what, each.advice) for each in refused] == [
-        ("There is no gate `tiem`.", "There are `images` and `time`.")
-    ]
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("tiem", "Did you mean `time`?"), ("nonsense", "There are `images` and `time`.")]
+)
+async def test_a_gate_that_does_not_exist_ends_the_plan_before_any_gate_is_looked_at(typed: str, hint: str) -> None:
+    # a look would fail: there is no client for the images
+    with pytest.raises(PermanentError) as raised:
+        await plan_part(overriding(f"time,{typed}"))
+    assert (raised.value.message, raised.value.code) == (f"There is no gate `{typed}`. {hint}", ReasonCode.USAGE)
 
 
 async def test_an_override_where_there_are_no_gates_is_refused() -> None:
@@ -163,14 +168,19 @@ async def test_a_gate_that_stops_nothing_is_not_overridden() -> None:
 @pytest.mark.parametrize(
     ("planned", "settings", "refused"),
     [
-        (result("failed", overridden=True), GateSettings(images=False, windows=NEVER), None),
+        (result("failed", FROZEN, overridden=True), GateSettings(images=False, windows=NEVER), None),
         (result("failed", overridden=True), GateSettings(images=False, windows=ALWAYS), None),
+        (
+            result("failed", "frozen by `0 3 * * *`", overridden=True),
+            GateSettings(images=False, windows=NEVER),
+            "The gate Time failed",
+        ),
         (result("unknown", overridden=True), GateSettings(images=False, windows=NEVER), "The gate Time failed"),
         (result("passed"), GateSettings(images=False, windows=NEVER), "The gate Time failed"),
         (result("failed", overridden=True), GateSettings(windows=NEVER), "The gate Images is now unknown"),
     ],
 )
-async def test_the_second_look_covers_only_what_was_overridden_in_the_state_that_it_had(
+async def test_the_second_look_covers_only_what_was_overridden_for_the_reason_that_it_had(
     planned: GateResult, settings: GateSettings, refused: str | None
 ) -> None:
     context = StepContext(pulse=PlainPulse("run"), environment=environment(), services={GateSettings: settings})
