@@ -134,6 +134,7 @@ def durable_runs(
             display=display,
             pending=pending,
             manual_rollbacks=manual_rollbacks,
+            registry=registry,
             metrics=metrics,
             times=times,
             clock=clock,

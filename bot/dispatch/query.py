@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from bot.audit import EventName
 from bot.boundary.inbound import Answer
@@ -9,6 +10,8 @@ from bot.dispatch.act import Act
 from bot.dispatch.disclosure import disclosed
 from commands.kit.card import Card, Note, words
 from commands.kit.command import Query
+from commands.kit.context import Context
+from commands.kit.follow_ups import follow_ups, refreshed, with_buttons
 from commands.kit.follows import LiveState
 from commands.kit.typed_again import typed_again
 
@@ -28,11 +31,24 @@ async def answer(act: Act, request: Query) -> Answer:
         else:
             card = await request.answer(context)
     await act.note(request, environment, EventName.COMMAND_ANSWERED)
+    if live is None and not request.discloses:
+        card = await _with_next(act, request, environment, card, context)
     private = request.discloses or request.meta.private
     if act.recalled:
         card, live = _recalled(card, act.recalled), _all_recalled(live, act.recalled) if live is not None else None
     typed = "" if private else typed_again(request)
     return Answer(card=card, private=private, typed=typed, terminal_only=only, live=live)
+
+
+async def _with_next(act: Act, request: Query, environment: str | None, card: Card, context: Context) -> Card:
+    """Return the card with the buttons that help next: those that who asked may use."""
+    find = {spec.name: spec for spec in context.menu}.get
+    may = partial(act.services.permissions.may, act.actor)
+    offered = [button for spec, button in follow_ups(request, card, find) if await may(spec.permission, environment)]
+    refresh = None
+    if request.meta.refreshes:
+        card, refresh = refreshed(request, card, context.now)
+    return with_buttons(card, offered, refresh)
 
 
 def _recalled(card: Card, what: str) -> Card:

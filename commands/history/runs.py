@@ -153,7 +153,7 @@ async def _one(context: Context, run: str) -> Card:
             *((timeline,) if events else ()),
             Note(text=words(Code(text=record.id))),
         ),
-        buttons=(Button(label="Refresh", does=Typed(text=f"runs {record.id}")),) if running else (),
+        buttons=(Button(label="Refresh", does=Typed(text=f"runs {record.id}", replaces=True)),) if running else (),
         data={"run": _plain(record)},
     )
 

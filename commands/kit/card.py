@@ -79,7 +79,7 @@ class Moment(Frozen):
 
     kind: Literal["moment"] = "moment"
     at: datetime
-    form: Literal["time", "date-time"] = "time"
+    form: Literal["time", "seconds", "date-time"] = "time"
     age: bool = False
 
 
@@ -301,6 +301,14 @@ Element = Annotated[
 ]
 
 
+class Subject(Frozen):
+    """What a card is about, for the buttons that follow from it."""
+
+    service: str = ""
+    target: str = ""
+    """A pod, or the service again."""
+
+
 class Card(Frozen):
     """One answer, or one state of one message."""
 
@@ -313,6 +321,8 @@ class Card(Frozen):
     body: tuple[Element, ...] = ()
     buttons: tuple[Button, ...] = ()
     choices: Choices | None = None
+    about: Subject | None = None
+    """Where it is about something else than what the request named."""
     data: dict[str, object] = {}
     """For `--json`: the facts behind the words, under stable names."""
     records: tuple[dict[str, object], ...] = ()

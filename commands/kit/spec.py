@@ -76,6 +76,21 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """A command that helps after this one: a button under its answer, filled with what the answer is about."""
+
+    command: str
+    label: str = ""
+    """Empty: the command's name."""
+    trouble: bool = False
+    """Only where the answer says that something is wrong, or may be."""
+    failed: bool = False
+    """Only where the answer says that something has failed."""
+    confirm: str = ""
+    """What is said before an operation is requested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandMeta:
     """What a definition says of itself, beside its arguments."""
 
@@ -90,11 +105,16 @@ class CommandMeta:
     """The menu's section: look, act, decide or about."""
     form_button: str | None = None
     """The button that submits its form; None: what the kind says."""
+    next: Sequence[FollowUp] = ()
+    """What helps after it, the most helpful first; its answer shows as many as there is room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryMeta(CommandMeta):
     """Of a query."""
+
+    refreshes: bool = False
+    """Its answer says when it was read, and has a button that puts a newer one in its place."""
 
     private: bool = False
     """Only the person who asked sees the answer."""
@@ -107,6 +127,7 @@ class OperationMeta(CommandMeta):
     permission: str
     risk: Risk
     group: str = "act"
+    next: Sequence[FollowUp] = (FollowUp(command="diagnose", trouble=True),)
     budget_minutes: int | None = None
     """How long it may take: the head message shows the time spent against it."""
 

@@ -12,6 +12,7 @@ from commands.kit.card import (
     Paragraph,
     State,
     Strong,
+    Subject,
     Table,
     Text,
     Typed,
@@ -20,7 +21,7 @@ from commands.kit.card import (
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.regions import RegionName
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, Target
 from runbooks.observe.descriptions import ContainerLine, Described, describe
 from runbooks.observe.events import EventGroup
@@ -34,7 +35,17 @@ _PODS, _EVENTS = 12, 6
 class Describe(Query):
     """Describe a service or a pod: state and cause, image, resources, probes, how containers ended, warnings."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"])
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["backend", "backend-7c9f-x2lqp", "x2lqp --env staging"],
+        refreshes=True,
+        next=(
+            FollowUp(command="logs"),
+            FollowUp(command="diagnose", trouble=True),
+            FollowUp(command="events"),
+            FollowUp(command="pods"),
+        ),
+    )
 
     target: Target = argument("a service, or a pod by the end of its name")
     region: RegionName | None = option("the region to look in; default: the home region")
@@ -55,7 +66,8 @@ class Describe(Query):
             title=words(Strong(text=text)),
             summary=f"{text}: {found.trouble}" if found.trouble else text,
             body=tuple(body),
-            buttons=_buttons(found, where),
+            buttons=_service(found, where),
+            about=Subject(service=found.service or "", target=found.name),
             data={"environment": where, **found.model_dump(mode="json")},
         )
 
@@ -124,11 +136,8 @@ def _event(each: EventGroup) -> tuple[Text, ...]:
     return words(each.reason), words(each.message), words(str(each.count)), words(last)
 
 
-def _buttons(found: Described, where: str) -> tuple[Button, ...]:
-    logs = Button(label="Logs", does=Typed(text=f"logs {found.name} --env {where}"))
-    if found.service is None:
-        return (logs,)
-    events = Button(label="Events", does=Typed(text=f"events {found.service} --env {where}"))
-    if found.kind == "service":
-        return logs, events, Button(label="Pods", does=Typed(text=f"pods {found.name} --env {where}"))
-    return logs, events, Button(label="Service", does=Typed(text=f"describe {found.service} --env {where}"))
+def _service(found: Described, where: str) -> tuple[Button, ...]:
+    """The way from a pod to its service."""
+    if found.service is None or found.kind == "service":
+        return ()
+    return (Button(label="Service", does=Typed(text=f"describe {found.service} --env {where}")),)

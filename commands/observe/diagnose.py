@@ -19,7 +19,7 @@ from commands.kit.card import (
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.regions import RegionName, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import named
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
@@ -46,7 +46,12 @@ class Diagnose(Query):
     is what could not be looked at. It changes nothing.
     """
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "backend", "--env staging"])
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "backend", "--env staging"],
+        refreshes=True,
+        next=(FollowUp(command="metrics", trouble=True), FollowUp(command="status")),
+    )
 
     service: ServiceName | None = argument("only this service", default=None)
     region: RegionName | None = option("only this region; default: all")
@@ -100,7 +105,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
-        buttons=_buttons(context, asked, found.findings),
+        buttons=_buttons(context, found.findings),
         data={
             "environment": context.where.name,
             "findings": [each.model_dump(mode="json") for each in found.findings],
@@ -190,7 +195,7 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
         yield Note(text=words(f"Not configured, so not looked at: {listed(found.not_configured)}."))
 
 
-def _buttons(context: Context, asked: Diagnose, findings: Sequence[Finding]) -> tuple[Button, ...]:
+def _buttons(context: Context, findings: Sequence[Finding]) -> tuple[Button, ...]:
     where = context.where.name
     offered = {
         each.label or each.command: Button(
@@ -200,12 +205,7 @@ def _buttons(context: Context, asked: Diagnose, findings: Sequence[Finding]) -> 
         for each in reversed(finding.to_do)
         if each.command
     }
-    again = " ".join(filter(None, ("diagnose", asked.service)))
-    region = f" --region {asked.region}" if asked.region else ""
-    return (
-        *[*reversed(offered.values())][:_BUTTONS],
-        Button(label="Look again", does=Typed(text=f"{_typed(again, where)}{region}")),
-    )
+    return tuple([*reversed(offered.values())][:_BUTTONS])
 
 
 def _typed(command: str, where: str) -> str:

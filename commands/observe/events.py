@@ -6,7 +6,7 @@ from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, 
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.kit.plan import with_short_digests
@@ -20,7 +20,12 @@ _HOUR = 3600
 class Events(Query):
     """Show Kubernetes' events for the services: warnings first, repeated messages once with a count."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "backend --since 15m"])
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "backend --since 15m"],
+        refreshes=True,
+        next=(FollowUp(command="describe"), FollowUp(command="diagnose")),
+    )
 
     service: ServiceName | None = argument("only this service", default=None)
     since: Duration = option("how far back", default=_HOUR)

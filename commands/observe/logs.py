@@ -32,7 +32,7 @@ from commands.kit.follows import LiveState
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError
 from commands.kit.regions import RegionName
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.typed_again import typed_again
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
@@ -64,6 +64,7 @@ class Logs(Query):
             "backend-7c9f-x2lqp --previous",
             "backend --follow 2m",
         ],
+        next=(FollowUp(command="describe"), FollowUp(command="diagnose")),
     )
 
     target: Target = argument("whose logs: a service, or a pod by the end of its name")

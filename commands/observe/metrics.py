@@ -10,7 +10,7 @@ from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, St
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.metric_facts import alerts_in_words, firing, in_sentence, metric_data, side
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, DurationType, EnvironmentName, MetricName, nearest
 from runbooks.clients.prometheus.alerts import Alert
 from runbooks.fleet.records import KnownReleases
@@ -53,7 +53,11 @@ class MetricsCommand(Query):
     """
 
     meta = QueryMeta(
-        permission="fleet:read", examples=["", "error-rate api-p95 --since 1h", "database"], name="metrics"
+        permission="fleet:read",
+        examples=["", "error-rate api-p95 --since 1h", "database"],
+        name="metrics",
+        refreshes=True,
+        next=(FollowUp(command="diagnose", trouble=True),),
     )
 
     names: tuple[MetricName, ...] = argument(

@@ -4,7 +4,7 @@ from commands.kit.card import Card, Note, Strong, Table, words
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import asked, named
 from runbooks.observe import pods
@@ -17,7 +17,12 @@ _MOST = 60
 class Pods(Query):
     """List the pods: version, phase, readiness, restarts, age, and why one is not ready."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "backend"])
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "backend"],
+        refreshes=True,
+        next=(FollowUp(command="logs"), FollowUp(command="describe"), FollowUp(command="diagnose")),
+    )
 
     service: ServiceName | None = argument("only this service", default=None)
     region: RegionName | None = option("only this region; default: all")

@@ -18,7 +18,6 @@ from commands.kit.card import (
     Fact,
     Facts,
     Moment,
-    Note,
     Paragraph,
     Plain,
     State,
@@ -34,11 +33,12 @@ from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord
 from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
+from commands.kit.follow_ups import ROLL_BACK
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.regions import side_by_side, told
 from commands.kit.running_versions import versions_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.health import Health
 from runbooks.clients.postgres.database import QueryResult
@@ -57,6 +57,7 @@ T = TypeVar("T")
 
 DEADLINE = 1.5
 """Seconds for each part: the whole stands within two."""
+_NEXT = (FollowUp(command="diagnose", trouble=True), ROLL_BACK, FollowUp(command="pods"), FollowUp(command="runs"))
 _WAITING = 3
 """So many requests that wait are named; the rest are counted."""
 
@@ -74,7 +75,7 @@ class StatusPart(Generic[T]):
 class Status(Query):
     """Show what runs and whether it is healthy: versions, pods, metrics, sync, waiting requests, lock, last release."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], refreshes=True, next=_NEXT)
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -203,7 +204,6 @@ def _card(context: Context, answers: _Answers) -> Card:
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
     if facts := (*metric_facts(answers.measured), *_facts(context, answers, record), *answers.needs.facts):
         body.append(Facts(facts=facts))
-    body.append(Note(text=words("Read from the cluster ", Moment(at=context.now))))
     return Card(
         state=state,
         title=words(Strong(text=what)),
@@ -223,9 +223,9 @@ def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]
 
 
 def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
-    """Where to look next: first at what is not well."""
+    """Where to look next: at what is not well."""
     where = context.where.name
-    looks = [*answers.needs.looks, ("Pods", "pods"), ("Runs", "runs")]
+    looks = [*answers.needs.looks]
     if not all(each.well for each in answers.database):
         looks.insert(0, ("Database", "db connect"))
     if _locks(answers.database):

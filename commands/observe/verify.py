@@ -1,9 +1,10 @@
 """`verify`: the checks that end a deploy, made now of what runs, without a change and without waiting."""
 
-from commands.kit.card import Button, Card, Confirm, Note, State, Strong, Table, Text, Typed, sentence, words
+from commands.kit.card import Button, Card, Note, State, Strong, Table, Text, Typed, sentence, words
 from commands.kit.command import Query
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
+from commands.kit.follow_ups import ROLL_BACK
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.verification.checks import CheckInput, DatabaseTest, OfflineSync
 from runbooks.verification.findings import Finding, Verdict, Verified
@@ -22,7 +23,11 @@ class Verify(Query):
     Job: `verify smoke` does.
     """
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "--env staging"],
+        next=(FollowUp(command="diagnose", trouble=True), ROLL_BACK),
+    )
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -57,14 +62,6 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str],
     why = [f"{each.name}: {shortened(each.detail, _LONGEST)}" for each in (*failed, *unknown) if each.detail]
     over = f"Measured over the last {duration(max(1.0, seconds))}. `verify smoke` runs the smoke tests."
     missing = [f"{name} is not checked: you need the permission {needed}." for name, needed in left_out.items()]
-    back = Button(
-        label="Roll back",
-        style="danger",
-        does=Typed(text=f"rollback --env {where}"),
-        confirm=Confirm(
-            title=f"Roll back {where}?", text="This plans a rollback to the last known good release.", yes="Roll back"
-        ),
-    )
     looks = [Button(label="Status", does=Typed(text=f"status --env {where}"))]
     if any(each.name in measured for each in (*failed, *unknown)):
         looks.insert(0, Button(label="Metrics", does=Typed(text=f"metrics --env {where}")))
@@ -77,7 +74,7 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str],
             *(Note(text=words(line)) for line in (*why, *missing)),
             Note(text=sentence(over)),
         ),
-        buttons=(*looks, back) if failed else (*looks,),
+        buttons=tuple(looks),
         data={
             "environment": where,
             "ok": not failed and not unknown,

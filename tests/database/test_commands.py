@@ -102,7 +102,7 @@ async def test_status_says_who_waits_for_a_lock_and_leads_to_who_holds_it(bot: S
     here.do(here.world.hold())
     try:
         async with asyncio.timeout(60):
-            while "4 sessions wait for a lock" not in (said := await asked(bot, "status", "Read from the cluster")):  # noqa: ASYNC110 - whoever waits counts after two seconds
+            while "4 sessions wait for a lock" not in (said := await asked(bot, "status", "Read at")):  # noqa: ASYNC110 - whoever waits counts after two seconds
                 await asyncio.sleep(0.2)
     finally:
         here.mend()

@@ -22,6 +22,8 @@ from bot.runs.store import RunStore
 from commands.kit.card import Card, Paragraph, State, person, words
 from commands.kit.context import Outcome
 from commands.kit.endings import ending_card, ending_state
+from commands.kit.follow_ups import follow_ups, with_buttons
+from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import duration
 
@@ -51,6 +53,7 @@ class Report:
         display: Display,
         pending: PendingRequests,
         manual_rollbacks: ManualRollbacks,
+        registry: Registry,
         metrics: Metrics,
         times: TimeSettings,
         clock: Callable[[], datetime],
@@ -61,6 +64,7 @@ class Report:
         self._display = display
         self._pending = pending
         self._manual_rollbacks = manual_rollbacks
+        self._registry = registry
         self._metrics = metrics
         self._times = times
         self._clock = clock
@@ -70,7 +74,9 @@ class Report:
         request, plan = open_request.request, open_request.state.plan
         ended = await self._ended(open_request, outcome, self._at_the_end)
         failed = not outcome.ok and outcome.stop is None  # what a person stopped, a person knows of
-        card = _mentioning(request, open_request.command.card(outcome))
+        card = open_request.command.card(outcome)
+        card = with_buttons(card, [button for _, button in follow_ups(open_request.command, card, self._registry.find)])
+        card = _mentioning(request, card)
         if going_back:
             why = "as planned" if goes_back_by_itself(plan, outcome) else "as requested"
             follows = Paragraph(text=words(f"A rollback follows automatically, {why}."))

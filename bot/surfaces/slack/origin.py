@@ -18,6 +18,8 @@ class Origin:
     direct: bool = False
     response_url: str | None = None
     trigger: str | None = None
+    ephemeral: bool = False
+    """The message that was clicked is one that only this person sees."""
     in_modal: bool = False
     in_home: bool = False
     """It was pressed in the app's Home, where no answer can stand."""

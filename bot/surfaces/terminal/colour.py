@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from bot.boundary.printable import safe
-from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, numbered, span_words, typed, wide
+from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, numbered, offered, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
     Button,
@@ -100,7 +100,7 @@ def _head(card: Card, reader: Audience) -> RenderableType:
 
 def _next(buttons: tuple[Button, ...], reader: Audience) -> RenderableType:
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    for label, command in (typed(button, reader) for button in buttons):
+    for label, command in (typed(button, reader) for button in offered(buttons)):
         grid.add_row(Styled(label), Styled(command, style="cyan"))
     return grid
 

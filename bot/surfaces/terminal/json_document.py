@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.surfaces.terminal.words import Audience, one_line, typed
+from bot.surfaces.terminal.words import Audience, offered, one_line, typed
 from commands.kit.card import Card
 
 
@@ -22,6 +22,8 @@ def document(
         "summary": card.summary,
         "state": card.state.value if card.state else None,
         "data": card.data,
-        "next": [{"label": label, "command": command} for label, command in (typed(b, reader) for b in card.buttons)],
+        "next": [
+            {"label": label, "command": command} for label, command in (typed(b, reader) for b in offered(card.buttons))
+        ],
         "card": card.model_dump(mode="json", exclude={"records"}),
     }

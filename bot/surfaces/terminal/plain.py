@@ -9,6 +9,7 @@ from bot.surfaces.terminal.words import (
     Audience,
     is_ping,
     numbered,
+    offered,
     one_line,
     padded,
     plain,
@@ -52,7 +53,7 @@ def head(card: Card, reader: Audience) -> list[str]:
 
 
 def _next(buttons: tuple[Button, ...], reader: Audience) -> list[str]:
-    return [f"{label}: {command}" for label, command in (typed(button, reader) for button in buttons)]
+    return [f"{label}: {command}" for label, command in (typed(button, reader) for button in offered(buttons))]
 
 
 def element_lines(element: Element, reader: Audience) -> Iterator[str]:

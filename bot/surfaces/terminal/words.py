@@ -94,7 +94,7 @@ def moment(span: Moment, now: datetime) -> str:
     """Return a point in time on the reader's clock, with the date if it is another day."""
     at = span.at.astimezone(now.tzinfo)
     dated = span.form == "date-time" or at.date() != now.date()
-    shown = at.strftime("%Y-%m-%d %H:%M" if dated else "%H:%M")
+    shown = at.strftime("%Y-%m-%d %H:%M" if dated else "%H:%M:%S" if span.form == "seconds" else "%H:%M")
     if not span.age:
         return shown
     seconds = (now - at).total_seconds()
@@ -107,6 +107,11 @@ def numbered(card: Card) -> list[str]:
         return []
     shown = [f"  {at}. {PROGRAM} {safe(each.text)}" for at, each in enumerate(card.choices.options, 1)]
     return [f"{safe(card.choices.label)}:", *shown]
+
+
+def offered(buttons: tuple[Button, ...]) -> list[Button]:
+    """Return the buttons that a terminal shows: it draws no card again in its place."""
+    return [button for button in buttons if not (isinstance(button.does, Typed) and button.does.replaces)]
 
 
 def typed(button: Button, reader: Audience) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.cluster.resources import Json
 from tests.support.interference import cluster_through
-from tests.support.worlds import APPROVER, ON_CALL, OUTSIDER, REQUESTER, Story
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, OUTSIDER, REQUESTER, Story
 
 
 def home(here: Story, who: str) -> list[Json]:
@@ -76,3 +76,32 @@ async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: S
         assert "unknown: the cluster does not answer" in said
         assert "Lock and run are unknown" in said
         await world.leave()
+
+
+async def test_an_answers_buttons_lead_on_and_refresh_it_in_its_place(here: Story):
+    await here.type(AUDITOR, "/omnicare status")
+    await here.answered("production runs v1.2.0")
+    message, block, element = here.button_named("Refresh")
+    assert [each["text"]["text"] for each in block["elements"]] == ["Pods", "Runs", "Refresh"], (
+        "an auditor rolls nothing back"
+    )
+    await here.deployed("v2.0.0")
+    count = len(here.slack.history(message.channel))
+    await here.click(ON_CALL, (message, block, element))
+    await here.until(
+        lambda: "production runs v2.0.0" in here.slack.message(message.channel, message.ts).text,
+        "the card is refreshed",
+    )
+    assert len(here.slack.history(message.channel)) == count
+    await here.click(OUTSIDER, (message, block, element))
+    await here.whispered(OUTSIDER, "not listed")
+    asked = [event.actor for event in here.events() if event.command == "status"]
+    assert asked == [AUDITOR, ON_CALL], "who refreshes a card has looked at it"
+
+
+async def test_a_failed_run_offers_the_diagnosis(here: Story):
+    await here.deployed("v2.1.0-crash", ends="stopped")
+    labels = [each["text"]["text"] for each in (await here.shown("type-diagnose"))[1]["elements"]]
+    assert labels == ["Roll back", "Retry", "Evidence", "Leave as is…", "Diagnose"]
+    await here.press(ON_CALL, "type-diagnose")
+    assert "crash" in await here.answered("Found well")

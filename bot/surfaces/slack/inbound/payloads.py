@@ -350,6 +350,7 @@ def _origin(body: object) -> Origin:
         direct=direct,
         response_url=text_at(body, "response_url"),
         trigger=text_at(body, "trigger_id"),
+        ephemeral=bool(at(body, "container", "is_ephemeral")),
         in_modal=at(body, "container", "type") == "view" and at(body, "view", "type") == "modal",
         in_home=at(body, "container", "type") == "view" and at(body, "view", "type") == "home",
     )

@@ -173,6 +173,21 @@ class SlackMessenger:
         )
         await self._send_files(drawing, account)
 
+    async def replace(self, card: Card, url: str, *, account: str, files: Posted | None, typed: str = "") -> None:
+        """Put the card in the place of the message that was clicked. `files`: the thread for its files; None: they go to that person."""
+        drawing = await self._sender.drawn(card)
+        kind: dict[str, object] = {"replace_original": True}
+        if metadata := self._answer(typed):
+            kind["metadata"] = metadata
+        await self._sender.send(
+            drawing, card, lambda text, blocks: self._api.send(url, json={"text": text, "blocks": blocks or [], **kind})
+        )
+        if files is None:
+            await self._send_files(drawing, account)
+            return
+        for file in drawing.files:
+            await self._uploads.upload(file, channel=files.channel, thread=files.ts)
+
     async def direct_channel(self, account: str) -> str | None:
         """Return the conversation with that account; None where it takes no messages."""
         if account not in self._directs:

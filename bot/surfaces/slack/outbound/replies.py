@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from bot.boundary.inbound import Answer
+from bot.boundary.inbound import Answer, Exit
 from bot.boundary.outbound import Posted, SurfaceGone
 from bot.boundary.redacting import Withheld
 from bot.surfaces.slack.origin import Origin
@@ -45,7 +45,8 @@ class Replies:
             if answer.live is not None:
                 await self._going_on(origin, card, answer.live, answer.typed)
                 return
-            await self._on(self._private(origin, card) if answer.private else self._public(origin, card, answer.typed))
+            ways = self._private(origin, card) if answer.private else self._public(origin, card, answer.typed)
+            await self._on([*self._in_its_place(origin, answer, card), *ways])
         except Withheld:
             _log.exception("an answer was withheld")
             await self.say(origin, _NOT_SENT)
@@ -94,6 +95,17 @@ class Replies:
     async def failed(self, origin: Origin, reference: str) -> None:
         """Tell the person of a bug: where to look, not what was raised."""
         await self.say(origin, _FAILED.format(reference=reference))
+
+    def _in_its_place(self, origin: Origin, answer: Answer, card: Card) -> list[Way]:
+        """Return the way to put the answer where the card is that was clicked; what concerns one person never replaces what others see."""
+        url, shared = origin.response_url, not (origin.ephemeral or origin.direct)
+        if not origin.replaces or url is None or answer.exit is not Exit.OK or (answer.private and shared):
+            return []
+        where = (
+            Posted(channel=origin.channel, ts=origin.thread) if origin.channel and origin.thread and shared else None
+        )
+        typed = answer.typed if shared else ""
+        return [lambda: self._messenger.replace(card, url, account=origin.account, files=where, typed=typed)]
 
     def _private(self, origin: Origin, card: Card) -> list[Way]:
         messenger, account = self._messenger, origin.account

@@ -172,10 +172,11 @@ def _timestamp(moment: Moment) -> int:
 
 
 def _format(moment: Moment) -> str:
-    shown = "{time}" if moment.form == "time" else "{date_short_pretty} {time}"
+    shown = {"time": "{time}", "seconds": "{time_secs}"}.get(moment.form, "{date_short_pretty} {time}")
     return f"{shown} ({{ago}})" if moment.age else shown
 
 
 def _fallback(moment: Moment) -> str:
     at = (moment.at if moment.at.tzinfo else moment.at.replace(tzinfo=UTC)).astimezone(UTC)
-    return at.strftime("%H:%M UTC" if moment.form == "time" else "%Y-%m-%d %H:%M UTC")
+    forms = {"time": "%H:%M UTC", "seconds": "%H:%M:%S UTC"}
+    return at.strftime(forms.get(moment.form, "%Y-%m-%d %H:%M UTC"))

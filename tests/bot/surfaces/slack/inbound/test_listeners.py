@@ -271,6 +271,39 @@ async def test_who_is_refused_sees_that_on_home_and_is_not_looked_for_again(slac
     assert sum(each.account == "U3OUTSIDER" for each in slack.dispatcher.taken) == 1
 
 
+REFRESH = Button(label="Refresh", does=Typed(text="status", replaces=True))
+
+
+async def test_refresh_puts_the_newer_answer_in_the_place_of_the_card(slack: Slack) -> None:
+    """In the channel and in a thread for everybody, and in a message that only one person sees for that person."""
+    head = await slack.surface.messenger.say(card("first look", buttons=(REFRESH,)), channel="C1DEPLOYS", thread=None)
+    reply = await slack.surface.messenger.say(
+        card("first look", buttons=(REFRESH,)), channel="C1DEPLOYS", thread=head.ts
+    )
+    slack.dispatcher.answers["status"] = Answer(card=card("second look", buttons=(REFRESH,)), private=False)
+    for posted in (head, reply):
+        await slack.workspace.click("approver", posted.ts, "deploys", "type-status")
+        await slack.until(lambda ts=posted.ts: slack.workspace.message("C1DEPLOYS", ts).text == "second look")
+    assert len(slack.workspace.replies("deploys", head.ts)) == 2, "nothing was posted beside"
+    await slack.surface.messenger.whisper(
+        card("first look", buttons=(REFRESH,)), channel="C1DEPLOYS", account="U1REQUESTER"
+    )
+    (whisper,) = slack.workspace.ephemerals("requester")
+    await slack.workspace.click("requester", whisper.ts, "deploys", "type-status")
+    await slack.until(lambda: slack.whispers() == ["second look"])
+
+
+async def test_a_refusal_and_a_private_answer_leave_the_shared_card_as_it_is(slack: Slack) -> None:
+    shared = await slack.surface.messenger.say(card("first look", buttons=(REFRESH,)), channel="C1DEPLOYS")
+    slack.dispatcher.answers["status"] = Answer(card=card("You may not look"), private=True, exit=Exit.DENIED)
+    await slack.workspace.click("outsider", shared.ts, "deploys", "type-status")
+    await slack.until(lambda: slack.whispers("outsider") == ["You may not look"], person="outsider")
+    slack.dispatcher.answers["status"] = Answer(card=card("for you alone"), private=True)
+    await slack.workspace.click("requester", shared.ts, "deploys", "type-status")
+    await slack.until(lambda: slack.whispers() == ["for you alone"])
+    assert slack.workspace.message("C1DEPLOYS", shared.ts).text == "first look"
+
+
 async def test_the_message_shortcut_shows_the_run_of_our_own_messages_only(slack: Slack) -> None:
     ts = await _posted_with(slack)
     await slack.workspace.message_shortcut("requester", "deploys", ts, "omnicare_run")
