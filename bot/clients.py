@@ -89,7 +89,7 @@ def clients_of(
 def _of_environment(settings: Settings, name: str, clusters: Mapping[str, ClusterClient]) -> dict[type, object]:
     configured, cluster = settings.environments[name], clusters[name]
     plain = (configured.build, configured.gates, configured.manifests, configured.migrations, configured.websockets)
-    found: list[object] = [each for each in plain if each is not None]
+    found: list[object] = [configured.certificates, *(each for each in plain if each is not None)]
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
     found += _database_clients(settings, name, cluster)

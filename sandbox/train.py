@@ -25,9 +25,10 @@ from sandbox.aws_services import (
 )
 from sandbox.cache import CacheCluster
 from sandbox.cluster.programs import Execution
-from sandbox.cluster.seed import BOT_NAMESPACE
+from sandbox.cluster.seed import BOT_NAMESPACE, NAMESPACES
 from sandbox.configuration import JWT
 from sandbox.outside.alertmanager import AlertmanagerServer
+from sandbox.outside.certificates import HOSTS, TLS_SECRET, TlsHosts, seed_secret
 from sandbox.outside.github import CONFIG
 from sandbox.outside.prometheus import PrometheusServer
 from sandbox.postgres.schema import DRILL_TABLES
@@ -100,6 +101,25 @@ async def _pool(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: 
     return {"production": {"pool": {"service": "backend"}}}
 
 
+async def _certificates(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
+    hosts = world.tls = TlsHosts()
+    port = await stack.enter_async_context(hosts.serve())
+    authorities = world.folder / "authority.pem"
+    authorities.write_bytes(hosts.authority.pem)
+    namespaces = NAMESPACES if world.offers_scenarios else ()
+
+    def add() -> None:
+        hosts.renew()
+        for namespace in namespaces:
+            seed_secret(world.cluster, hosts, namespace)
+
+    world.after_seed.append(add)
+    add()
+    asked = [{"host": host, "port": port, "connect": "127.0.0.1"} for host in HOSTS]
+    table = {"certificates": {"hosts": asked, "secrets": [TLS_SECRET], "authorities": str(authorities)}}
+    return {"production": table}
+
+
 async def _cache(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     world.cache = await stack.enter_async_context(CacheCluster().serve())
     nodes = world.cache.addresses[::2]
@@ -157,6 +177,7 @@ PARTS: dict[str, ServesPart] = {
     "cdn": _cdn,
     "pool": _pool,
     "cache": _cache,
+    "certificates": _certificates,
     "backups": _backups,
     "gates": gates.served,  # on those above
     "deployments": _deployments,

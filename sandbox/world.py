@@ -31,6 +31,7 @@ from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.view import PodView
 from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
+from sandbox.outside.certificates import TlsHosts
 from sandbox.outside.github import Github
 from sandbox.outside.health import HealthServer
 from sandbox.outside.prometheus import PrometheusServer
@@ -39,7 +40,7 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import BY_NAME, CACHE, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS
+from sandbox.scenarios import BY_NAME, CACHE, CERTIFICATES, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS
 from sandbox.scenarios.around import TWO_REGIONS
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
@@ -101,6 +102,7 @@ class SandboxWorld:
         self.github: Github | None = None
         """Where the gates are served."""
         self.cache: CacheCluster | None = None
+        self.tls: TlsHosts | None = None
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
         self.schemas = Schemas(database)
@@ -218,6 +220,7 @@ class SandboxWorld:
             *((*GATES, *FREEZE) if self.github is None else ()),
             *(METRICS if self.prometheus is None else ()),
             *(CACHE if self.cache is None else ()),
+            *(CERTIFICATES if self.tls is None else ()),
             *REGIONS,
         )
         groups = ((title, [each for each in group if each not in left_out]) for title, group in GROUPS)

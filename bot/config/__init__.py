@@ -120,6 +120,7 @@ class Settings(Section):
         self._check_repository(name, environment)
         self._check_monitoring(name, environment)
         self._check_cache(name, environment)
+        self._check_certificates(name, environment)
         self._check_services(name, environment)
         self._check_regions(name, environment)
 
@@ -156,6 +157,12 @@ class Settings(Section):
         ):
             if settings is not None and settings.service not in (None, *names):
                 raise ValueError(f"environments.{name}.{table}.service: there is no service `{settings.service}`")
+
+    def _check_certificates(self, name: str, environment: EnvironmentSettings) -> None:
+        """Check that a sandbox asks only this machine."""
+        hosts = environment.certificates.hosts
+        if self.bot.sandbox and [each for each in hosts if (each.connect or each.host) != "127.0.0.1"]:
+            raise ValueError(f"environments.{name}.certificates.hosts: a sandbox may only connect to 127.0.0.1")
 
     def _check_exports(self, name: str, environment: EnvironmentSettings) -> None:
         """Check that patient data goes over TLS, and from a sandbox only to this machine."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.backups.looking import BackupSettings
 from runbooks.building.settings import BuildSettings
+from runbooks.certificates.settings import CertificateSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
 from runbooks.clients.github.access import GithubSettings
@@ -216,6 +217,8 @@ class EnvironmentSettings(Section):
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
     metrics: MetricsSettings | None = None
     """What `metrics` and `status` read from Prometheus. Default: the guide's metrics, where the verification has a Prometheus."""
+    certificates: CertificateSettings = CertificateSettings()
+    """Hosts and TLS Secrets whose certificates `certs` looks at, and how many days ahead is soon."""
     rotations: dict[Key, RotationSettings] = {}
     """Secrets that `secret rotate` may give new values; without an entry it is refused."""
     github: GithubSettings | None = None

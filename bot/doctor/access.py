@@ -12,6 +12,9 @@ from runbooks.clients.postgres.access import SECRET
 ROTATED = "backend-secret"
 """The Secret of the guide; a Role for others names them too."""
 
+TLS = "omnicare-tls"
+"""An example, as the guide names no TLS Secret."""
+
 
 class Where(StrEnum):
     """The role that a permission is in, which is bound in one kind of namespace."""
@@ -20,6 +23,8 @@ class Where(StrEnum):
     """Where an environment's services run."""
     ROTATIONS = "rotations"
     """The same, where the environment has `rotations`."""
+    CERTIFICATES = "certificates"
+    """The same, where the environment names TLS Secrets in `certificates`."""
     CONFIGURATION = "configuration"
     """The same, where the environment has `manifests`."""
     RECORD = "record"
@@ -125,6 +130,13 @@ NEEDED: tuple[Access, ...] = (
         "See which values a Secret has before they are replaced (`secret rotate`); this Secret only.",
     ),
     _secret("patch", ROTATED, Where.ROTATIONS, "Write new values into it (`secret rotate`)."),
+    _service("list", "certificates", "Show cert-manager's Certificates (`certs`).", group="cert-manager.io"),
+    _secret(
+        "get",
+        TLS,
+        Where.CERTIFICATES,
+        "Show when the certificate in it expires (`certs`); this Secret only, of which `tls.crt` alone is read.",
+    ),
     _configuration("get", "Compare the release's configuration with the cluster (`config apply`)."),
     _configuration("list", "See which configuration changed before something broke (`diagnose`)."),
     _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
-from bot.doctor.access import NEEDED, ROTATED, Access, Where
+from bot.doctor.access import NEEDED, ROTATED, TLS, Access, Where
 from bot.doctor.findings import Finding, failed, fine, warning
 from bot.doctor.kubernetes_support import support
 from runbooks.clients.health import HealthClient
@@ -29,6 +29,7 @@ SKEW_WARNING, SKEW_FAILED = 2.0, 30.0
 _NAMESPACE: dict[Where, Callable[[EnvironmentSettings], str]] = {
     Where.SERVICES: lambda environment: environment.namespace,
     Where.ROTATIONS: lambda environment: environment.namespace,
+    Where.CERTIFICATES: lambda environment: environment.namespace,
     Where.CONFIGURATION: lambda environment: environment.namespace,
     Where.RECORD: lambda environment: environment.record_namespace,
     Where.CLUSTER: lambda _: "",
@@ -41,6 +42,7 @@ def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
     secrets = {
         SECRET: [database.secret] if database is not None and database.file is None else [],
         ROTATED: sorted({rotation.secret for rotation in environment.rotations.values()}),
+        TLS: list(environment.certificates.secrets),
     }
     for access in NEEDED:
         if access.where is Where.CONFIGURATION and environment.manifests is None:

@@ -7,6 +7,7 @@ from bot.doctor.access import NEEDED, Where, rules
 _BIND = {
     Where.SERVICES: "Bind it in the namespace of each environment.",
     Where.ROTATIONS: "Bound nowhere. Bind it in the namespace of an environment that has `rotations`; name its Secrets here.",
+    Where.CERTIFICATES: "Bound nowhere. Bind it in the namespace of an environment that names `secrets` in `certificates`; name them here.",
     Where.CONFIGURATION: "Bound nowhere. Bind it in the namespace of an environment that has `manifests`.",
     Where.RECORD: "Bind it in the bot's own namespace, where nobody else may write.",
     Where.CLUSTER: "Not needed, and bound nowhere; a ClusterRoleBinding would bind it.",

@@ -394,15 +394,16 @@ class SnapshotType:
 
 @dataclass(frozen=True, slots=True)
 class KeyType:
-    """A name in lower case that the configuration gives to something; `where` says where such names are listed."""
+    """A name in lower case that the configuration, or the cluster, gives to something; `where` says where such names are listed."""
 
     name: str
     example: str
     where: str
+    pattern: str = r"[a-z][a-z0-9-]{0,62}"
 
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
         plain = text.strip().lower()
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", plain, re.ASCII):
+        if not re.fullmatch(self.pattern, plain, re.ASCII):
             raise Invalid(f"{cited(text)} is not the name of a {self.name}. {self.where}")
         return plain
 
@@ -483,6 +484,7 @@ SignatureName = Annotated[
 ]
 GateNames = Annotated[str, TextType(name="gates", example="time,sync")]
 SnapshotName = Annotated[str, SnapshotType()]
+NodeName = Annotated[str, KeyType("node", "node-1", "`nodes` lists them.", r"[a-z0-9][a-z0-9.-]{0,252}")]
 CdnPath = Annotated[str, CdnPathType()]
 MetricName = Annotated[str, KeyType("metric", "error-rate", "`metrics` lists them.")]
 Regex = Annotated[str, RegexType()]

@@ -1,8 +1,5 @@
 """`nodes [NAME]`: the nodes of the cluster, what is wrong first; of one its conditions, pods and last events."""
 
-import re
-from typing import Annotated
-
 from commands.kit.card import (
     Button,
     Card,
@@ -26,7 +23,7 @@ from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
-from commands.kit.types import EnvironmentName, Invalid, Known
+from commands.kit.types import EnvironmentName, NodeName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
 from runbooks.kit.errors import PermanentError
@@ -44,29 +41,12 @@ _TOLD = 6
 _EVENTS = 10
 
 
-class NodeType:
-    """A node's name, as Kubernetes names objects."""
-
-    name = "node"
-    example = "node-1"
-
-    def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
-        """Return the name."""
-        plain = text.strip().lower()
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,252}", plain, re.ASCII):
-            raise Invalid(f"{cited(text)} is not the name of a node. `nodes` lists them.")
-        return plain
-
-    def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
-
-
 class Nodes(Query):
     """List the nodes: readiness, pressure, cordons, taints, versions and how full each is. With a name: its conditions, pods and events."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "node-1", "--env staging"])
 
-    name: Annotated[str, NodeType()] | None = argument("only this node", default=None)
+    name: NodeName | None = argument("only this node", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

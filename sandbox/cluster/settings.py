@@ -53,6 +53,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("list",), ("resourcequotas",), namespaces=namespaces),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-bot-database",)),
             Rule(("get", "patch"), ("secrets",), namespaces=namespaces, names=("backend-secret",)),
+            Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-tls",)),
             Rule(("get", "list", "create", "patch"), ("configmaps",), namespaces=namespaces),
             Rule(("get", "list", "watch", "create", "update", "patch", "delete"), ("configmaps",), namespaces=(home,)),
         ),

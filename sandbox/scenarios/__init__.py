@@ -1,6 +1,6 @@
 """Scenarios to choose from. `omnicare sandbox --scenario NAME` starts with some, and the page's *World* switches each on and off."""
 
-from sandbox.scenarios.around import CACHE, LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
+from sandbox.scenarios.around import CACHE, CERTIFICATES, LOGS, METRICS, REGIONS, SYNC, WEBSOCKETS
 from sandbox.scenarios.database import DATABASE
 from sandbox.scenarios.deploys import SCENARIOS
 from sandbox.scenarios.gates import FREEZE, GATES
@@ -12,6 +12,7 @@ GROUPS = (
     ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
     ("The database", DATABASE),
     ("The cache", CACHE),
+    ("Certificates", CERTIFICATES),
     ("A gate that does not pass", (*GATES, *FREEZE)),
     ("Another world", REGIONS),
 )
@@ -21,6 +22,7 @@ BY_NAME = {scenario.name: scenario for scenario in EVERY}
 __all__ = [
     "BY_NAME",
     "CACHE",
+    "CERTIFICATES",
     "DATABASE",
     "EVERY",
     "FREEZE",

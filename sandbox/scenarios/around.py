@@ -1,7 +1,7 @@
 """What can be wrong with logs, offline sync, metrics and regions: nothing was deployed."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync
+from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync, Expire
 
 LOGS: tuple[Scenario, ...] = (
     Scenario(
@@ -92,6 +92,16 @@ CACHE: tuple[Scenario, ...] = (
         "cache",
         "The cluster is down",
         (BreakCache("node"),),
+    ),
+)
+
+CERTIFICATES: tuple[Scenario, ...] = (
+    Scenario(
+        "cert-expiry",
+        "The certificate that api.omnicare-health.com shows expires in 5 days. It was renewed in its Secret, and the load balancer has the old one.",
+        "certs",
+        "1 certificate of production needs work now",
+        (Expire("api.omnicare-health.com", 5),),
     ),
 )
 

@@ -13,6 +13,7 @@ from sandbox.scenarios.changes import Change
 if TYPE_CHECKING:
     from sandbox.cache import CacheCluster
     from sandbox.outside.alertmanager import AlertmanagerServer
+    from sandbox.outside.certificates import TlsHosts
     from sandbox.outside.github import Github
     from sandbox.outside.prometheus import PrometheusServer
     from sandbox.postgres import Database
@@ -43,6 +44,9 @@ class Stage(Protocol):
     def cache(self) -> CacheCluster | None: ...
 
     @property
+    def tls(self) -> TlsHosts | None: ...
+
+    @property
     def sync(self) -> Mapping[str, SyncQueue]:
         """The queues of offline sync, by namespace."""
 
@@ -64,6 +68,7 @@ class ClusterAlone:
     prometheus: None = None
     alertmanager: None = None
     cache: None = None
+    tls: None = None
     sync: Mapping[str, SyncQueue] = field(default_factory=dict)
     frozen: bool = False
 

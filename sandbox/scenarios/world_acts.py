@@ -57,6 +57,22 @@ class BreakCache(Act):
 
 
 @dataclass(frozen=True)
+class Expire(Act):
+    """A host shows a certificate that is good for so many days; below zero, it has expired."""
+
+    host: str
+    days: int
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        tls = stage.tls
+        if tls is None:
+            return
+        yield Setting(f"tls/{self.host}", lambda: tls.days(self.host), lambda days: tls.issue(self.host, days)).to(
+            self.days
+        )
+
+
+@dataclass(frozen=True)
 class BreakLogs(Act):
     """Pods of the backend write in a bad way (`sandbox.cluster.log_moods`). One pod is enough for what one pod does."""
 

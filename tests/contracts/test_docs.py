@@ -181,6 +181,8 @@ def test_the_bot_is_bound_in_its_namespaces_and_in_no_other() -> None:
     settings = load(EXAMPLE)
     wanted = {("omnicare-bot-services", each.namespace) for each in settings.environments.values()}
     wanted |= {(Where.ROTATIONS.role, each.namespace) for each in settings.environments.values() if each.rotations}
+    tls = (each for each in settings.environments.values() if each.certificates.secrets)
+    wanted |= {(Where.CERTIFICATES.role, each.namespace) for each in tls}
     wanted |= {(Where.CONFIGURATION.role, each.namespace) for each in settings.environments.values() if each.manifests}
     wanted |= {("omnicare-bot-record", each.record_namespace) for each in settings.environments.values()}
     bound = {

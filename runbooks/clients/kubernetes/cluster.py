@@ -9,16 +9,18 @@ The SDK is imported when the client is entered, so importing this module is chea
 
 import base64
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 from runbooks.clients.kubernetes import cluster_events, reading
 from runbooks.clients.kubernetes.autoscalers import AutoscalerView, autoscaler
+from runbooks.clients.kubernetes.cert_manager import ManagedCertificateView, managed_certificate
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.clients.kubernetes.exec import Exec, Program
-from runbooks.clients.kubernetes.fields import listed, text
+from runbooks.clients.kubernetes.fields import fields, listed, text
 from runbooks.clients.kubernetes.jobs import Jobs
 from runbooks.clients.kubernetes.mirrors import Mirrors
 from runbooks.clients.kubernetes.views import (
@@ -210,6 +212,18 @@ class ClusterClient:
     async def secret(self, namespace: str, name: str) -> SecretView:
         """Return a Secret that the bot may read by its name: the database reader's."""
         return reading.secret(await self._get(_core(namespace, "secrets", name), f"read Secret {namespace}/{name}"))
+
+    async def public_certificate(self, namespace: str, name: str) -> bytes:
+        """Return `tls.crt` of a TLS Secret, as PEM; empty where it has none. Its private key comes along and is dropped unread."""
+        found = await self._get(_core(namespace, "secrets", name), f"read Secret {namespace}/{name}")
+        with suppress(ValueError):
+            return base64.b64decode(text(fields(found, "data"), "tls.crt"))
+        return b""
+
+    async def managed_certificates(self, namespace: str) -> list[ManagedCertificateView]:
+        """Return cert-manager's Certificates."""
+        path = f"/apis/cert-manager.io/v1/namespaces/{namespace}/certificates"
+        return [managed_certificate(item) for item in await self._items(path, f"list Certificates in {namespace}")]
 
     async def may(
         self, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""

@@ -1,0 +1,1 @@
+"""The certificates of an environment, and when each of them expires."""

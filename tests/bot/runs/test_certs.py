@@ -1,0 +1,26 @@
+"""`certs`: from the sandbox's own TLS hosts to the card."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.scenarios import BY_NAME
+from tests.support.worlds import AUDITOR, ON_CALL, Story, story
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Story]:
+    async with story(tmp_path / "world", parts=("certificates",)) as made:
+        yield made
+
+
+async def test_certificates_are_told_the_soonest_first_and_one_that_is_about_to_expire(here: Story):
+    await here.type(AUDITOR, "/omnicare certs")
+    said = await here.answered("3 certificates of production, the first ends in 62 days")
+    for each in ("🟢", "api.omnicare-health.com", "Secret omnicare-tls", "OmniCare Sandbox CA"):
+        assert each in said
+    await here.world.play(BY_NAME["cert-expiry"])
+    await here.type(ON_CALL, "/omnicare certs")
+    said = await here.answered(BY_NAME["cert-expiry"].cause)
+    assert "expires in 5 days" in said

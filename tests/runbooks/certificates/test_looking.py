@@ -1,0 +1,153 @@
+"""Certificates as they are found: by a handshake, in a Secret, from cert-manager; and what is said of each."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runbooks.certificates import looking
+from runbooks.certificates.looking import Certificates, FoundCertificate, level_of, look
+from runbooks.certificates.settings import CertificateSettings, TlsHost
+from runbooks.clients.certificates import NotACertificate, read_pem
+from runbooks.clients.kubernetes.cert_manager import managed_certificate
+from runbooks.deployments.places import Place as RunPlace
+from runbooks.kit.targets import Environment
+from sandbox.outside.certificates import Authority, TlsHosts
+from tests.support.real import Place
+
+API = "api.omnicare-health.com"
+NOWHERE = Environment(name="production", namespace="emr", record_namespace="bot", services=())
+
+
+@pytest.fixture(scope="module")
+def hosts() -> TlsHosts:
+    return TlsHosts()
+
+
+@asynccontextmanager
+async def asked(
+    hosts: TlsHosts, tmp_path: Path, *names: str, trusted: bool = True
+) -> AsyncIterator[CertificateSettings]:
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes((hosts.authority if trusted else Authority()).pem)
+    async with hosts.serve() as port:
+        yield CertificateSettings(
+            hosts=tuple(TlsHost(host=name, port=port, connect="127.0.0.1") for name in names), authorities=authority
+        )
+
+
+async def looked(settings: CertificateSettings, environment: Environment = NOWHERE, *places: RunPlace) -> Certificates:
+    return await look(places, environment, settings, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(90, "fine"), (30, "soon"), (14, "urgent"), (7, "critical"), (0, "critical"), (-1, "expired")]
+)
+def test_how_soon_is_said_by_the_days_that_are_configured(days: int, level: str):
+    assert level_of(days, CertificateSettings()) == level
+    assert level_of(days, CertificateSettings(days=(300, 200, 100))) == ("expired" if days < 0 else "critical")
+
+
+async def test_what_a_host_serves_is_told_with_the_days_that_are_left(hosts: TlsHosts, tmp_path: Path):
+    hosts.issue(API, 5)
+    hosts.issue("omnicare-health.com", 75)
+    async with asked(hosts, tmp_path, "omnicare-health.com", API) as settings:
+        found = await looked(settings)
+    assert [(each.days, each.level, each.problem) for each in found.found] == [(5, "critical", ""), (75, "fine", "")]
+    assert found.found[0].where.startswith(API)
+    assert found.found[0].issuer == "OmniCare Sandbox CA"
+    assert not found.unknown
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "trusted", "told"),
+    [
+        (["other.example"], 60, True, "is for other names (other.example)"),
+        ([API], -3, True, "expired 3 days ago"),
+        ([API], 60, False, "is without its chain, or its authority is unknown"),
+    ],
+)
+async def test_why_clients_refuse_a_certificate(
+    hosts: TlsHosts, tmp_path: Path, names: list[str], days: int, trusted: bool, told: str
+):
+    hosts.show(API, *hosts.authority.issue(names, days=days))
+    async with asked(hosts, tmp_path, API, trusted=trusted) as settings:
+        (found,) = (await looked(settings)).found
+    assert found.wrong
+    assert found.told.startswith(told)
+
+
+async def test_a_host_without_an_answer_is_unknown_and_hides_no_other(hosts: TlsHosts, tmp_path: Path):
+    hosts.issue(API, 60)
+    async with asked(hosts, tmp_path, API) as settings:
+        dead = TlsHost(host="gone.example", port=1, connect="127.0.0.1")
+        strange = TlsHost(host="strange.example", port=settings.hosts[0].port, connect="127.0.0.1")
+        found = await looked(settings.model_copy(update={"hosts": (dead, strange, *settings.hosts)}))
+    assert [each.days for each in found.found] == [60]
+    assert [why.partition(" ")[0] for why in found.unknown] == ["gone.example:1", strange.shown]
+    assert "can't be reached (connection refused)" in found.unknown[0]
+    assert "TLS handshake" in found.unknown[1]
+
+
+def test_what_is_no_certificate_is_refused_without_its_content():
+    for content in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", b"secret words"):
+        with pytest.raises(NotACertificate) as refused:
+            read_pem(content)
+        assert "secret" not in str(refused.value)
+
+
+async def test_only_the_certificate_of_a_secret_is_read(here: Place, hosts: TlsHosts):
+    certificate, key = hosts.authority.issue([API], days=12)
+    for name, content in (("tls", certificate), ("odd", b"nothing")):
+        data = {"tls.crt": base64.b64encode(content).decode(), "tls.key": base64.b64encode(key).decode()}
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": name},
+            "data": data,
+        }
+        await here.create(f"/api/v1/namespaces/{here.namespace}/secrets", manifest)
+    assert await here.cluster.public_certificate(here.namespace, "tls") == certificate
+    settings = CertificateSettings(secrets=("tls", "odd", "missing"))
+    found = await looked(settings, here.environment, RunPlace(here.environment, here.cluster))
+    assert [(each.where, each.days, each.level) for each in found.found] == [("Secret tls", 12, "urgent")]
+    assert found.unknown == (
+        "Secret odd has no usable `tls.crt`: it holds no certificate that can be read.",
+        "Secret missing does not exist.",
+    )
+
+
+def managed(ready: str = "True", **status: str) -> FoundCertificate:
+    condition = {"type": "Ready", "status": ready, "reason": "Failed", "message": "The order failed"}
+    spec = {"secretName": "api-tls", "dnsNames": [API], "issuerRef": {"name": "letsencrypt"}}
+    item = {"metadata": {"name": "api"}, "spec": spec, "status": {"conditions": [condition], **status}}
+    return looking._of_manager(managed_certificate(item), "", CertificateSettings(), datetime.now(UTC))
+
+
+def test_cert_managers_certificates_are_told_by_their_status():
+    now = datetime.now(UTC)
+    ends = (now + timedelta(days=40, hours=2)).isoformat()
+    fine = managed(notAfter=ends, renewalTime=(now + timedelta(days=10)).isoformat())
+    assert (fine.days, fine.level, fine.problem, fine.issuer) == (40, "fine", "", "letsencrypt")
+    late = managed(notAfter=ends, renewalTime=(now - timedelta(days=3)).isoformat())
+    assert late.problem == "should have been renewed 3 days ago"
+    never = managed("False")
+    assert (never.days, never.told) == (None, "is not ready: The order failed")
+
+
+async def test_health_urls_are_asked_and_their_addresses_not_shown(hosts: TlsHosts):
+    services = [
+        {"name": name, "deployment": name, "container": name, "repository": name, "health_url": url}
+        for name, url in (("backend", "https://127.0.0.1:1/health"), ("frontend", "http://inside.example/health"))
+    ]
+    environment = Environment.model_validate({**NOWHERE.model_dump(), "services": services})
+    found = await looked(CertificateSettings(), environment)
+    assert found.unknown == (
+        "backend (health URL) can't be reached (connection refused), so its certificate is unknown.",
+    )
+    assert "inside.example" not in str(found.notes)
+    assert found.notes[0].startswith("Frontend has a health URL without TLS")
