@@ -67,7 +67,7 @@ def explains(cause: Finding, other: Finding) -> bool:
     """Return whether the first finding may be why there is the second. What is only possible explains nothing that is surer."""
     return (
         cause is not other
-        and other.kind in cause.explains
+        and (other.kind in cause.explains or (other.measured and not cause.measured and other.kind is cause.kind))
         and _ORDER[cause.confidence] <= max(_ORDER[other.confidence], _ORDER[Confidence.LIKELY])
         and (not cause.service or not other.service or cause.service == other.service)
         and (not cause.region or not other.region or cause.region == other.region)

@@ -6,7 +6,7 @@ Each is held against the start of the trouble. What ended shortly before, or was
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.clients.kubernetes.views import DeploymentView, EventView
@@ -32,6 +32,8 @@ SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble
 """What people notice: something else is the cause."""
 _QUIET = frozenset({"kube-controller-manager", "kube-apiserver", FIELD_MANAGER, ""})
 """Writers that tell nothing: what the bot wrote is in its runs."""
+_RESTARTER = "kubectl-rollout"
+"""Who writes the pod template with `kubectl rollout restart`."""
 _CHANGING = frozenset({"deploy", "rollback", "restart", "scale", "migrate", "config apply", "secret rotate", "db rollback", "db restore", "db kill", "cdn invalidate", "sync clear-failed", "sync retry-failed"})  # fmt: skip
 _RELEASING = frozenset({"deploy", "rollback"})
 
@@ -50,6 +52,8 @@ class Change(Frozen):
     """A rollback undoes it."""
     command: str = ""
     """What shows more of it, as it is typed."""
+    how: Literal["", "configuration", "restart"] = ""
+    """A restart changes nothing by itself: pods read the configuration that was written before it."""
 
     def lead(self, start: datetime) -> timedelta | None:
         """Return how long before the start it ended, zero if it was under way; None where it can't be the cause."""
@@ -76,7 +80,26 @@ def suspect(finding: Finding, changes: Sequence[Change]) -> Change | None:
         and (not change.service or not finding.service or change.service == finding.service)
         and (not change.region or not finding.region or change.region == finding.region)
     ]
-    return changes[min(fitting)[1]] if fitting else None
+    if not fitting:
+        return None
+    chosen = changes[min(fitting)[1]]
+    return _taken_up(chosen, changes) if chosen.how == "restart" else chosen
+
+
+def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
+    """Return the newest configuration that was written shortly before the restart; where there is none, the restart."""
+    written = [
+        each
+        for each in changes
+        if each.how == "configuration"
+        and each.region == restart.region
+        and timedelta(0) <= restart.at - each.at <= _AFTER
+    ]
+    if not written:
+        return restart
+    newest = max(written, key=lambda each: each.at)
+    what = f"{newest.what}, taken up by the restart of {restart.service}"
+    return restart.model_copy(update={"what": what, "at": newest.at})
 
 
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
@@ -171,6 +194,7 @@ def _of_run(case: Case, run: RecentRun) -> Change:
         ended=run.ended or case.now,
         release=run.command in _RELEASING,
         command=f"runs {run.id}",
+        how="restart" if run.command == "restart" else "",
     )
 
 
@@ -199,11 +223,16 @@ def _of_deployment(service: str, view: DeploymentView) -> Iterator[Change]:
         at = read_time(writer.time)
         if writer.name in _QUIET or at is None:
             continue
+        command = f"describe {service}"
+        if writer.name == _RESTARTER:
+            what = f"A restart of {service} past the bot"
+            yield Change(what=what, at=at, ended=at, service=service, command=command, how="restart")
+            continue
         what = "image" if (writer.name, writer.time) in images else "pod template"
         by = cut_redacted(writer.name, _LONGEST)
         yield Change(
             what=f"The {what} of {service}, written by {by} past the bot", at=at, ended=at, service=service,
-            release=what == "image", command=f"describe {service}",
+            release=what == "image", command=command,
         )  # fmt: skip
 
 
@@ -238,4 +267,5 @@ async def _secrets(case: Case, place: PlaceFacts) -> Changes:
 
 
 def _written(kind: str, each: WrittenView) -> Change:
-    return Change(what=f"{kind} {each.name}, written by {cut_redacted(each.by, _LONGEST)}", at=each.at, ended=each.at)
+    what = f"{kind} {each.name}, written by {cut_redacted(each.by, _LONGEST)}"
+    return Change(what=what, at=each.at, ended=each.at, how="configuration")

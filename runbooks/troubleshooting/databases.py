@@ -44,7 +44,16 @@ _WAITED = 1.0
 """Seconds; who waits for less is about to get its turn."""
 _STATEMENT = 160
 _SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.SYNC_STUCK, Trouble.ALERT, Trouble.METRIC)
-_WITHOUT_IT = (*_SYMPTOMS, Trouble.CRASHES, Trouble.PROBE, Trouble.NOT_READY, Trouble.WEBSOCKET_DROPS, Trouble.RESTARTS)
+_WITHOUT_IT = (
+    *_SYMPTOMS,
+    Trouble.SLOW_QUERIES,
+    Trouble.POOL_EXHAUSTED,
+    Trouble.CRASHES,
+    Trouble.PROBE,
+    Trouble.NOT_READY,
+    Trouble.WEBSOCKET_DROPS,
+    Trouble.RESTARTS,
+)
 """What follows where services have no database."""
 _REFUSED = (ReasonCode.DATABASE_REFUSED, ReasonCode.DATABASE_TLS)
 _DATABASE_P95 = "db-p95"
@@ -63,8 +72,12 @@ class Databases(Rule):
             return not_configured()
         places = database.settings.places()
         known = dict(zip(places, await asyncio.gather(*(_known(database, place) for place in places)), strict=True))
-        answers = [each if isinstance(each, RuleAnswer) else await _slowly(database, each) for each in known.values()]
+        answers = list(await asyncio.gather(*(_there(database, each) for each in known.values())))
         there = [place for place, each in known.items() if isinstance(each, DatabaseStatus)]
+        if any(answer.found and place in there for place, answer in zip(known, answers, strict=True)):
+            return together(
+                [*answers, could_not_look("its sessions, connections and replicas, since it answers slowly")]
+            )
         looks: list[Callable[[], Awaitable[RuleAnswer]]] = []
         if "primary" in there:
             looks += [lambda: _sessions(case, database), lambda: _connections(database)]
@@ -188,6 +201,10 @@ def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer
             )
         )
     return could_not_look(error.message)
+
+
+async def _there(database: Database, known: DatabaseStatus | RuleAnswer) -> RuleAnswer:
+    return known if isinstance(known, RuleAnswer) else await _slowly(database, known)
 
 
 async def _slowly(database: Database, status: DatabaseStatus) -> RuleAnswer:

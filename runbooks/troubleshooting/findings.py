@@ -94,6 +94,8 @@ class Finding(Frozen):
     to_do: tuple[ToDo, ...] = ()
     explains: tuple[Trouble, ...] = ()
     """What it causes: findings of these kinds, of the same service and region, come after it."""
+    measured: bool = False
+    """It is a number beyond its limit, or an alert: what is wrong itself, of the same kind, explains it."""
 
 
 class RuleAnswer(Frozen):

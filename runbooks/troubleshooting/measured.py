@@ -76,6 +76,7 @@ class Alerts(Rule):
                 cause=f"{counted(count, 'alert')} {by_count(count, 'fires', 'fire')}: {listed((each.name for each in firing), most=_NAMED)}",
                 confidence=Confidence.CERTAIN,
                 since=min((each.since for each in firing if each.since is not None), default=None),
+                measured=True,
                 to_do=(ToDo(text="Look at the metrics", command="metrics", label="Metrics"),),
             )
         )
@@ -92,6 +93,7 @@ def _finding(case: Case, history: MetricHistory) -> Finding:
         evidence=(f"The limit is {query.limit_shown}{usual}.",),
         confidence=Confidence.CERTAIN,
         since=began(history),
+        measured=True,
         to_do=(*_next(case, kind), ToDo(text="Look at its course", command=f"metrics {query.name}", label="Metrics")),
         explains=(Trouble.ALERT,),
     )

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _POOL = 12
 """Connections that the backend's role may have, where that is what is wrong."""
 _LISTED = "SELECT id, status FROM {table} WHERE patient_id = {patient} ORDER BY started_at"
+_SEARCHES = schema.statements([(*schema.DAY[0][:2], 60)], schema.APPLICATION)
 _WAITS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'migrate' AND wait_event_type = 'Lock'"
 
 
@@ -155,8 +156,10 @@ class Database:
             await self.fall_behind()
         elif how == "full":
             await self.exhaust()
+        elif how == "heavy":
+            await self.search()
         elif how == "slow":
-            self.slow_down(0.4)
+            self.slow_down(0.15)
         else:
             self.vanish()
         self.broken.add(how)
@@ -206,6 +209,14 @@ class Database:
                 await connection.execute("BEGIN")
             await connection.execute("SELECT count(*) FROM sync_items WHERE state = 'pending'")
         await self._limit(most)
+
+    async def search(self) -> None:
+        """The application searches where there is no index, again and again; its statistics stay."""
+        await self.ready()
+        connection = await self._as_application()
+        async with connection:
+            for sql in _SEARCHES:
+                await connection.execute(sql)
 
     async def _as_application(self) -> Any:
         """A connection of the application's, also where its role may have no more."""

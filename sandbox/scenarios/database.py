@@ -5,6 +5,17 @@ from sandbox.scenarios.world_acts import BreakDatabase, BreakMetrics
 
 DATABASE: tuple[Scenario, ...] = (
     Scenario(
+        "slow-db",
+        "For 15 minutes the search in the audit trail, which has no index, has made the database and every request slow.",
+        "diagnose",
+        "The database has become slower, and statement",
+        (
+            BreakDatabase("heavy"),
+            BreakMetrics("db_query_duration_seconds", 15, 310),
+            BreakMetrics("http_request_duration_seconds", 14, 520),
+        ),
+    ),
+    Scenario(
         "database-lock",
         "A migration that nobody ended holds a lock on the table of encounters, and the application waits behind it.",
         "slow-queries",
@@ -23,7 +34,7 @@ DATABASE: tuple[Scenario, ...] = (
         "The backend has used all connections that its role may have; most of them do nothing, in an open transaction.",
         "db pool",
         "omnicare uses 12 of 12 connections that it may have: none is left",
-        (BreakDatabase("full"), BreakMetrics("db_pool_connections", 10, 100)),
+        (BreakDatabase("full"), BreakMetrics("db_pool_connections", 10, 96)),
     ),
     Scenario(
         "replica-lag",
@@ -34,7 +45,7 @@ DATABASE: tuple[Scenario, ...] = (
     ),
     Scenario(
         "database-slow",
-        "Every answer of the database takes 0.4 s, also to what does nothing.",
+        "Every answer of the database takes 0.15 s, also to what does nothing.",
         "db connect",
         "It answers slowly",
         (BreakDatabase("slow"), BreakMetrics("db_query_duration_seconds", 10, 430)),

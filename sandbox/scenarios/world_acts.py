@@ -24,9 +24,9 @@ RELEASE = "v2.0.0"
 
 @dataclass(frozen=True)
 class BreakDatabase(Act):
-    """The database is in a bad way: a lock that is held, a transaction left open, answers that take their time, no answer at all."""
+    """The database is in a bad way: a lock that is held, a transaction left open, a statement that takes long, answers that take their time, no answer at all."""
 
-    how: Literal["lock", "blocked", "lag", "full", "slow", "gone"]
+    how: Literal["lock", "blocked", "lag", "full", "heavy", "slow", "gone"]
 
     def changes(self, stage: Stage) -> Iterator[Change]:
         database = stage.database

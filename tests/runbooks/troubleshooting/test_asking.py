@@ -47,6 +47,12 @@ def test_a_cause_stands_before_all_that_it_explains_also_through_another():
     assert order(errors, crashes, database) == [Trouble.DATABASE_UNREACHABLE, Trouble.CRASHES, Trouble.ERRORS]
 
 
+def test_what_is_wrong_stands_before_the_number_that_measures_it():
+    number = finding(Trouble.POOL_EXHAUSTED, minutes=30).model_copy(update={"measured": True})
+    full = finding(Trouble.POOL_EXHAUSTED, Confidence.LIKELY)
+    assert ranked([number, full]) == (full, number)
+
+
 def test_what_is_only_possible_explains_nothing_that_is_certain():
     node = finding(Trouble.NODE_PRESSURE, Confidence.POSSIBLE, Trouble.ERRORS)
     assert order(node, finding(Trouble.ERRORS)) == [Trouble.ERRORS, Trouble.NODE_PRESSURE]

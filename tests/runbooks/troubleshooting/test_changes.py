@@ -56,6 +56,14 @@ def test_another_service_or_region_is_no_suspect():
     assert named(10, change(11, 11, "a", service="backend"), region="us") == "a"
 
 
+def test_a_restart_is_blamed_for_the_configuration_that_it_took_up():
+    restart = change(11, 11, "A restart of backend", how="restart", service="backend")
+    config = change(13, 13, "ConfigMap backend-config", how="configuration")
+    assert named(10, restart, config) == "ConfigMap backend-config, taken up by the restart of backend"
+    assert named(10, restart, change(40, 40, how="configuration")) == "A restart of backend"
+    assert named(10, restart, change(10.5, 10.5, "later", how="configuration")) == "later"
+
+
 def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
     first, second = ranked(blamed([errors(10)], [change(14, 11, "Deploy v2.0.0, run 7KQ2", release=True)]))
     assert first.cause == "Deploy v2.0.0, run 7KQ2: error rate is above its limit: 4 % since then"

@@ -1,0 +1,93 @@
+"""`diagnose` on each scenario in which production is broken now: the cause stands first; of two at once both stand on the card."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.postgres import Database
+from tests.support.worlds import ON_CALL, Story, shown_text, story
+
+pytestmark = pytest.mark.timeout(300)
+
+FIRST = {
+    "image-pull": "frontend: the image can't be pulled: the registry does not have it",
+    "crash-loop": "backend: the container keeps starting and exiting (exit code 1)",
+    "oom": "backend: the container is killed for using more memory than its limit of 512Mi",
+    "pending": "frontend: no node has room for the new pod: insufficient cpu",
+    "bad-release": "The image of backend, written by kubectl-set past the bot: error rate is above its limit",
+    "bad-config": "ConfigMap backend-config, written by kubectl-edit, taken up by the restart of backend: error rate is",
+    "slow-db": "The database has become slower, and statement",
+    "database-slow": "The primary answers slowly",
+    "blocked-db": "4 sessions of the database wait for pid",
+    "database-lock": "4 sessions of the database wait for pid",
+    "pool-exhausted": "The database's connections run out: omnicare uses 12 of 12 connections",
+    "replica-lag": "The replica does not replay what it receives: somebody paused it",
+    "database-gone": "TCP connects to the primary",
+    "sync-stuck": "Offline sync is stuck",
+    "websocket-drops": "backend: WebSocket connections drop",
+    "error-rate": "Error rate is above its limit",
+    "cache-full": "The primary of shard 2 is full",
+}
+"""Scenario → the first words of what is found first."""
+PAIRS = (
+    ("image-pull", "crash-loop"),
+    ("bad-config", "image-pull"),
+    ("pending", "pool-exhausted"),
+    ("oom", "sync-stuck"),
+    ("replica-lag", "websocket-drops"),
+)
+WELL = "production: nothing is wrong"
+WAITED = 2.0
+"""Seconds; who waits for a lock for less is about to get it."""
+
+
+async def test_each_cause_is_named_first_and_two_at_once_are_both_named(tmp_path: Path) -> None:
+    parts = ("pool", "cache", "verification")
+    async with Database().serve() as database, story(tmp_path / "world", parts=parts, database=database) as here:
+        await here.inside()
+        await database.ready()
+        assert WELL in await diagnosed(here, WELL)
+        wrong = []
+        for name, words in FIRST.items():
+            async with on(here, name):
+                said = await diagnosed(here, words)
+            if f"production: {words}" not in said.partition("\n")[0]:
+                wrong.append(f"{name}: {said[:200]}")
+        for pair in PAIRS:
+            async with on(here, *pair):
+                said = await diagnosed(here, FIRST[pair[0]])
+            wrong += [f"{'+'.join(pair)}: {said}" for name in pair if FIRST[name] not in said]
+        assert not wrong, "\n".join(wrong)
+        assert WELL in await diagnosed(here, WELL)
+
+
+@asynccontextmanager
+async def on(here: Story, *names: str) -> AsyncIterator[None]:
+    """Until the block ends, these are on."""
+    database = here.world.database
+    assert database is not None
+    for name in names:
+        await here.world.switch(name, on=True)
+    await database.settled()
+    if database.broken & {"lock", "blocked"}:
+        await here.until(lambda: time.monotonic() - database.waiting_since > WAITED, "they have waited for long enough")
+    yield
+    for name in names:
+        await here.world.switch(name, on=False)
+    await database.settled()
+
+
+async def diagnosed(here: Story, words: str) -> str:
+    """Return the card's words, from its headline on; asked again where the busy machine, not the world, kept a rule from an answer."""
+    said = ""
+    for _ in range(3):
+        before = len(here.messages())
+        await here.type(ON_CALL, "/omnicare diagnose")
+        await here.until(lambda before=before: len(here.messages()) > before, "the card")
+        said = shown_text(here.messages()[-1])
+        if words in said.partition("\n")[0] or "within" not in said:
+            break
+    return said
