@@ -14,6 +14,7 @@ from runbooks.backups.looking import Backups
 from runbooks.cache.caches import Cache
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
+from runbooks.clients.aws.target_groups import TargetGroups
 from runbooks.clients.github.access import GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.health import HealthClient
@@ -93,11 +94,7 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))
     found += _database_clients(settings, name, cluster)
-    if configured.backups is not None:
-        backups = Backups(configured.backups, throw_away=settings.bot.sandbox)
-        found += [backups, backups.rds]
-    if configured.cdn is not None:
-        found.append(Cdn(configured.cdn, throw_away=settings.bot.sandbox))
+    found += _aws_clients(settings, name)
     if configured.verification is not None:
         queue = next((each for each in found if isinstance(each, SyncQueue)), None)
         found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
@@ -123,6 +120,17 @@ def _database_clients(settings: Settings, name: str, cluster: ClusterClient) -> 
         yield Database(name, DatabaseClient(configured.database, source))
     if configured.pool is not None:
         yield ApplicationPool(cluster, settings.environment(name), configured.pool)
+
+
+def _aws_clients(settings: Settings, name: str) -> Iterator[object]:
+    configured, throw_away = settings.environments[name], settings.bot.sandbox
+    if configured.backups is not None:
+        backups = Backups(configured.backups, throw_away=throw_away)
+        yield from (backups, backups.rds)
+    if configured.cdn is not None:
+        yield Cdn(configured.cdn, throw_away=throw_away)
+    if configured.load_balancer is not None:
+        yield TargetGroups(configured.load_balancer, throw_away=throw_away)
 
 
 def _gate_clients(settings: Settings, gates: GateSettings, clusters: Mapping[str, ClusterClient]) -> Iterator[object]:

@@ -27,6 +27,7 @@ from sandbox.cache import CacheCluster
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.seed import BOT_NAMESPACE, NAMESPACES
 from sandbox.configuration import JWT
+from sandbox.load_balancer import ARNS, TargetGroups
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.certificates import HOSTS, TLS_SECRET, TlsHosts, seed_secret
 from sandbox.outside.github import CONFIG
@@ -126,6 +127,13 @@ async def _cache(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     return {"production": {"cache": {"nodes": nodes, "tls": "disable", "sample_seconds": 0.5}}}
 
 
+async def _load_balancer(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
+    world.target_groups = TargetGroups()
+    world.aws.services.append(world.target_groups)
+    targets = {service: [arn] for service, arn in ARNS.items()}
+    return {"production": {"load_balancer": {"targets": targets, "endpoint": world.aws.url}}}
+
+
 async def _migrations(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's cluster
     world.smoke.trouble = world.schemas.trouble
     world.cluster.add_scripts({**world.schemas.scripts(), **world.smoke.scripts()})
@@ -178,6 +186,7 @@ PARTS: dict[str, ServesPart] = {
     "pool": _pool,
     "cache": _cache,
     "certificates": _certificates,
+    "load-balancer": _load_balancer,
     "backups": _backups,
     "gates": gates.served,  # on those above
     "deployments": _deployments,

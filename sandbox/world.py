@@ -29,6 +29,7 @@ from sandbox.cache import CacheCluster
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.view import PodView
+from sandbox.load_balancer import TargetGroups
 from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.certificates import TlsHosts
@@ -40,7 +41,7 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import BY_NAME, CACHE, CERTIFICATES, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS
+from sandbox.scenarios import BY_NAME, CACHE, CERTIFICATES, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS, TARGETS
 from sandbox.scenarios.around import TWO_REGIONS
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
@@ -103,6 +104,7 @@ class SandboxWorld:
         """Where the gates are served."""
         self.cache: CacheCluster | None = None
         self.tls: TlsHosts | None = None
+        self.target_groups: TargetGroups | None = None
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
         self.schemas = Schemas(database)
@@ -221,6 +223,7 @@ class SandboxWorld:
             *(METRICS if self.prometheus is None else ()),
             *(CACHE if self.cache is None else ()),
             *(CERTIFICATES if self.tls is None else ()),
+            *(TARGETS if self.target_groups is None else ()),
             *REGIONS,
         )
         groups = ((title, [each for each in group if each not in left_out]) for title, group in GROUPS)
@@ -252,6 +255,8 @@ class SandboxWorld:
             self.alertmanager.firing.clear()
         if self.cache is not None:
             self.cache.mend()
+        if self.target_groups is not None:
+            self.target_groups.wanted.clear()
         for add in self.after_seed:
             add()
         if self.database is not None:

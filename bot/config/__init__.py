@@ -144,6 +144,9 @@ class Settings(Section):
     @staticmethod
     def _check_services(name: str, environment: EnvironmentSettings) -> None:
         names = [service.name for service in environment.services]
+        groups = environment.load_balancer.targets if environment.load_balancer is not None else {}
+        if strange := [each for each in groups if each not in names]:
+            raise ValueError(f"environments.{name}.load_balancer.targets: there is no service `{strange[0]}`")
         for what, rotation in environment.rotations.items():
             if strange := [each for each in rotation.services if each not in names]:
                 raise ValueError(f"environments.{name}.rotations.{what}.services: there is no service `{strange[0]}`")
@@ -178,6 +181,7 @@ class Settings(Section):
         """Check that AWS is called over TLS, and by a sandbox only on this machine."""
         endpoints = {
             **({"cdn": environment.cdn.endpoint} if environment.cdn is not None else {}),
+            **({"load_balancer": environment.load_balancer.endpoint} if environment.load_balancer is not None else {}),
             **({"backups": environment.backups.endpoint} if environment.backups is not None else {}),
             **{f"rotations.{what}.aws": each.aws.endpoint for what, each in environment.rotations.items() if each.aws},
         }

@@ -14,6 +14,7 @@ from runbooks.building.settings import BuildSettings
 from runbooks.certificates.settings import CertificateSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
+from runbooks.clients.aws.target_groups import LoadBalancerSettings
 from runbooks.clients.github.access import GithubSettings
 from runbooks.clients.health import valid
 from runbooks.clients.postgres.access import DatabaseSettings
@@ -213,6 +214,8 @@ class EnvironmentSettings(Section):
     """The database's snapshots in RDS, and the backups of the configuration in S3; without it nobody looks at them."""
     cdn: CdnSettings | None = None
     """The CloudFront distribution in front of the frontend; without it no cache is invalidated."""
+    load_balancer: LoadBalancerSettings | None = None
+    """The load balancer's target groups, which `status` and `diagnose` look at; without it they say nothing about it."""
     verification: VerificationSettings | None = None
     """What is checked once all services of a deploy or a rollback run; without it a release is good once its pods are ready."""
     metrics: MetricsSettings | None = None

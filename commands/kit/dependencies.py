@@ -9,6 +9,9 @@ from commands.kit.context import Context
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
 from runbooks.cache.judging import Kind
+from runbooks.clients.aws.target_groups import TargetGroups
+from runbooks.observe import target_health
+from runbooks.wording import listed
 
 _SHARE = 0.45
 """Of the time, for each of the two things that a look at a cache takes."""
@@ -71,6 +74,21 @@ async def _cache(context: Context, seconds: float) -> DependencyFacts:
     )
 
 
+async def _targets(context: Context, _: float) -> DependencyFacts:
+    asked = context.find(TargetGroups)
+    if asked is None:
+        return DependencyFacts()
+    groups = await asked.look()
+    bad = [each for each in groups if target_health.trouble(each)]
+    names = listed(dict.fromkeys(each.service for each in bad))
+    return DependencyFacts(
+        facts=(Fact(label="Load balancer", value=words(target_health.in_short(groups))),),
+        trouble=f", unhealthy targets of {names} in the load balancer" if bad else "",
+        looks=(("Diagnose", "diagnose"),) if bad else (),
+        data={"targets": [each.model_dump(mode="json") for each in groups]},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One of them."""
@@ -79,4 +97,4 @@ class Part:
     look: Callable[[Context, float], Awaitable[DependencyFacts]]
 
 
-_PARTS = (Part("Cache", _cache),)
+_PARTS = (Part("Cache", _cache), Part("Load balancer", _targets))

@@ -6,11 +6,13 @@ from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
 from runbooks.troubleshooting.measured import Alerts, Measured
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import OfflineSync, Websockets
+from runbooks.troubleshooting.targets import Targets
 from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
     Workloads(),
     Serving(),
+    Targets(),
     Restarts(),
     Evictions(),
     Databases(),

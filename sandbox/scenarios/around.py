@@ -1,7 +1,7 @@
 """What can be wrong with logs, offline sync, metrics and regions: nothing was deployed."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync, Expire
+from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync, BreakTargets, Expire
 
 LOGS: tuple[Scenario, ...] = (
     Scenario(
@@ -105,6 +105,16 @@ CERTIFICATES: tuple[Scenario, ...] = (
     ),
 )
 
+
+TARGETS: tuple[Scenario, ...] = (
+    Scenario(
+        "targets-unhealthy",
+        "The backend's pods are well, and all of them fail the load balancer's health check.",
+        "diagnose",
+        "backend: no target of the load balancer is healthy",
+        (BreakTargets("all"),),
+    ),
+)
 
 TWO_REGIONS = ("eu", "us")
 REGIONS: tuple[Scenario, ...] = (

@@ -12,6 +12,7 @@ from sandbox.scenarios.changes import Change
 
 if TYPE_CHECKING:
     from sandbox.cache import CacheCluster
+    from sandbox.load_balancer import TargetGroups
     from sandbox.outside.alertmanager import AlertmanagerServer
     from sandbox.outside.certificates import TlsHosts
     from sandbox.outside.github import Github
@@ -39,6 +40,9 @@ class Stage(Protocol):
 
     @property
     def alertmanager(self) -> AlertmanagerServer | None: ...
+
+    @property
+    def target_groups(self) -> TargetGroups | None: ...
 
     @property
     def cache(self) -> CacheCluster | None: ...
@@ -69,6 +73,7 @@ class ClusterAlone:
     alertmanager: None = None
     cache: None = None
     tls: None = None
+    target_groups: None = None
     sync: Mapping[str, SyncQueue] = field(default_factory=dict)
     frozen: bool = False
 

@@ -11,6 +11,7 @@ from sandbox.cache import CacheFault
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.resources import CONFIG_MAP, POD
 from sandbox.cluster.seed import BOT_NAMESPACE
+from sandbox.load_balancer import TargetFault
 from sandbox.outside.github import Github, Version, error
 from sandbox.outside.prometheus import Raised
 from sandbox.scenarios.changes import Change, Setting
@@ -70,6 +71,23 @@ class Expire(Act):
         yield Setting(f"tls/{self.host}", lambda: tls.days(self.host), lambda days: tls.issue(self.host, days)).to(
             self.days
         )
+
+
+@dataclass(frozen=True)
+class BreakTargets(Act):
+    """The load balancer takes targets of the backend for unhealthy (`sandbox.load_balancer`)."""
+
+    how: TargetFault
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        groups = stage.target_groups
+        if groups is None:
+            return
+
+        def write(broken: bool) -> None:
+            groups.want(self.how, broken=broken)
+
+        yield Setting(f"targets/{self.how}", lambda: self.how in groups.wanted, write).to(True)  # noqa: FBT003
 
 
 @dataclass(frozen=True)
