@@ -42,7 +42,7 @@ async def measure(*, smoke: bool = False) -> list[Figure]:
     async with place(kubeconfig, timing=Timing()) as here, HealthClient() as health:
         for service in ("backend", "frontend"):
             await here.deploy(service, replicas=pods // 2, pinned=False)
-        context = _context(here, health)
+        context = context_of(here, health)
         rounds = [await _round(here, context, pods) for _ in range(1 if smoke else ROUNDS)]
     ours, kubectl = (statistics.median(times) for times in zip(*rounds, strict=True))
     peer = f"{len(_ASKED)} kubectl calls"
@@ -56,7 +56,7 @@ async def _round(here: Place, context: Context, pods: int) -> tuple[float, float
     assert _ready(card) == pods, card.summary
     began = time.perf_counter()
     for asked in _ASKED:
-        await _kubectl(here, asked)
+        await kubectl_get(here, asked)
     return ours, time.perf_counter() - began
 
 
@@ -66,7 +66,8 @@ def _ready(card: Card) -> int:
     return sum(service["ready"] for service in services)
 
 
-async def _kubectl(here: Place, asked: str) -> None:
+async def kubectl_get(here: Place, asked: str) -> None:
+    """Call `kubectl get` as a person does. Raises RuntimeError if it fails."""
     process = await asyncio.create_subprocess_exec(
         KUBECTL, "--kubeconfig", here.kubeconfig, "-n", here.namespace, "get", *asked.split(),
         stdout=asyncio.subprocess.DEVNULL,
@@ -85,7 +86,8 @@ class _Nobody:
         return True
 
 
-def _context(here: Place, health: HealthClient) -> Context:
+def context_of(here: Place, health: HealthClient) -> Context:
+    """Return what a query is given there."""
     nobody: Any = _Nobody()
     return Context(
         actor=Actor(key="oncall", name="On-call"), environment=here.environment, cluster=here.cluster,

@@ -26,7 +26,7 @@ _AFTER = timedelta(minutes=15)
 """What a change broke shows within this time, as a rule."""
 _LATE = timedelta(seconds=60)
 """How far the start may be before the change: points of metrics and whole seconds of events."""
-_PATIENCE = 2.5
+_PATIENCE = 4.0
 _LONGEST = 80
 SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
 """What people notice: something else is the cause."""

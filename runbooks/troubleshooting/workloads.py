@@ -54,7 +54,7 @@ class Workloads(RegionRule):
     """Looks at each service's Deployment and pods."""
 
     name = "pods and rollouts"
-    seconds = 5.0
+    seconds = 8.0
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return the causes for what is not complete, with the log's last error and what is missing on the nodes."""
