@@ -1,6 +1,6 @@
 """What the ends of `deploy` and `rollback` have in common: what runs now, in words, and what to do next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from commands.kit.card import Button, Card, Confirm, OpenForm, Typed
 from commands.kit.context import Context, Outcome
@@ -39,9 +39,11 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     version = version_of(plan)
     pods = "; ".join(_pods(region, found) for region, found in checks.items() if found.services)
     before = "" if record.standing else version_before(plan)
-    hanging = [name for _, written in results.each(Record, Recorded) for name in written.hanging]
-    good = "not recorded as good" if hanging else "recorded as good"
-    kept = f"{before} marked bad" if record.left else f"{before} kept as last known good" if before else good
+    wrote = [written for _, written in results.each(Record, Recorded)]
+    hanging = [name for written in wrote for name in written.hanging]
+    elsewhere = [name for written in wrote for name in written.elsewhere]
+    kept = f"{before} marked bad" if record.left else _back(before, wrote, results) if before else ""
+    kept = kept or ("not recorded as good" if hanging else "recorded as good")
     idle = list(
         dict.fromkeys(result.service for found in checks.values() for result in found.services if result.desired == 0)
     )
@@ -63,6 +65,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
                 f"{name} does not run completely, so this is not recorded as good and {context.where.name} is undecided."
                 for name in hanging
             ),
+            *(f"{name} does not run completely, so {context.where.name} stays undecided." for name in elsewhere),
             *(warning for found in checks.values() for warning in found.warnings),
             *_elsewhere(context, plan, record, results, version),
             *(result.problem for _, result in cdn),
@@ -79,7 +82,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(line for step, result in cdn if result.id is None for line in step.by_hand()),
             *(line for step in left_regions(results).values() for line in step.by_hand()),
         ),
-        remains=(*left_regions(results), *hanging),
+        remains=(*left_regions(results), *hanging, *elsewhere),
         data={
             "version": version,
             "before": before,
@@ -88,6 +91,16 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             **({"sheet": sheets[0].text} if sheets and sheets[0].text else {}),
         },
     )
+
+
+def _back(before: str, wrote: Sequence[Recorded], results: Results) -> str:
+    """Say what the next rollback leads to, as its plan will; nothing where that was not looked at."""
+    if any(step.going_back == "impossible" for step, _ in results.each(Migrate, Migrated)):
+        return f"{before} can't run on the new schema"
+    back_to = next((written.back_to for written in wrote), None)
+    if back_to is None:
+        return ""
+    return f"{back_to} kept as last known good" if back_to else f"{before} is not recorded as good"
 
 
 def _pods(region: str, checked: CheckResult) -> str:

@@ -1,13 +1,16 @@
 """What the fleet's record says once something runs: the release, whole, and what was left as bad."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import model_validator
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import ServiceState, current, pinned
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService, utc_now
 from runbooks.fleet.records import ReleasedConfiguration
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange, versions
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.release.rollback import left_by
@@ -15,6 +18,8 @@ from runbooks.release.rollouts import RolloutResult
 from runbooks.verification.findings import Verified, worst
 from runbooks.wording import listed
 
+_AWAY = 3.0
+"""Seconds that the end of a run waits for a region that it was not about."""
 UNPROVEN = "no record lists this image as good"
 
 
@@ -25,6 +30,10 @@ class Recorded(Frozen):
     """How many releases were marked bad."""
     hanging: tuple[str, ...] = ()
     """The services that this run did not change and that do not run completely: what becomes of them is still to be decided."""
+    elsewhere: tuple[str, ...] = ()
+    """The same of regions that the run was not about, where something was undecided before."""
+    back_to: str | None = None
+    """The newest other good release, which a rollback leads to; empty where none is recorded, None where that was not looked at."""
 
     @model_validator(mode="before")
     @classmethod
@@ -58,7 +67,29 @@ async def record(
         release = release.model_copy(update={"verdict": "unproven", "why": release.why or why})
     marked = await fleet.mark_bad(environment, left, left_by(release.run), leaving) if left else 0
     await fleet.record_release(environment, release)
-    return Recorded(marked=marked, hanging=hanging)
+    return Recorded(marked=marked, hanging=hanging, back_to=await _back_to(fleet, environment, release))
+
+
+async def _back_to(fleet: Fleet, environment: Environment, release: Release) -> str | None:
+    try:
+        known = await fleet.releases(environment)
+    except RunbookError:  # only told: the release is written
+        return None
+    return next((each.version for each in known if each.verdict == "good" and each.version != release.version), "")
+
+
+async def hanging_in(fleet: Fleet, environment: Environment, places: Sequence[Place]) -> tuple[str, ...]:
+    """Return the services of these regions that do not run completely, where something is undecided: success elsewhere does not decide it.
+
+    A region that does not answer is left out: it is told by itself, and nobody could decide anything there.
+    """
+    if not places or (await fleet.read(environment)).undecided is None:
+        return ()
+    found = await asyncio.gather(*(place.states(patience=_AWAY) for place in places), return_exceptions=True)
+    if failed := [each for each in found if isinstance(each, BaseException) and not isinstance(each, RunbookError)]:
+        raise failed[0]
+    states = [state for each in found if not isinstance(each, BaseException) for state in each]
+    return tuple(state.named for state in states if not state.runs_completely)
 
 
 def whole(release: Release, standing: Sequence[ServiceState]) -> Release:

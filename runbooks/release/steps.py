@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -355,9 +356,18 @@ class Record(Step):
         leaving = [change.service for change in self.images]
         # what this run did not change belongs to the release as it stands where the run changed something
         there = context.within(self.images[0].region if self.images else "")
-        return await recording.record(
-            there.use(ClusterClient), context.use(Fleet), there.environment, release, self.left, leaving
+        fleet = context.use(Fleet)
+        written = await recording.record(
+            there.use(ClusterClient), fleet, there.environment, release, self.left, leaving
         )
+        hanging = await recording.hanging_in(fleet, context.environment, self._elsewhere(context))
+        return written.model_copy(update={"elsewhere": hanging})
+
+    def _elsewhere(self, context: StepContext) -> list[Place]:
+        """Return the regions that the run was not about; one in maintenance is left alone on purpose."""
+        others = (each for each in context.environment.regions if self.regions and each.name not in self.regions)
+        there = [context.within(each.name) for each in others if not each.maintenance]
+        return [Place(each.environment, each.use(ClusterClient)) for each in there]
 
     def _made(self, context: StepContext) -> Release:
         checked = {

@@ -290,4 +290,6 @@ async def plan_part(train: Train) -> Part:
     measure = () if train.going_back else (MeasureBefore(version=train.version, standing=train.standing),)
     lines = tuple(line for check in verification.checks for line in check.by_hand)
     after = (*first, Verify(going_back=train.going_back, lines=lines))
-    return Part(first=measure, after=after, notes=(note,), not_done=() if first else (left_out,))
+    away = [name for name in train.regions if name != train.environment.home]
+    there = (f"verification in {listed(away)} (it looks at {train.environment.home} alone)",) if away else ()
+    return Part(first=measure, after=after, notes=(note,), not_done=(*(() if first else (left_out,)), *there))

@@ -12,7 +12,7 @@ from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place
-from runbooks.fleet.fleet import Fleet, Lease, utc_now
+from runbooks.fleet.fleet import Fleet, Lease, Undecided, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -24,6 +24,7 @@ from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import ApplyConfigMap
 from runbooks.redaction.redactor import default_redactor
 from runbooks.release.plans import plan_deploy, plan_rollback
+from runbooks.release.recording import Recorded
 from runbooks.release.region_by_region import Bake
 from runbooks.release.restarting import plan_restart
 from runbooks.release.rollouts import CheckResult
@@ -189,6 +190,19 @@ async def hangs(both: TwoRegions, region: str, version: str = "v2.1.0-bad") -> N
         image = f"ghcr.io/omnicare/{name}:{version}@{digest_of(name, version)}"
         path = "/spec/template/spec/containers/0/image"
         await cluster.patch_deployment(NAMESPACE, name, [{"op": "replace", "path": path, "value": image}])
+
+
+async def test_success_in_one_region_does_not_decide_what_hangs_in_another(both: TwoRegions):
+    await both.do(await both.deploy(), "production.deploy.0000")
+    await hangs(both, "us")
+    run = "production.deploy.0000"
+    assert await both.fleet.end(both.environment, run, undecided=Undecided(run=run, title="stopped", since=utc_now()))
+    checks = await both.deploy("v2.0.0", "eu")
+    assert checks.title == "Check v2.0.0 in production (eu only), and record it"
+    results = await both.do(checks, "production.deploy.2222")
+    ((_, written),) = results.each(Record, Recorded)
+    assert (written.hanging, written.elsewhere) == ((), ("backend in us", "frontend in us"))
+    assert (await both.fleet.releases(both.environment))[0].regions == ("eu",)
 
 
 async def test_a_region_goes_back_to_what_was_released_there_and_another_one_is_not_moved(both: TwoRegions):
