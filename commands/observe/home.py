@@ -168,7 +168,7 @@ class Glance:
         if self.record is None:
             locked.append(Note(text=words("Lock and run are unknown: the fleet record does not answer.")))
         troubles: list[Element] = [Paragraph(text=words(each)) for each in self.trouble[:_ALERTS]]
-        buttons = [("Status", "status"), *((("Pods", "pods"),) if self.trouble else ())]
+        buttons = [("Status", "status"), *((("Diagnose", "diagnose"),) if self.state is not State.DONE else ())]
         row = tuple(Button(label=label, does=Typed(text=f"{what} --env {self.name}")) for label, what in buttons)
         return [
             Paragraph(text=words(f"{self.state.sign} ", Strong(text=self.name), f" · {self.what}")),

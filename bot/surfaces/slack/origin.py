@@ -23,6 +23,8 @@ class Origin:
     in_modal: bool = False
     in_home: bool = False
     """It was pressed in the app's Home, where no answer can stand."""
+    view: str | None = None
+    """The modal with an answer that it was pressed in: the next one stands there too."""
     replaces: bool = False
     """The answer takes the place of the message that has the button."""
     mentioned: bool = False

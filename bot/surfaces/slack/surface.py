@@ -19,6 +19,7 @@ from bot.config.sections import SlackSettings
 from bot.process.supervision import Supervisor
 from bot.surfaces.slack.bolt_app import bolt_app
 from bot.surfaces.slack.identity import SlackIdentity
+from bot.surfaces.slack.inbound.answer_views import AnswerViews
 from bot.surfaces.slack.inbound.background import Background
 from bot.surfaces.slack.inbound.home_tab import HomeSettings, HomeTab
 from bot.surfaces.slack.inbound.listeners import Listeners
@@ -84,6 +85,7 @@ class SlackSurface:
             self.identity,
             self._background,
             ThreadCommands(self.messenger.own_messages, typed_for),
+            AnswerViews(self.api, self.messenger, replies),
         )
         self.connections = ConnectionPool(
             bolt_app(self.api, listeners),

@@ -8,6 +8,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.boundary.inbound import Answer, Exit, ParsedInbound, TakesInbound
 from bot.surfaces.slack.identity import SlackIdentity
+from bot.surfaces.slack.inbound.answer_views import AnswerViews
 from bot.surfaces.slack.inbound.background import TOO_MANY, Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.modal_forms import ModalForms
@@ -48,6 +49,7 @@ class Listeners:
         identity: SlackIdentity,
         background: Background,
         threads: ThreadCommands,
+        views: AnswerViews,
     ) -> None:
         self._dispatcher = dispatcher
         self._replies = replies
@@ -57,6 +59,7 @@ class Listeners:
         self._identity = identity
         self._background = background
         self._threads = threads
+        self._views = views
 
     async def act(self, ack: AsyncAck, delivered: SlackAct | FormRequest | Mistake) -> None:
         """Handle a slash command, a mention, a direct message, a button or a menu."""
@@ -134,7 +137,7 @@ class Listeners:
             return
         if self._background.handing_over.has_room(origin.account):
             answer = await self._hand_over(origin, parsed)
-            self._background.start(origin, self._replies.show(origin, answer))
+            self._background.start(origin, self._views.show(origin, answer))
         else:
             self._background.too_many(origin)
         await ack()
@@ -154,8 +157,9 @@ class Listeners:
         return answer
 
     async def _look(self, origin: Origin, parsed: ParsedInbound) -> None:
+        view = await self._views.begin(origin)
         answer = await self._dispatcher.take(await self._membership.noted(origin, parsed))
-        await self._replies.show(origin, answer)
+        await self._views.show(origin, answer, view)
 
 
 async def _close(ack: AsyncAck, form: Submission) -> None:

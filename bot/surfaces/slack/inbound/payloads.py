@@ -15,7 +15,7 @@ from bot.surfaces.slack.json_path import at, list_at, object_at, text_at
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render import button_values
-from bot.surfaces.slack.render.modals import CHOICE, CHOOSER, COMMAND, FORM, PLACE, YES
+from bot.surfaces.slack.render.modals import ANSWER, CHOICE, CHOOSER, COMMAND, FORM, PLACE, YES
 from commands.kit.card import OpenForm, RunAct, Typed
 
 
@@ -353,6 +353,7 @@ def _origin(body: object) -> Origin:
         ephemeral=bool(at(body, "container", "is_ephemeral")),
         in_modal=at(body, "container", "type") == "view" and at(body, "view", "type") == "modal",
         in_home=at(body, "container", "type") == "view" and at(body, "view", "type") == "home",
+        view=text_at(body, "view", "id") if at(body, "view", "callback_id") == ANSWER else None,
     )
 
 

@@ -15,6 +15,8 @@ from commands.kit.card import OpenForm
 FORM = "omnicare_form"
 CHOICE = "omnicare_choice"
 """The form to choose a command in."""
+ANSWER = "omnicare_answer"
+"""The modal that holds an answer."""
 CHOOSER = OpenForm(command="")
 """What a button that opens it does."""
 COMMAND, PLACE = "command", "place"
@@ -90,6 +92,22 @@ def choice_view(choices: Sequence[CommandChoice], origin: Origin) -> Block:
         "private_metadata": compact({"p": _place(origin)}),
         "blocks": blocks,
     }
+
+
+def answer_view(blocks: list[Block]) -> Block:
+    """Return the modal that holds the answer to what was pressed in Home."""
+    return {
+        "type": "modal",
+        "callback_id": ANSWER,
+        "title": _plain("OmniCare", 24),
+        "close": _plain("Close", 24),
+        "blocks": blocks[:_OPTIONS],
+    }
+
+
+def said(sentence: str) -> list[Block]:
+    """Return a sentence of the surface's own."""
+    return [{"type": "section", "text": _plain(sentence, 3000)}]
 
 
 def _where() -> Block:

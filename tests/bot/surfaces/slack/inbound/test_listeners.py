@@ -260,6 +260,44 @@ async def test_home_is_refreshed_by_its_button_and_what_is_decided_there_is_a_de
     assert (decided.command, decided.values["run"], decided.word) == ("approve", RUN, "w")
 
 
+async def test_what_is_asked_on_home_is_answered_in_a_modal_and_what_is_pressed_there_too(slack: Slack) -> None:
+    ask = Button(label="Status", does=Typed(text="status"))
+    refresh = Button(label="Refresh", does=Typed(text="status", replaces=True))
+    deploy = Button(label="Deploy", does=Typed(text="deploy v2.0.0"))
+    slack.dispatcher.answers["home"] = Answer(card=card("production is well", buttons=(ask,)))
+    slack.dispatcher.answers["status"] = Answer(card=card("first look", buttons=(refresh, deploy)))
+    await slack.workspace.open_home("requester")
+    await slack.until(lambda: bool(_home(slack)))
+
+    def modal() -> str:
+        return str(slack.workspace.modals_of("requester")[-1].view) if slack.workspace.modals_of("requester") else ""
+
+    await slack.workspace.click_in_view("requester", slack.workspace.homes["U1REQUESTER"].id, "type-status")
+    await slack.until(lambda: "first look" in modal())
+    slack.dispatcher.answers["status"] = Answer(card=card("second look", buttons=(refresh, deploy)))
+    await slack.workspace.click_in_view("requester", slack.workspace.modals_of("requester")[-1].id, "type-status")
+    await slack.until(lambda: "second look" in modal())
+    slack.dispatcher.answers["deploy"] = Answer(card=card("You may not deploy"), exit=Exit.DENIED)
+    await slack.workspace.click_in_view("requester", slack.workspace.modals_of("requester")[-1].id, "type-deploy")
+    await slack.until(lambda: "You may not deploy" in modal())
+    assert len(slack.workspace.modals_of("requester")) == 1
+    assert slack.workspace.history(slack.workspace.direct_channel("requester")) == []
+
+
+async def test_an_answer_with_a_file_that_is_asked_on_home_comes_as_a_direct_message(slack: Slack) -> None:
+    file = Attachment(filename="lines.txt", content="one", summary="lines")
+    slack.dispatcher.answers["home"] = Answer(
+        card=card("production is well", buttons=(Button(label="Logs", does=Typed(text="logs")),))
+    )
+    slack.dispatcher.answers["logs"] = Answer(card=card("the lines", body=(file,)))
+    await slack.workspace.open_home("requester")
+    await slack.until(lambda: bool(_home(slack)))
+    await slack.workspace.click_in_view("requester", slack.workspace.homes["U1REQUESTER"].id, "type-logs")
+    direct = slack.workspace.direct_channel("requester")
+    await slack.until(lambda: "the lines" in [each.text for each in slack.workspace.history(direct)])
+    assert "in your messages with the app" in str(slack.workspace.modals_of("requester")[-1].view)
+
+
 async def test_who_is_refused_sees_that_on_home_and_is_not_looked_for_again(slack: Slack) -> None:
     slack.dispatcher.answers["home"] = Answer(card=card("Your account is not listed"), exit=Exit.DENIED)
     await slack.workspace.open_home("outsider")
