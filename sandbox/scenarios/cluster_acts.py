@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sandbox.cluster import Cluster
+from sandbox.cluster.clock import stamp
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.quantities import quantity, requested
 from sandbox.cluster.resources import (
@@ -25,6 +27,7 @@ from sandbox.scenarios.changes import Change, Setting
 from sandbox.scenarios.scenario import PRODUCTION, Act, Stage
 
 _KINDS: dict[str, Kind] = {kind.name: kind for kind in (CONFIG_MAP, SECRET, PERSISTENT_VOLUME_CLAIM)}
+_DISK = "DiskPressure"
 _BY_HAND = Writer("kubectl-edit")
 
 
@@ -105,6 +108,37 @@ class FillNodes(Act):
 
             ago = timedelta(minutes=self.minutes)
             yield _object(cluster, POD, f"{self.name}-{where}", pod, ago)
+
+
+@dataclass(frozen=True)
+class FillDisk(Act):
+    """The disk of the node with most of production's pods has been nearly full for some minutes; no new pod goes there."""
+
+    minutes: float
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        cluster = stage.cluster
+        nodes = Counter(pod["spec"].get("nodeName") for pod in cluster.store.all(POD, PRODUCTION))
+        name = str(max(sorted(filter(None, nodes)), key=lambda each: nodes[each]))
+        at = stamp(cluster.clock.now() - timedelta(minutes=self.minutes))
+
+        def read() -> Json | None:
+            conditions = cluster.api.get(NODE, "", name)["status"]["conditions"]
+            return next((each for each in conditions if each["type"] == _DISK), None)
+
+        def write(wanted: Json | None) -> None:
+            def change(draft: Json) -> None:
+                others = [each for each in draft["status"]["conditions"] if each["type"] != _DISK]
+                draft["status"]["conditions"] = [*others, *([wanted] if wanted is not None else [])]
+
+            cluster.api.modify(NODE, "", name, change, Writer("kubelet", subresource="status"))
+
+        full = {"type": _DISK, "status": "True", "lastHeartbeatTime": at, "lastTransitionTime": at}
+        said = {"reason": "KubeletHasDiskPressure", "message": "kubelet has disk pressure"}
+        yield Setting(f"Node/{name}/{_DISK}", read, write).to({**full, **said})
+        yield _taint(
+            cluster, name, {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": at}
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is wrong with production now, since a while: nobody has to deploy first."""
 
-from sandbox.scenarios.cluster_acts import FillNodes
+from sandbox.scenarios.cluster_acts import FillDisk, FillNodes
 from sandbox.scenarios.rolling_acts import Configure, Restart, Scale, SetImage
 from sandbox.scenarios.scenario import Scenario
 from sandbox.scenarios.world_acts import Alert, BreakMetrics
@@ -59,5 +59,12 @@ STANDING: tuple[Scenario, ...] = (
             BreakMetrics(_REQUESTS_TAKE, 18, 640),
             Alert("HighErrorRate", 15),
         ),
+    ),
+    Scenario(
+        "disk-full",
+        "For 35 minutes the disk of a node, and a volume on it, have been nearly full.",
+        "nodes",
+        "1 of 3 nodes",
+        (FillDisk(35), BreakMetrics("kubelet_volume_stats_used_bytes", 38, 96)),
     ),
 )

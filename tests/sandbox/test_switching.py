@@ -66,6 +66,10 @@ def seen(world: SandboxWorld) -> dict[str, object]:
             for each in world.cluster.store.all(POD)
         },
         "configuration": (world.folder / "omnicare.toml").read_text(),
+        "nodes": [
+            {each["type"]: each["status"] for each in node["status"]["conditions"]}
+            for node in world.cluster.store.all(NODE)
+        ],
         "faults": str(world.cluster.faults),
         "github": str(sorted(world.github.versions.items())) + str(world.github.alerts) + str(world.github.fault),
         "metrics": str(world.prometheus.raised) + str(world.alertmanager.firing),

@@ -49,7 +49,8 @@ class NodeLifecycle:
         ready = {**_READY, "lastHeartbeatTime": now, "lastTransitionTime": now}
 
         def mark(draft: Json) -> None:
-            draft["status"] = {**draft["status"], "conditions": [ready]}
+            others = [each for each in draft["status"]["conditions"] if each["type"] != ready["type"]]
+            draft["status"] = {**draft["status"], "conditions": [*others, ready]}
 
         def untaint(draft: Json) -> None:
             kept = [each for each in draft["spec"].pop("taints", None) or [] if each["key"] != _UNREACHABLE]
@@ -69,7 +70,8 @@ class NodeLifecycle:
         ready = {**_SILENT, "lastHeartbeatTime": now, "lastTransitionTime": now}
 
         def mark(draft: Json) -> None:
-            draft["status"] = {**draft["status"], "conditions": [ready]}
+            others = [each for each in draft["status"]["conditions"] if each["type"] != ready["type"]]
+            draft["status"] = {**draft["status"], "conditions": [*others, ready]}
 
         self._api.modify(NODE, "", node, mark, _STATUS)
         self._api.modify(NODE, "", node, lambda draft: draft["spec"].update(taints=taints), _WRITER)

@@ -191,6 +191,19 @@ async def test_a_select_whose_options_the_app_gives_asks_for_them(served: Served
     assert [one["value"] for one in answer["options"]] == ["v2.0.0", "v2.0.0-bad"]  # type: ignore[attr-defined]
 
 
+async def test_a_scenario_is_switched_on_and_off_before_everybodys_eyes(served: Served) -> None:
+    async with tab(served) as maya:
+        await maya.until(op="swap", id="world-nights")
+        for name in ("quota", "taint"):
+            answer = await served.post("/world/on", {"kind": name})
+            assert "Type: /omnicare deploy v2.0.0" in str(answer["said"])
+        order = await maya.until(op="swap", id="world-body", html="taint that the backend")
+        assert "Switch quota off" in order["html"]
+        await served.post("/world/off", {"kind": "quota"})
+        order = await maya.until(op="swap", id="world-nights", html='data-switch="quota" aria-checked="false"')
+        assert 'data-switch="taint" aria-checked="true"' in order["html"]
+
+
 async def test_the_world_shows_what_breaks(served: Served) -> None:
     async with tab(served) as maya:
         await maya.until(op="swap", id="world-body")
