@@ -33,6 +33,7 @@ from runbooks.gates.settings import GateSettings
 from runbooks.metrics.reading import Metrics
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations
+from runbooks.scripts.settings import Scripts
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.verification import Verification
 
@@ -89,7 +90,15 @@ def clients_of(
 
 def _of_environment(settings: Settings, name: str, clusters: Mapping[str, ClusterClient]) -> dict[type, object]:
     configured, cluster = settings.environments[name], clusters[name]
-    plain = (configured.build, configured.gates, configured.manifests, configured.migrations, configured.websockets)
+    scripts = Scripts(configured.scripts) if configured.scripts else None
+    plain = (
+        configured.build,
+        configured.gates,
+        configured.manifests,
+        configured.migrations,
+        configured.websockets,
+        scripts,
+    )
     found: list[object] = [configured.certificates, *(each for each in plain if each is not None)]
     if configured.sync is not None:
         found.append(SyncQueue(cluster, settings.environment(name), configured.sync, _exports(settings, name)))

@@ -26,6 +26,7 @@ _PERMISSIONS = {
     "rollout:write": ("release-manager", "on-call"),
     "secret:write": ("on-call", "release-manager"),
     "sync:write": ("release-manager", "on-call", "dba"),
+    "script:run": ("release-manager", "on-call", "dba"),
     "data:approve": ("release-approver", "dba"),
     "rollout:approve": ("release-approver",),
     "rollout:back": ("on-call", "release-manager", "release-approver"),
@@ -46,6 +47,28 @@ _APPROVAL = {
 
 JWT = {"secret": "backend-secret", "keys": ["JWT_SECRET"], "services": ["backend"]}
 """The rotation of the guide's signing key."""
+
+
+SCRIPTS = {
+    "sessions": {
+        "words": ["npm", "run", "--silent", "report:sessions"],
+        "about": "Who is signed in, counted by ward",
+        "changes": False,
+    },
+    "cache-warm": {
+        "words": ["npm", "run", "--silent", "cache:warm", "--", "$argument"],
+        "about": "Fill the cache again after it was emptied",
+        "choices": ["wards", "drugs", "forms"],
+    },
+    "search-reindex": {
+        "words": ["npm", "run", "--silent", "search:reindex"],
+        "about": "Build the search index again",
+        "runs": "as-job",
+        "risk": "disruptive",
+        "seconds": 300,
+    },
+}
+"""What `run` may run."""
 
 
 def write(
@@ -109,6 +132,7 @@ def write(
                 **({"database": database} if database and name != "staging" else {}),
                 "approval": _APPROVAL,
                 "rotations": {"jwt": JWT},
+                "scripts": SCRIPTS,
                 "going_back": {"count": 1, "permission": "rollout:back", "own": True},
                 **((train or {}).get(name, {})),
             }

@@ -31,7 +31,7 @@ from bot.config.sections import (
 )
 from commands.kit.policy import Policies, Risk
 from runbooks.kit.addresses import split_address
-from runbooks.kit.targets import Environment, Region, Service
+from runbooks.kit.targets import Environment, NamedScript, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.metrics.settings import MetricsSettings
 
@@ -157,6 +157,7 @@ class Settings(Section):
             ("migrations", environment.migrations),
             ("pool", environment.pool),
             ("websockets", environment.websockets),
+            *((f"scripts.{script}", settings) for script, settings in environment.scripts.items()),
         ):
             if settings is not None and settings.service not in (None, *names):
                 raise ValueError(f"environments.{name}.{table}.service: there is no service `{settings.service}`")
@@ -333,6 +334,10 @@ class Settings(Section):
                 for each, cluster in zip(found.regions, found.clusters().values(), strict=True)
             ),
             home=found.home_region,
+            scripts={
+                script: NamedScript(about=each.about, choices=each.choices, changes=each.changes)
+                for script, each in found.scripts.items()
+            },
             services=tuple(
                 Service(
                     name=service.name,
@@ -363,6 +368,10 @@ class Settings(Section):
     def regions(self) -> tuple[str, ...]:
         """Return the names of all regions."""
         return tuple(dict.fromkeys(each.name for one in self.environments.values() for each in one.regions))
+
+    def scripts(self) -> tuple[str, ...]:
+        """Return the names of all scripts."""
+        return tuple(dict.fromkeys(name for one in self.environments.values() for name in one.scripts))
 
     def patience(self) -> RolloutSettings:
         """Return the deadlines for rollouts."""

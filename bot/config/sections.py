@@ -26,6 +26,7 @@ from runbooks.manifests.settings import ManifestSettings
 from runbooks.metrics.settings import MetricsSettings
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.rotation.settings import RotationSettings
+from runbooks.scripts.settings import ConfiguredScript
 from runbooks.sync.queue import SyncScripts
 from runbooks.verification.settings import VerificationSettings
 from runbooks.websockets.settings import WebsocketSettings
@@ -222,6 +223,8 @@ class EnvironmentSettings(Section):
     """What `metrics` and `status` read from Prometheus. Default: the guide's metrics, where the verification has a Prometheus."""
     certificates: CertificateSettings = CertificateSettings()
     """Hosts and TLS Secrets whose certificates `certs` looks at, and how many days ahead is soon."""
+    scripts: dict[Key, ConfiguredScript] = {}
+    """Scripts of the application that `run` may run; without an entry it runs none."""
     rotations: dict[Key, RotationSettings] = {}
     """Secrets that `secret rotate` may give new values; without an entry it is refused."""
     github: GithubSettings | None = None

@@ -82,6 +82,7 @@ class Dispatcher:
             commands=registry.names(),
             people=people.keys(),
             regions=settings.regions(),
+            scripts=settings.scripts(),
             terminal=of_the_machine,
             versions=settings.bot.versions,
         )

@@ -54,6 +54,7 @@ PERMISSIONS: dict[str, Permission] = {
     "database:kill": Permission(
         "request that a database session is ended (`db kill`)", "end sessions of {place}'s database", unusual=True
     ),
+    "script:run": Permission("request that a configured script is run (`run`)", "run scripts in {place}", unusual=True),
     "data:approve": Permission(
         "approve or deny requests that delete data", "approve or deny requests that delete data of {place}"
     ),

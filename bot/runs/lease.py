@@ -52,6 +52,8 @@ class LeaseSeen(DurableResult):
     """What a person can do where nobody knows that run."""
     word: str = ""
     """For the card that says so."""
+    reads: bool = False
+    """It changes nothing, so it waits for nobody."""
     failure: Failure | None = None
 
 
@@ -117,6 +119,7 @@ class Leases:
         orphaned = other is not None and await orphaned_run.holder(context, record) is not None
         unknown = f", but {orphaned_run.UNKNOWN}" if orphaned else ""
         return LeaseSeen(
+            reads=self._registry.operation(request.command, request.arguments).only_reads(context),
             freeze=record.freeze if record.freeze and record.freeze.holds(self._clock()) else None,
             holder=f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
             way_out=f"{orphaned_run.way_out(other)}." if other is not None and orphaned else "",
@@ -158,6 +161,8 @@ class Leases:
 
     async def _held(self, request: Request, command: Operation, context: Context) -> LeaseTaken | None:
         """Take the lease and return None, or return what is in the way. What is done beside runs takes none; a lock holds it up too."""
+        if command.only_reads(context):
+            return None
         if command.beside_runs:
             freeze = (await self._patiently(lambda: context.fleet.read(context.where))).freeze
             if freeze is None or not freeze.holds(self._clock()):

@@ -1,5 +1,6 @@
 """`help [COMMAND]`: the menu in words, or one command with its arguments and examples."""
 
+from commands.kit import registry
 from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, sentence, words
 from commands.kit.command import Query
 from commands.kit.context import Context
@@ -18,7 +19,9 @@ class Help(Query):
         if self.command is None:
             return commands_card(tuple(context.menu))
         spec = next(each for each in context.menu if self.command in (each.name, *each.aliases))
-        return command_card(spec)
+        definition = registry.load()
+        known = definition.command(spec.name).help_lines(context) if definition.find(spec.name) is not None else ()
+        return command_card(spec, tuple(known))
 
 
 def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
@@ -35,8 +38,8 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
     )
 
 
-def command_card(spec: CommandSpec) -> Card:
-    """One command: usage, arguments, examples."""
+def command_card(spec: CommandSpec, known: tuple[str, ...] = ()) -> Card:
+    """One command: usage, what the configuration has for it, arguments, examples."""
     shown = spec.parameters
     rows = tuple((words(Code(text=p.bare if p.positional else p.flag)), sentence(p.help)) for p in shown)
     table = (Table(columns=("Argument", "Meaning"), rows=rows),) if rows else ()
@@ -54,6 +57,7 @@ def command_card(spec: CommandSpec) -> Card:
         body=(
             Paragraph(text=words("Usage: ", Code(text=spec.usage))),
             *(Paragraph(text=sentence(each)) for each in paragraphs),
+            *(Paragraph(text=sentence(each)) for each in known),
             *table,
             Paragraph(text=words("Examples:", *(part for each in examples for part in ("\n", "  ", Code(text=each))))),
         ),

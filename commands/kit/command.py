@@ -17,7 +17,7 @@ names, is refused when it is defined, not when somebody types it.
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self, dataclass_transform, final
@@ -84,6 +84,11 @@ class Command(Definition, ABC, base=True):
     async def form_intro(cls, context: Context, filled: Mapping[str, str]) -> str:  # noqa: ARG003 - for those that override it
         """The text above its form, from how things are now; by default the summary stands there."""
         return ""
+
+    @classmethod
+    def help_lines(cls, context: Context) -> Sequence[str]:  # noqa: ARG003 - for those that override it
+        """What `help` says below its description, from the configuration; by default nothing."""
+        return ()
 
     # the same for every command
 
@@ -198,6 +203,10 @@ class Operation(Command, base=True):
     @property
     def beside_runs(self) -> bool:
         """Whether it waits for no run and takes no lease: it changes nothing that another run changes. By default it takes the lease."""
+        return False
+
+    def only_reads(self, context: Context) -> bool:  # noqa: ARG002 - for those that override it
+        """Whether it changes nothing at all, by the configuration: then no run, no lease and no lock holds it up. By default it changes something."""
         return False
 
     @property

@@ -31,6 +31,7 @@ class Known:
     commands: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
     terminal: tuple[str, ...] = ()
     """Commands that only a terminal has, for the machine that it stands on."""
     versions: str = PATTERN
@@ -77,7 +78,8 @@ def closeness(typed: str, name: str) -> float:
     return difflib.SequenceMatcher(None, name, typed.lower()).ratio()
 
 
-def _choose(what: str, text: str, choices: tuple[str, ...]) -> str:
+def choose(what: str, text: str, choices: tuple[str, ...]) -> str:
+    """Return the text where it is one of the choices; raises `Invalid`, with what was probably meant, where it is none."""
     if text in choices:
         return text
     meant = nearest(text, choices)
@@ -127,7 +129,7 @@ class TargetType:
         # the end of a pod's name has a digit or comes behind a dash; a word without either is a service, mistyped
         meant = nearest(plain, known.services)
         if not _POD.fullmatch(plain) or (meant and "-" not in plain and not any(sign.isdigit() for sign in plain)):
-            return _choose("service", plain, known.services)
+            return choose("service", plain, known.services)
         return plain
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ class EnvironmentType:
     example = "production"
 
     def parse(self, text: str, known: Known) -> str:
-        return _choose("environment", text.lower(), known.environments)
+        return choose("environment", text.lower(), known.environments)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
         return known.environments
@@ -154,7 +156,7 @@ class ServiceType:
     example = "backend"
 
     def parse(self, text: str, known: Known) -> str:
-        return _choose("service", text.lower(), known.services)
+        return choose("service", text.lower(), known.services)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
         return known.services
@@ -173,7 +175,7 @@ class ChoiceType:
         return self.choices[0]
 
     def parse(self, text: str, known: Known) -> str:  # noqa: ARG002
-        return _choose(self.name, text.lower(), self.choices)
+        return choose(self.name, text.lower(), self.choices)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:  # noqa: ARG002
         return self.choices
@@ -190,7 +192,7 @@ class CommandNameType:
             raise Invalid(said)
         if text.lower() not in known.commands and nearest(text, known.commands) is None:
             raise Invalid(f"There is no command {cited(text)}. `help` lists all commands.")
-        return _choose("command", text.lower(), known.commands)
+        return choose("command", text.lower(), known.commands)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
         return known.commands
@@ -203,7 +205,7 @@ class PersonType:
     example = "maya"
 
     def parse(self, text: str, known: Known) -> str:
-        return _choose("person", text.lstrip("@").lower(), known.people)
+        return choose("person", text.lstrip("@").lower(), known.people)
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
         return known.people

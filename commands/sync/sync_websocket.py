@@ -333,7 +333,7 @@ def _tables(reading: WebsocketReading, *, several: bool) -> Iterator[Element]:
         yield Table(columns=("Pod", "Node", f"Drops{since}", "Restarts"), rows=of_pods, caption=f"Pods{place}")
         if (more := len(reading.pods) - _PODS) > 0:
             left = sum(each.drops for each in reading.pods[_PODS:])
-            yield Note(text=words(f"{counted(more, 'more pod')} with {counted(left, 'drop')}."))
+            yield Note(text=words(f"{counted(more, 'more pod')} with {counted(left, 'dropped connection')}."))
 
 
 def _notes(found: Sequence[WebsocketReading], missing: Sequence[str], beside: _Beside) -> Iterator[str]:

@@ -5,7 +5,7 @@ one that never answers: each is told as what it is.
 """
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Output, Program
@@ -42,16 +42,26 @@ class PodScripts:
         return f"kubectl exec {where} -- {shlex.join(words)}"
 
     async def ran(
-        self, words: tuple[str, ...], *, limits: ExecLimits, stdin: bytes = b"", says: bool = False
+        self,
+        words: tuple[str, ...],
+        *,
+        limits: ExecLimits,
+        stdin: bytes = b"",
+        says: bool = False,
+        heard: Callable[[bytes], None] | None = None,
+        begins: Callable[[str], Awaitable[None]] | None = None,
     ) -> tuple[str, bytes]:
         """The pod and what the script printed there; raises where it did not do its work.
 
-        `says`: its output may be shown where it fails; otherwise it may hold what was written about patients.
+        `says`: its output may be shown where it fails; otherwise it may hold what was written about patients. `heard`: told its output as it
+        comes. `begins`: told the pod before anything is run there; where it raises, nothing is.
         """
         program = Program(words)
         pod, container = await self._pod()
+        if begins is not None:
+            await begins(pod.name)
         output = await self._exec.run(
-            self._environment.namespace, pod.name, container, program, stdin=stdin, limits=limits
+            self._environment.namespace, pod.name, container, program, stdin=stdin, limits=limits, heard=heard
         )
         if output.code != 0:
             raise self._failure(program, pod.name, output, says=says)

@@ -44,6 +44,7 @@ from runbooks.fleet.records import (
     utc_now,
 )
 from runbooks.fleet.schema_proofs import SCHEMA_PROOFS, SchemaProof
+from runbooks.fleet.script_starts import SCRIPT_STARTS, ScriptStart
 from runbooks.fleet.signatures import SIGNATURES, KnownSignatures, Signature
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
@@ -348,6 +349,21 @@ class Fleet:
 
         labels = {_RECORD: "schema-proofs", _ENVIRONMENT: environment.name}
         await self._update(environment.record_namespace, _schema_proofs_name(environment), labels, change)
+
+    # scripts that run once
+
+    async def begin_script(self, environment: Environment, start: ScriptStart) -> ScriptStart | None:
+        """Write down that a run begins a script, and return None; or return how the same run began it before."""
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], ScriptStart | None]:
+            known, unreadable = SCRIPT_STARTS.read(data)
+            before = next((each for each in known if (each.run, each.script) == (start.run, start.script)), None)
+            if before is not None:
+                return data, None if before.attempt == start.attempt else before
+            return SCRIPT_STARTS.written((start, *known), data, unreadable=unreadable), None
+
+        labels = {_RECORD: "script-starts", _ENVIRONMENT: environment.name}
+        return await self._update(environment.record_namespace, f"script-starts-{environment.name}", labels, change)
 
     # the audit logs' heads
 

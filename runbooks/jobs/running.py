@@ -16,7 +16,6 @@
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -27,13 +26,13 @@ from runbooks.clients.kubernetes.errors import AlreadyThere
 from runbooks.clients.kubernetes.jobs import JobSpec, JobView, ScratchDatabase
 from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView, Seen
 from runbooks.diagnosis import Cause, PodsSnapshot, clean, of_job
+from runbooks.jobs.speaking import SpokenLines, redacted_lines
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.waiting import merged, ticking, unless_stopped
-from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import duration
 
 _MAIN = "main"
@@ -47,8 +46,6 @@ _AGAIN = 1.0
 """Pause before a log that broke off is opened again."""
 _READ_AGAIN = 5.0
 """Seconds for which the log of a program that has ended is asked for again."""
-_LONGEST_LINE = 200
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LISTED: Seen[EventView] = Seen("synced", None)
 
 
@@ -241,9 +238,9 @@ class _Following:
                 f"Job {self.job.name} failed, and its pod is gone, so it is unknown how far it got.",
                 code=ReasonCode.JOB_FAILED,
                 evidence=_words(self.job.message, self._refused()),
-                diagnosis=Diagnosis(log=_redacted(output, self._spec.log_lines)),
+                diagnosis=Diagnosis(log=redacted_lines(output, self._spec.log_lines)),
             )
-        log, failed = _redacted(output, self._spec.log_lines), stage.name if stage is not None else ""
+        log, failed = redacted_lines(output, self._spec.log_lines), stage.name if stage is not None else ""
         scratch = pod.container(ScratchDatabase.NAME) if pod is not None else None
         return JobEnd(
             name=self.job.name,
@@ -287,7 +284,7 @@ class _Following:
     @property
     def log(self) -> tuple[str, ...]:
         """The last lines that were heard, redacted."""
-        return _redacted(bytes(self._heard), self._spec.log_lines)
+        return redacted_lines(bytes(self._heard), self._spec.log_lines)
 
     async def _output(self, pod: PodView | None, container: str) -> tuple[bytes, bool]:
         """Return the end of what its program printed and whether that is all; what was heard while it ran, where the log can't be read now."""
@@ -309,10 +306,9 @@ class _Following:
 
     async def _speak(self, pod: PodView, container: str) -> None:
         """Say each line of a program's log; one that breaks off is opened again."""
-        scope = default_redactor().scope()
-        lines, tail = scope.lines(cut=False), None
+        spoken, tail = SpokenLines(self._pulse), None
         while True:
-            rest = b""
+            spoken.broken_off()
             with suppress(RunbookError):
                 silence = self._spec.deadline + _OVERDUE
                 log = self._cluster.logs(pod.namespace, pod.name, container, follow=True, tail=tail, silence=silence)
@@ -320,11 +316,7 @@ class _Following:
                     async for chunk in log:
                         self._heard += chunk
                         del self._heard[: -self._spec.output_bytes]
-                        whole, cut, rest = (rest + chunk).rpartition(b"\n")
-                        told = (lines.feed(whole + cut) if cut else b"") + lines.pause()
-                        for line in told.decode(errors="replace").splitlines():
-                            if plain := _line(scope.text(line)):
-                                self._pulse.say(plain)
+                        spoken.hear(chunk)
                 return
             tail = 1
             await asyncio.sleep(_AGAIN)
@@ -378,15 +370,3 @@ def _vanished(job: JobView) -> PermanentError:
 
 def _words(*texts: str) -> tuple[str, ...]:
     return tuple(clean(text) for text in texts if text)
-
-
-def _redacted(output: bytes, most: int) -> tuple[str, ...]:
-    """The last lines, without what is private in them."""
-    scope = default_redactor().scope()
-    plain = scope.text(scope.tail(output).decode(errors="replace"))
-    return tuple(line for each in plain.splitlines() if (line := _line(each)))[-most:]
-
-
-def _line(text: str) -> str:
-    plain = " ".join(_COLOUR.sub("", text).split())
-    return plain if len(plain) <= _LONGEST_LINE else plain[: _LONGEST_LINE - 1] + "…"

@@ -63,6 +63,15 @@ class Region(Frozen):
     """Why a deploy leaves it out now; empty where it does not."""
 
 
+class NamedScript(Frozen):
+    """A script that may be run, as it is told to people."""
+
+    about: str = ""
+    choices: tuple[str, ...] = ()
+    """What may be typed behind its name; nothing where that is empty."""
+    changes: bool = True
+
+
 class Environment(Frozen):
     """A place where the services run."""
 
@@ -86,6 +95,8 @@ class Environment(Frozen):
     """Whether a deploy's thread gets the sheet as a file."""
     regions: tuple[Region, ...] = ()
     """In the order in which a release reaches them; none where there is one cluster only."""
+    scripts: dict[str, NamedScript] = {}
+    """The scripts that `run` may run, by name."""
     home: str = ""
     """The region whose cluster has the fleet's record."""
     region: str = ""

@@ -125,5 +125,30 @@ async def _failing(execution: Execution) -> int:
     return 1
 
 
-ALWAYS: Scripts = {"db:test": _database_test, "db:pool:status": _pool, "test:failing": _failing}
+async def _sessions(execution: Execution) -> int:
+    await execution.out(b"ward-3: 14 signed in\nward-5: 9 signed in\nemergency: 21 signed in\n")
+    return 0
+
+
+async def _warm(execution: Execution) -> int:
+    what = execution.words[-1]
+    for done in (40, 80, 120):
+        await execution.out(f"{what}: {done} of 120 entries\n".encode())
+    await execution.out(f"{what}: the cache is warm\n".encode())
+    return 0
+
+
+async def _reindex(execution: Execution) -> int:
+    await execution.out(b"reading 4,100,000 notes\nindex built, 2 segments merged\n")
+    return 0
+
+
+ALWAYS: Scripts = {
+    "db:test": _database_test,
+    "db:pool:status": _pool,
+    "test:failing": _failing,
+    "report:sessions": _sessions,
+    "cache:warm": _warm,
+    "search:reindex": _reindex,
+}
 """In every image."""

@@ -46,6 +46,7 @@ KNOWN = Known(
     commands=REGISTRY.names(),
     people=("maya", "requester", "approver"),
     regions=("eu", "us"),
+    scripts=("cache-warm", "sessions"),
 )
 EVERY = pytest.mark.parametrize("spec", list(REGISTRY), ids=lambda spec: spec.name)
 OPERATIONS = [spec for spec in REGISTRY if spec.kind is Kind.OPERATION]
@@ -201,7 +202,8 @@ def _value(parameter: Parameter) -> st.SearchStrategy[str]:
         return _WORDS.filter(lambda words: len(words) <= kind.longest)
     if isinstance(kind, ChoiceType):
         return st.sampled_from(kind.choices)
-    return _VALUES[type(kind)]
+    assert kind is not None, "a flag has no value"
+    return _VALUES.get(type(kind), st.just(kind.example))  # a type that one command has for itself
 
 
 @st.composite

@@ -40,6 +40,7 @@ NAMED = Known(
     commands=registry.load().names(),
     people=("maya", "tomas", "ines", "dana", "noor"),
     regions=("eu", "us"),
+    scripts=("cache-warm", "sessions"),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bot.reference.guide import Coverage, lines
 from commands.kit import registry
+from commands.kit.types import Invalid, Known
 from runbooks.gates.settings import CodeSettings, GateSettings
 from runbooks.kit import steps
 
@@ -68,4 +69,9 @@ def test_what_covers_a_line_exists_and_so_does_the_test_that_proves_it(coverage:
 
 
 def test_there_is_no_command_that_runs_anything() -> None:
-    assert not {"exec", "sh", "shell", "run"} & set(NAMES)
+    assert not {"exec", "sh", "shell"} & set(NAMES)
+    script = registry.load().get("run").parameter("script")
+    assert script is not None
+    assert script.type is not None
+    with pytest.raises(Invalid):
+        script.type.parse("/bin/sh", Known(scripts=("cache-warm",)))

@@ -34,6 +34,8 @@ class Leasing:
             seen = await open_request.step("look at the lease", LeaseSeen, look)
             if seen.failure is not None:
                 raise endings.failed(request, seen.failure)
+            if seen.reads:
+                return
             after_rollback = open_request.command.after_rollback
             passes = back or (seen.freeze is not None and not seen.freeze.stops(after_rollback=after_rollback))
             if seen.freeze is not None and not passes and not schedule.over_by_then(open_request, seen.freeze):

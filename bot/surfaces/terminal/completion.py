@@ -41,6 +41,7 @@ def _known(registry: Registry, settings: "Settings | None") -> Known:
         commands=registry.names(),
         people=tuple(settings.people),
         regions=settings.regions(),
+        scripts=settings.scripts(),
         versions=settings.bot.versions,
     )
 

@@ -9,7 +9,7 @@ The channels are read raw (`v5.channel.k8s.io` where the server has it, else `v4
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,9 +85,17 @@ class Exec:
         self._programs = frozenset(programs)
 
     async def run(
-        self, namespace: str, pod: str, container: str, program: Program, *, stdin: bytes = b"", limits: ExecLimits
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        program: Program,
+        *,
+        stdin: bytes = b"",
+        limits: ExecLimits,
+        heard: Callable[[bytes], None] | None = None,
     ) -> Output:
-        """Run a program. Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or the connection's errors."""
+        """Run a program; `heard` is told its output as it comes. Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or the connection's errors."""
         if program not in self._programs:
             raise ValueError("this program is not configured")
         query = [("command", word) for word in program.arguments]
@@ -101,7 +109,7 @@ class Exec:
             async with asyncio.timeout(limits.seconds) as deadline:
                 socket = await self._connection.websocket(path, query, protocols=PROTOCOLS)
                 try:
-                    return await _Talk(socket, limits, doing).to_the_end(stdin)
+                    return await _Talk(socket, limits, doing, heard).to_the_end(stdin)
                 finally:
                     await _part(socket)
         except WSServerHandshakeError as error:
@@ -121,7 +129,14 @@ class Exec:
 class _Talk:
     """One running program."""
 
-    def __init__(self, socket: "aiohttp.ClientWebSocketResponse", limits: ExecLimits, doing: str) -> None:
+    def __init__(
+        self,
+        socket: "aiohttp.ClientWebSocketResponse",
+        limits: ExecLimits,
+        doing: str,
+        heard: Callable[[bytes], None] | None,
+    ) -> None:
+        self._tell = heard
         self._socket = socket
         self._limits = limits
         self._doing = doing
@@ -162,6 +177,8 @@ class _Talk:
         heard = self._heard.get(channel)
         if heard is not None:
             heard += data
+            if self._tell is not None:
+                self._tell(data)
             if len(heard) > self._limits.bytes:
                 raise PermanentError(
                     f"The output exceeded {size(self._limits.bytes)} and was cut off (trying to {self._doing}).",

@@ -1,0 +1,44 @@
+"""What a program prints, told line by line while it runs, redacted."""
+
+import re
+
+from runbooks.kit.steps import Pulse
+from runbooks.redaction.redactor import default_redactor
+
+_LONGEST_LINE = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class SpokenLines:
+    """Says each whole line of an output to a run's pulse. What belongs together over several lines is redacted as one."""
+
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._scope = default_redactor().scope()
+        self._lines = self._scope.lines(cut=False)
+        self._rest = b""
+
+    def hear(self, chunk: bytes) -> None:
+        """Take what came; a line's beginning waits for its end."""
+        whole, cut, self._rest = (self._rest + chunk).rpartition(b"\n")
+        told = (self._lines.feed(whole + cut) if cut else b"") + self._lines.pause()
+        for line in told.decode(errors="replace").splitlines():
+            if plain := plain_line(self._scope.text(line)):
+                self._pulse.say(plain)
+
+    def broken_off(self) -> None:
+        """Forget a line's beginning: the output is opened again, and comes with whole lines."""
+        self._rest = b""
+
+
+def redacted_lines(output: bytes, most: int) -> tuple[str, ...]:
+    """Return the last lines, without what is private in them."""
+    scope = default_redactor().scope()
+    plain = scope.text(scope.tail(output).decode(errors="replace"))
+    return tuple(line for each in plain.splitlines() if (line := plain_line(each)))[-most:]
+
+
+def plain_line(text: str) -> str:
+    """Return a line without colours, and not longer than people read."""
+    plain = " ".join(_COLOUR.sub("", text).split())
+    return plain if len(plain) <= _LONGEST_LINE else plain[: _LONGEST_LINE - 1] + "…"

@@ -1,0 +1,145 @@
+"""A configured script in a pod or as a Job: its output, each way in which it does not end well, and never twice."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped
+from runbooks.scripts.settings import ConfiguredScript, Scripts
+from runbooks.scripts.steps import RunScript, ScriptRan, plan_script
+from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.programs import Execution
+from sandbox.cluster.settings import Settings
+from tests.support.cases import PRODUCTION
+
+WARM = ConfiguredScript(words=("npm", "run", "cache:warm", "$argument"), choices=("wards", "drugs"))
+REINDEX = ConfiguredScript(words=("npm", "run", "--silent", "search:reindex"), runs="as-job", seconds=60)
+BROKEN = ConfiguredScript(words=("npm", "run", "--silent", "broken"))
+SECRET = "Maria Lopez, MRN 8812345"
+
+
+@dataclass
+class Here:
+    cluster: Cluster
+    client: ClusterClient
+    scripts: dict[str, ConfiguredScript]
+    begun: list[str] = field(default_factory=list)
+
+    async def plan(self, name: str, choice: str | None = None) -> Plan:
+        return await plan_script(self.client, PRODUCTION, name, self.scripts[name], choice)
+
+    async def run(self, name: str, choice: str | None = None, *, run: str = "one") -> tuple[PlainPulse, ScriptRan]:
+        (step,) = (await self.plan(name, choice)).steps
+        assert isinstance(step, RunScript)
+        pulse = PlainPulse(f"production.run.{run}")
+        return pulse, await step.apply(self.context(pulse))
+
+    def context(self, pulse: PlainPulse) -> StepContext:
+        found = (self.client, Fleet(self.client), Scripts(self.scripts))
+        return StepContext(pulse=pulse, environment=PRODUCTION, services={type(each): each for each in found})
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
+    cluster = Cluster(Settings(nodes=3, start_seconds=(0.01, 0.02)))
+    seed_omnicare(cluster)
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            made = Here(cluster, client, {"cache-warm": WARM, "reindex": REINDEX, "broken": BROKEN})
+
+            async def broken(execution: Execution) -> int:
+                made.begun.append(execution.pod["metadata"]["name"])
+                await execution.out(f"merging {SECRET}\n".encode())
+                await execution.err(b"Error: the index is corrupt\n")
+                return 3
+
+            cluster.add_scripts({"broken": broken})
+            yield made
+
+
+async def test_a_script_in_a_pod_is_told_line_by_line_and_its_end_is_kept(here: Here):
+    pulse, ran = await here.run("cache-warm", "wards")
+    assert pulse.said[-2:] == ["wards: 120 of 120 entries", "wards: the cache is warm"]
+    assert ran.lines[-1] == "wards: the cache is warm"
+    assert ran.where.startswith("pod backend-")
+
+
+async def test_a_job_is_from_the_image_that_runs_and_bound_to_it(here: Here):
+    plan = await here.plan("reindex")
+    (substance,) = plan.substances()
+    assert "@sha256:" in str(substance["image"])
+    _, ran = await here.run("reindex")
+    assert ran.where.startswith("Job omnicare-run-reindex-")
+    assert ran.lines[-1] == "index built, 2 segments merged"
+
+
+async def test_a_script_that_was_begun_is_not_begun_again_by_the_same_run(here: Here):
+    await here.run("cache-warm", "wards")
+    with pytest.raises(PermanentError) as caught:
+        await here.run("cache-warm", "wards")  # the bot was killed before it had kept the result
+    assert "it is unknown how far `npm run cache:warm wards` got. It was not run again." in caught.value.message
+    assert caught.value.code is ReasonCode.SCRIPT_UNANSWERED
+    await here.run("cache-warm", "wards", run="two")
+
+
+async def test_one_that_only_reads_may_be_begun_again(here: Here):
+    here.scripts["cache-warm"] = WARM.model_copy(update={"changes": False})
+    await here.run("cache-warm", "wards")
+    await here.run("cache-warm", "wards")
+
+
+async def test_a_script_that_fails_shows_its_words_and_nothing_of_a_patient(here: Here):
+    with pytest.raises(PermanentError) as caught:
+        await here.run("broken")
+    assert caught.value.code is ReasonCode.SCRIPT_FAILED
+    assert "exited with 3" in caught.value.message
+    assert "Error: the index is corrupt" in caught.value.evidence
+    assert "8812345" not in " ".join(caught.value.evidence)
+    assert len(here.begun) == 1
+
+
+async def test_a_plan_of_another_script_is_refused(here: Here):
+    (step,) = (await here.plan("cache-warm", "wards")).steps
+    here.scripts["cache-warm"] = WARM.model_copy(update={"choices": ("drugs",)})
+    with pytest.raises(PermanentError) as caught:
+        await step.apply(here.context(PlainPulse("production.run.one")))
+    assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
+
+
+async def test_who_stops_it_is_told_that_it_may_go_on(here: Here):
+    (step,) = (await here.plan("cache-warm", "wards")).steps
+    pulse = PlainPulse("production.run.one")
+    pulse.ask_to_stop(Stop(kind="cancelled", by="Tomas"))
+    with pytest.raises(Stopped):
+        await step.apply(here.context(pulse))
+    assert step.goes_on() == ("`npm run cache:warm wards` may go on in its pod.",)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"words": ["sh", "-c", "rm -rf /"]},
+        {"words": ["/bin/sh", "-c", "reboot"]},
+        {"words": ["npm", "run", "x;reboot"]},
+        {"words": ["npm", "run", "--what=$argument"], "choices": ["a"]},
+        {"words": ["$argument"], "choices": ["a"]},
+        {"words": ["npm", "$argument"]},
+        {"words": ["npm"], "choices": ["a"]},
+        {"words": ["npm", "$argument"], "choices": ["--help"]},
+        {"words": ["npm", "$argument"], "choices": ["a b"]},
+        {"words": ["npm"], "secrets": [{"variable": "TOKEN", "secret": "s", "key": "k"}]},
+        {"words": ["npm"], "seconds": 700},
+    ],
+)
+def test_what_could_run_anything_else_is_no_script(table: dict[str, object]):
+    with pytest.raises(ValidationError):
+        ConfiguredScript.model_validate(table)
