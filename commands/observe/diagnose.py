@@ -29,7 +29,7 @@ from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.wording import counted, listed
 
 _OTHERS = 5
-"""Findings after the first that are shown; the rest are counted."""
+"""Findings after the first that are shown, and consequences; the rest are counted."""
 _EVIDENCE, _FEWER = 5, 1
 _TO_DO = 4
 _BUTTONS = 4
@@ -93,11 +93,17 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
     whose = f"{asked.service} in {context.where.name}" if asked.service and first is None else context.where.name
     text = f"{whose}: {_answer(found)}"
     body: list[Element] = []
-    shown = found.findings[: _OTHERS + 1]
+    pairs = list(zip(found.findings, found.caused_by, strict=True))
+    others = [each for each, cause in pairs[1:] if cause is None]
+    follow = [each for each, cause in pairs[1:] if cause is not None]
     if first is not None:
         body += _first(first)
-        body += [_other(place, each, found.caused_by[place]) for place, each in enumerate(shown) if place]
-    if (more := len(found.findings) - _OTHERS - 1) > 0:
+        body += [_other(number, each) for number, each in enumerate(others[:_OTHERS], start=2)]
+    if follow:
+        said = "; ".join(f"{each.cause}{_where(each)}" for each in follow[:_OTHERS])
+        left = f"; {len(follow) - _OTHERS} more" if len(follow) > _OTHERS else ""
+        body.append(Paragraph(text=words(Strong(text="Likely consequences: "), f"{said}{left}.")))
+    if (more := len(others) - _OTHERS) > 0:
         body.append(Note(text=words(f"{counted(more, 'more finding')}; name a service to see fewer.")))
     body += [*_changed(found), *_notes(found)]
     return Card(
@@ -142,11 +148,10 @@ def _first(finding: Finding) -> Iterator[Element]:
         yield Paragraph(text=words(*_lines([words(Strong(text="What to do")), *lines])))
 
 
-def _other(place: int, finding: Finding, caused_by: int | None) -> Paragraph:
+def _other(number: int, finding: Finding) -> Paragraph:
     evidence = [words(f"• {line}") for line in finding.evidence[:_FEWER]]
-    title = words(Strong(text=f"{place + 1}. {finding.cause}{_where(finding)}"))
-    said = f" Likely a consequence of {caused_by + 1}." if caused_by is not None else ""
-    return Paragraph(text=words(*_lines([title, words(_how_sure(finding), said), *evidence])))
+    title = words(Strong(text=f"{number}. {finding.cause}{_where(finding)}"))
+    return Paragraph(text=words(*_lines([title, _how_sure(finding), *evidence])))
 
 
 def _where(finding: Finding) -> str:

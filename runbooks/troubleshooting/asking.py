@@ -10,12 +10,11 @@ from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import Case
 from runbooks.troubleshooting.changes import Changes, blamed, changes_of
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, could_not_look
+from runbooks.troubleshooting.findings import ORDER, Finding, RuleAnswer, could_not_look, explains
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.rules import RULES
 
 _log = logging.getLogger(__name__)
-_ORDER = {Confidence.CERTAIN: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +57,9 @@ def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     def key(place: int) -> tuple[int, int, float, int]:
         finding = findings[place]
         began = finding.since.timestamp() if finding.since is not None else float("inf")
-        return depths[place], _ORDER[finding.confidence], began, place
+        return depths[place], ORDER[finding.confidence], began, place
 
     return tuple(findings[place] for place in sorted(range(len(findings)), key=key))
-
-
-def explains(cause: Finding, other: Finding) -> bool:
-    """Return whether the first finding may be why there is the second. What is only possible explains nothing that is surer."""
-    return (
-        cause is not other
-        and (other.kind in cause.explains or (other.measured and not cause.measured and other.kind is cause.kind))
-        and _ORDER[cause.confidence] <= max(_ORDER[other.confidence], _ORDER[Confidence.LIKELY])
-        and (not cause.service or not other.service or cause.service == other.service)
-        and (not cause.region or not other.region or cause.region == other.region)
-    )
 
 
 def _cause_of(findings: Sequence[Finding], place: int) -> int | None:

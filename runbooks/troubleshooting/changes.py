@@ -17,7 +17,7 @@ from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun
-from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
+from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble, explains
 from runbooks.wording import duration, short_id
 
 T = TypeVar("T")
@@ -103,13 +103,16 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
 
 
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
-    """Return the findings with the change that came before each as evidence, and such a change as a finding before mere symptoms."""
+    """Return the findings with the change that came before each as evidence.
+
+    Before a mere symptom that nothing else explains, such a change is a finding of its own.
+    """
     with_suspects = [(each, suspect(each, changes)) for each in findings]
     told = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
         change: _finding(each, change)
         for each, change in reversed(with_suspects)
-        if change is not None and each.kind in SYMPTOMS
+        if change is not None and each.kind in SYMPTOMS and not any(explains(cause, each) for cause in findings)
     }
     return [*causes.values(), *told]
 

@@ -18,6 +18,10 @@ class Confidence(StrEnum):
     """It often is the cause of what was seen."""
 
 
+ORDER = {Confidence.CERTAIN: 0, Confidence.LIKELY: 1, Confidence.POSSIBLE: 2}
+"""The surest first."""
+
+
 class Trouble(StrEnum):
     """The kinds of trouble: one finding explains others by their kind."""
 
@@ -96,6 +100,17 @@ class Finding(Frozen):
     """What it causes: findings of these kinds, of the same service and region, come after it."""
     measured: bool = False
     """It is a number beyond its limit, or an alert: what is wrong itself, of the same kind, explains it."""
+
+
+def explains(cause: Finding, other: Finding) -> bool:
+    """Return whether the first finding may be why there is the second. What is only possible explains nothing that is surer."""
+    return (
+        cause is not other
+        and (other.kind in cause.explains or (other.measured and not cause.measured and other.kind is cause.kind))
+        and ORDER[cause.confidence] <= max(ORDER[other.confidence], ORDER[Confidence.LIKELY])
+        and (not cause.service or not other.service or cause.service == other.service)
+        and (not cause.region or not other.region or cause.region == other.region)
+    )
 
 
 class RuleAnswer(Frozen):

@@ -74,7 +74,7 @@ def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
 def test_a_certain_cause_stays_first_and_names_the_change_before_it():
     crash = errors(10).model_copy(update={"kind": Trouble.CRASHES, "explains": (Trouble.ERRORS,)})
     found = ranked(blamed([errors(9), crash], [change(14, 11, "Deploy v2.0.0")]))
-    assert [each.kind for each in found] == [Trouble.CRASHES, Trouble.CHANGE, Trouble.ERRORS]
+    assert [each.kind for each in found] == [Trouble.CRASHES, Trouble.ERRORS]
     assert "Deploy v2.0.0" in found[0].evidence[-1]
 
 
