@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from bot.audit import EventName
 from bot.boundary.inbound import Answer
 from bot.dispatch.act import Act
 from bot.dispatch.disclosure import disclosed
-from commands.kit.card import Card, Note, words
-from commands.kit.command import Query
+from commands.kit.card import Button, Card, Code, Note, Preformatted, Strong, Typed, words
+from commands.kit.command import Observation, Query
 from commands.kit.context import Context
 from commands.kit.follow_ups import follow_ups, refreshed, with_buttons
 from commands.kit.follows import LiveState
@@ -18,25 +19,28 @@ from commands.kit.typed_again import typed_again
 
 async def answer(act: Act, request: Query) -> Answer:
     """Return the command's answer; the first state of one that goes on; or unredacted lines, which a terminal alone gets."""
+    by_hand = isinstance(request, Observation) and request.kubectl
     environment = request.environment
     if environment is None and request.about_run is not None:
         environment = act.environment_of(await act.full_id(request.about_run))  # the run's own cluster
     context = act.context(environment)
     only, live = None, None
     async with act.in_time():
-        if request.discloses:
+        if isinstance(request, Observation) and by_hand:
+            card = lines_card(request, await request.by_hand(context))
+        elif request.discloses:
             card, only = await disclosed(act, request, context)
         elif (live := request.stream(context)) is not None:
             card = (await anext(live)).card
         else:
             card = await request.answer(context)
     await act.note(request, environment, EventName.COMMAND_ANSWERED)
-    if live is None and not request.discloses:
+    if live is None and not by_hand and not request.discloses:
         card = await _with_next(act, request, environment, card, context)
-    private = request.discloses or request.meta.private
+    private = (request.discloses and not by_hand) or request.meta.private
     if act.recalled:
         card, live = _recalled(card, act.recalled), _all_recalled(live, act.recalled) if live is not None else None
-    typed = "" if private else typed_again(request)
+    typed = "" if private else typed_again(_as_asked(request))
     return Answer(card=card, private=private, typed=typed, terminal_only=only, live=live)
 
 
@@ -48,7 +52,34 @@ async def _with_next(act: Act, request: Query, environment: str | None, card: Ca
     refresh = None
     if request.meta.refreshes:
         card, refresh = refreshed(request, card, context.now)
-    return with_buttons(card, offered, refresh)
+    card = with_buttons(card, offered, refresh)
+    if isinstance(request, Observation):
+        lines = Typed(text=typed_again(replace(request, kubectl=True)))
+        card = card.model_copy(update={"buttons": (*card.buttons, Button(label=request.tool, does=lines))})
+    return card
+
+
+def lines_card(request: Observation, lines: tuple[str, ...]) -> Card:
+    """Return the lines that tell the same as the query's answer."""
+    asked = typed_again(_as_asked(request))
+    text = "Lines for your own terminal: "
+    return Card(
+        title=words(Strong(text=text), Code(text=asked)),
+        summary=f"{text}{asked}",
+        body=(
+            Preformatted(text="\n".join(lines)),
+            Note(
+                text=words(
+                    "They change nothing, read no secret, and need your own access. What you do there is not in the audit log."
+                )
+            ),
+        ),
+        data={"lines": list(lines)},
+    )
+
+
+def _as_asked(request: Query) -> Query:
+    return replace(request, kubectl=False) if isinstance(request, Observation) else request
 
 
 def _recalled(card: Card, what: str) -> Card:

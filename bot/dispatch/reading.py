@@ -5,7 +5,7 @@ from bot.config import Settings
 from bot.dispatch.form import tokens_of
 from bot.policy.people import People
 from commands.kit.command import Command
-from commands.kit.parsing import LONGEST, UsageError, parse, parse_follow_up, split
+from commands.kit.parsing import BY_HAND, LONGEST, UsageError, find, parse, parse_follow_up, split
 from commands.kit.registry import Registry
 from commands.kit.remembered import NOTHING, Subject, subject_of, together
 from commands.kit.spec import Kind
@@ -46,6 +46,8 @@ class RequestReader:
             if len(typed) > 5 * LONGEST or len(text := typed if inbound.drawn else made_plain(typed)) > LONGEST:
                 raise UsageError(f"The text is too long: the maximum is {LONGEST} characters.")
             tokens = [self._person_meant(token) for token in split(text)]
+        if [each.lower() for each in tokens] == [BY_HAND]:
+            tokens = self._by_hand(inbound.thread_commands)
         if not inbound.thread_commands:
             return parse(tokens, self._registry, self._known, default_environment=default), ""
         about = self._subject(inbound.thread_commands)
@@ -53,6 +55,17 @@ class RequestReader:
         if taken == Subject(environment=default):
             taken = NOTHING  # as it would have been without the thread
         return request, taken.told(default)
+
+    def _by_hand(self, commands: tuple[str, ...]) -> list[str]:
+        """Return the words that ask for the lines of the thread's newest answer that has some. Raises `UsageError`."""
+        for text in commands:
+            tokens = split(text)
+            if (spec := find(tokens, self._registry)) is not None and spec.parameter(BY_HAND) is not None:
+                return [*tokens, f"--{BY_HAND}"]
+        raise UsageError(
+            f"`{BY_HAND}` shows the lines of a query: type it behind one, or in the thread of an answer.",
+            example=f"pods {BY_HAND}",
+        )
 
     def _subject(self, commands: tuple[str, ...]) -> Subject:
         """Return what a thread is about. What can't be read any more, such as a command of an older version, is left out."""

@@ -1,5 +1,7 @@
 """`backups`: how good the backups of the database and of the configuration are, and when a restore was last proved."""
 
+import shlex
+
 from commands.kit.card import (
     Button,
     Card,
@@ -14,7 +16,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -25,12 +27,24 @@ _LISTED = 10
 _SIGNS = {True: "🟢", False: "🔴", None: "🟡"}
 
 
-class BackupsCommand(Query):
+class BackupsCommand(Observation):
     """Show the backups: the newest snapshots of the database, the configuration's backup, and the last proved restore."""
 
+    tool = "aws"
     meta = QueryMeta(permission="database:read", examples=["", "--env staging"], name="backups")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings = context.use(Backups, "backups").settings
+        region = ["--region", settings.region] if settings.region else []
+        bucket = (
+            [shlex.join(["aws", "s3", "ls", f"s3://{settings.bucket}/{settings.prefix}", "--recursive"])]
+            if settings.bucket
+            else []
+        )
+        snapshots = ["aws", "rds", "describe-db-snapshots", "--db-instance-identifier", settings.instance, *region]
+        return (shlex.join(snapshots), *bucket)
 
     async def answer(self, context: Context) -> Card:
         found = await look(context.use(Backups, "backups"), context.fleet, context.where, context.now)

@@ -20,11 +20,12 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.activity import CLIENT, ActiveSession
+from runbooks.database import by_hand
 from runbooks.database.activity import ActivityReading, Waits
 from runbooks.database.databases import Database
 from runbooks.database.slow_statements import query_name
@@ -38,16 +39,21 @@ _TREES, _WAITING, _ROWS = 3, 12, 10
 """So many are shown: trees, sessions in one tree, sessions beside them."""
 
 
-class DbActivity(Query):
+class DbActivity(Observation):
     """Show who waits for whom in the database now, long statements, idle transactions and prepared transactions.
 
     Literals in statements are never shown.
     """
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db activity")
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.ACTIVITY)
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

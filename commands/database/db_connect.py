@@ -18,12 +18,13 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.endings import failure
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.access import Instance
+from runbooks.database import by_hand
 from runbooks.database.databases import Database, DatabaseStatus, concerns
 from runbooks.database.slow_statements import milliseconds
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -34,16 +35,21 @@ _SLOW = 0.1
 _SLOWLY = "It answers slowly even to an empty statement: the server or the network is overloaded. `db activity` shows what is running there."
 
 
-class DbConnect(Query):
+class DbConnect(Observation):
     """Test the database credentials: host, version, role, read-only mode, latency, replica lag, start of the statistics.
 
     The password comes from the configured Secret or file; it is never shown.
     """
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db connect")
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("only that server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.CONNECT)
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

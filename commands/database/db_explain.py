@@ -17,7 +17,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.endings import failure
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
@@ -25,7 +25,7 @@ from commands.kit.types import ChoiceType, EnvironmentName, QueryId
 from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.query_plans import NoQueryPlan
 from runbooks.clients.postgres.statements import Statement
-from runbooks.database import query_plans, slow_statements
+from runbooks.database import by_hand, query_plans, slow_statements
 from runbooks.database.databases import Database
 from runbooks.database.slow_statements import milliseconds, percent
 from runbooks.kit.reasons import ReasonCode
@@ -35,14 +35,19 @@ _LONGEST = 4000
 """Characters of the statement."""
 
 
-class DbExplain(Query):
+class DbExplain(Observation):
     """Show a statement's plan: its steps, their cost, and the most expensive one. Planned only, never executed."""
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["q3f9ac1d2", "q3f9ac1d2 --on replica"], name="db explain")
 
     query: QueryId = argument("the statement's id, shown by `slow-queries`")
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.statement(self.query))
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

@@ -18,12 +18,12 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.postgres.indexes import Index
-from runbooks.database import indexes
+from runbooks.database import by_hand, indexes
 from runbooks.database.databases import Database
 from runbooks.database.indexes import IndexReading
 from runbooks.database.slow_statements import percent
@@ -33,15 +33,20 @@ _EACH = 6
 """So many of each kind are shown."""
 
 
-class DbIndexes(Query):
+class DbIndexes(Observation):
     """Show invalid, duplicate and unused indexes, and tables that seem to lack one.
 
     An index counts as unused only if no configured server has used it since its statistics began.
     """
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--env production"], name="db indexes")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings = context.use(Database, "database").settings
+        return tuple(line for place in settings.places() for line in by_hand.psql(settings, place, by_hand.INDEXES))
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

@@ -17,11 +17,12 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.locks import HeldLock
+from runbooks.database import by_hand
 from runbooks.database.databases import Database
 from runbooks.database.locks import LockedThing, LockReading, meaning
 from runbooks.wording import age, by_count, counted, shortened
@@ -30,16 +31,21 @@ _THINGS, _SESSIONS = 8, 6
 """So many are shown: locked things, sessions of each."""
 
 
-class DbLocks(Query):
+class DbLocks(Observation):
     """Show which tables and rows are locked now, by whom, for how long, and who waits for them.
 
     Locks that every statement takes and nobody waits for are left out.
     """
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db locks")
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.LOCKS)
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

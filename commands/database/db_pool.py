@@ -21,12 +21,12 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName
 from runbooks.clients.postgres.connections import ConnectionGroup, Connections
-from runbooks.database import pool
+from runbooks.database import by_hand, pool
 from runbooks.database.databases import Database
 from runbooks.database.pool import FULL, HIGH, ApplicationPool, PoolStatus
 from runbooks.kit.errors import RunbookError
@@ -37,13 +37,18 @@ _FORGOTTEN = 600.0
 """Seconds idle, from which a connection is more than a pool needs to keep."""
 
 
-class DbPool(Query):
+class DbPool(Observation):
     """Show who has connections to the database against its limits, and what the application says of its own pool."""
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db pool")
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.POOL)
 
     async def answer(self, context: Context) -> Card:
         database, application = context.use(Database, "database"), context.find(ApplicationPool)

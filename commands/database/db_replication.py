@@ -17,24 +17,30 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.clients.postgres.replication import ReplicationState, Slot
-from runbooks.database import replication
+from runbooks.database import by_hand, replication
 from runbooks.database.databases import Database
 from runbooks.database.replication import ReplicationReading
 from runbooks.kit.errors import RunbookError
 from runbooks.wording import duration, size
 
 
-class DbReplication(Query):
+class DbReplication(Observation):
     """Show how far each replica is behind, in bytes and seconds, and the WAL that replication slots keep."""
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--env production"], name="db replication")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings = context.use(Database, "database").settings
+        at_primary = by_hand.psql(settings, "primary", by_hand.REPLICATION)
+        return (*at_primary, *by_hand.psql(settings, "replica", by_hand.REPLAY)) if settings.replica else at_primary
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

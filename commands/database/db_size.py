@@ -19,24 +19,29 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName, NumberType
 from runbooks.clients.postgres.sizes import Storage, StoredTable
-from runbooks.database import storage
+from runbooks.database import by_hand, storage
 from runbooks.database.databases import Database
 from runbooks.database.slow_statements import percent
 from runbooks.wording import age_since, counted, size
 
 
-class DbSize(Query):
+class DbSize(Observation):
     """Show how large the database and its tables are, how much of them is bloat, and how old the oldest transaction ids are."""
 
+    tool = "psql"
     meta = QueryMeta(permission="database:read", examples=["", "--limit 30"], name="db size")
 
     limit: Annotated[int, NumberType(1, 50, example="10")] = option("how many tables to show", default=10)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place("primary"), by_hand.sizes(self.limit))
 
     async def answer(self, context: Context) -> Card:
         found = await context.use(Database, "database").storage()

@@ -21,14 +21,14 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import ChoiceType, EnvironmentName, NumberType
 from runbooks import wording
 from runbooks.clients.postgres.activity import ActiveSession
 from runbooks.clients.postgres.statements import By, Statement
-from runbooks.database import slow_statements
+from runbooks.database import by_hand, slow_statements
 from runbooks.database.activity import trees
 from runbooks.database.databases import Database, Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
@@ -42,12 +42,13 @@ _STUCK = 3
 _FORGETS = 10
 
 
-class SlowQueries(Query):
+class SlowQueries(Observation):
     """Show the statements that take the most time: which to look at first and why, and what is waiting for a lock now.
 
     The numbers come from pg_stat_statements; the card says since when. Literals in statements are never shown.
     """
 
+    tool = "psql"
     meta = QueryMeta(
         permission="database:read", examples=["", "--by total --limit 20", "--on replica"], aliases=["db slow"]
     )
@@ -60,6 +61,10 @@ class SlowQueries(Query):
         "which server; each counts only its own statements"
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        database = context.use(Database, "database")
+        return by_hand.psql(database.settings, database.place(self.on), by_hand.slow(self.by, self.limit))
 
     async def answer(self, context: Context) -> Card:
         database = context.use(Database, "database")

@@ -165,6 +165,19 @@ class Query(Command, base=True):
         raise NotImplementedError
 
 
+class Observation(Query, base=True):
+    """A query of production that a person could make by hand too, in a terminal of their own."""
+
+    tool: ClassVar[str] = "kubectl"
+    """The program of most of the lines: the name of the button that shows them."""
+
+    kubectl: bool = option("only show the lines that tell the same in your own terminal", default=False)
+
+    @abstractmethod
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        """Return these lines, quoted for a shell, with context, namespace and region. They change nothing and read no secret."""
+
+
 class Operation(Command, base=True):
     """A command that changes something: it has a plan, an approval and a run."""
 

@@ -134,6 +134,8 @@ def _parsed(
     values = _Values(registry.command(spec.name), known)
     for_options = True
     queue = list(rest)
+    if queue and queue[-1].lower() == BY_HAND and spec.parameter(BY_HAND) is not None:
+        queue[-1] = f"--{BY_HAND}"
     wrong: UsageError | None = None
     while queue:
         token = queue.pop(0)
@@ -157,6 +159,9 @@ def _parsed(
     return values.request(default_environment), taken
 
 
+BY_HAND = "kubectl"
+"""The last word asks for the lines that tell the same in a terminal."""
+
 _HELP = ("--help", "-h")
 """Where an option may stand: as shells have it, `deploy --help` is `help deploy`."""
 
@@ -174,6 +179,11 @@ def _check_text(tokens: list[str]) -> None:
         raise UsageError(f"The text is too long: the maximum is {LONGEST} characters.")
     if any("\ud800" <= sign <= "\udfff" for token in tokens if not token.isascii() for sign in token):
         raise UsageError("The text contains an incomplete character. Type it again.")
+
+
+def find(tokens: list[str], registry: Registry) -> CommandSpec | None:
+    """The command that the words begin with, where it is typed right."""
+    return registry.find(" ".join(tokens[:2]).lower()) or (registry.find(tokens[0].lower()) if tokens else None)
 
 
 def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:

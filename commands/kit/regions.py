@@ -1,11 +1,12 @@
 """Regions, as commands take them (`--regions eu`) and tell of them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 from commands.kit.card import Code, Text, words
 from commands.kit.context import Context
 from commands.kit.types import Invalid, Known, nearest
+from runbooks.deployments.places import Place, named
 from runbooks.fleet.fleet import KnownReleases
 from runbooks.wording import cited, listed
 
@@ -55,6 +56,17 @@ RegionNames = Annotated[str, RegionsType()]
 def names_of(regions: str | None) -> tuple[str, ...]:
     """Return the names that were typed; none where the option was left out."""
     return tuple(regions.split(",")) if regions else ()
+
+
+async def lines_of(
+    context: Context, regions: str | None, lines: Callable[[Place], tuple[str, ...] | Awaitable[tuple[str, ...]]]
+) -> tuple[str, ...]:
+    """Return the lines for these regions, or for all of them, in their order."""
+    found: list[str] = []
+    for place in named(context.places, names_of(regions)):
+        made = lines(place)
+        found += made if isinstance(made, tuple) else await made
+    return tuple(found)
 
 
 def side_by_side(said: Mapping[str, str]) -> tuple[str, bool]:

@@ -21,7 +21,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -39,12 +39,16 @@ _SLOW = 5
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class CacheCommand(Query):
+class CacheCommand(Observation):
     """Show the cache: memory, evictions, hit ratio, clients, replication, cluster state and slow commands of each node."""
 
+    tool = "redis-cli"
     meta = QueryMeta(permission="fleet:read", examples=["", "--env production"], name="cache")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return context.use(Cache, "cache").by_hand()
 
     async def answer(self, context: Context) -> Card:
         where, regions = context.where.name, await context.use(Cache, "cache").look()

@@ -1,6 +1,7 @@
 """`cdn`: how the distribution stands, and its newest invalidations."""
 
 import asyncio
+import shlex
 from datetime import datetime
 
 from commands.kit.card import (
@@ -17,7 +18,7 @@ from commands.kit.card import (
     Text,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -28,12 +29,30 @@ _NEWEST = 5
 _LONGEST = 80
 
 
-class CdnCommand(Query):
+class CdnCommand(Observation):
     """Show the CDN: whether its distribution is enabled and deployed, and its newest invalidations."""
 
+    tool = "aws"
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], name="cdn")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings = context.use(Cdn, "cdn", "CDN").settings
+        return (
+            shlex.join(["aws", "cloudfront", "get-distribution", "--id", settings.distribution]),
+            shlex.join(
+                [
+                    "aws",
+                    "cloudfront",
+                    "list-invalidations",
+                    "--distribution-id",
+                    settings.distribution,
+                    "--max-items",
+                    str(_NEWEST),
+                ]
+            ),
+        )
 
     async def answer(self, context: Context) -> Card:
         cdn, where = context.use(Cdn, "cdn", "CDN"), context.where.name

@@ -18,27 +18,35 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.certificates.looking import Certificates, FoundCertificate, in_days, look
 from runbooks.certificates.settings import CertificateSettings
 from runbooks.deployments.places import named
+from runbooks.observe import by_hand
 from runbooks.wording import by_count, counted
 
 _MOST = 40
 _TOLD = 6
 
 
-class Certs(Query):
+class Certs(Observation):
     """Show when certificates expire: what hosts serve, TLS Secrets, and cert-manager's Certificates. The soonest first."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
 
     region: RegionName | None = option("only this region's Secrets and Certificates; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings = context.find(CertificateSettings) or CertificateSettings()
+        found = await lines_of(
+            context, self.region, lambda place: by_hand.certificates(place.environment, settings.secrets)
+        )
+        return (*(each.by_hand for each in settings.hosts), *found)
 
     async def answer(self, context: Context) -> Card:
         settings = context.find(CertificateSettings) or CertificateSettings()

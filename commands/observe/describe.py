@@ -18,11 +18,12 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName
+from commands.kit.regions import RegionName, lines_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, Target
+from runbooks.observe import by_hand
 from runbooks.observe.descriptions import ContainerLine, Described, describe
 from runbooks.observe.events import EventGroup
 from runbooks.observe.pods import PodLine
@@ -32,7 +33,7 @@ _PODS, _EVENTS = 12, 6
 """Rows; the rest is counted, and a button leads to it."""
 
 
-class Describe(Query):
+class Describe(Observation):
     """Describe a service or a pod: state and cause, image, resources, probes, how containers ended, warnings."""
 
     meta = QueryMeta(
@@ -50,6 +51,11 @@ class Describe(Query):
     target: Target = argument("a service, or a pod by the end of its name")
     region: RegionName | None = option("the region to look in; default: the home region")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(
+            context, self.region or context.where.home, lambda place: by_hand.described(place, self.target)
+        )
 
     async def answer(self, context: Context) -> Card:
         there = context.within(self.region)

@@ -16,12 +16,13 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
-from runbooks.deployments.places import named
+from runbooks.deployments.places import Place, named
+from runbooks.observe import by_hand
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
 from runbooks.troubleshooting.changes import SYMPTOMS
@@ -39,7 +40,7 @@ _RUNS = 50
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
-class Diagnose(Query):
+class Diagnose(Observation):
     """Say what is wrong, the most likely cause first, with the evidence, what to do, and what changed before it began.
 
     It asks the cluster, the metrics and everything else that is configured, side by side, in all regions. What was found well is named, and so
@@ -56,6 +57,16 @@ class Diagnose(Query):
     service: ServiceName | None = argument("only this service", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        async def of(place: Place) -> tuple[str, ...]:
+            return (
+                *await by_hand.pods(place, self.service),
+                *await by_hand.events(place, self.service),
+                *by_hand.nodes(place.environment),
+            )
+
+        return await lines_of(context, self.region, of)
 
     async def answer(self, context: Context) -> Card:
         where = context.where

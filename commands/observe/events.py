@@ -3,21 +3,21 @@
 from datetime import timedelta
 
 from commands.kit.card import Card, Code, Element, Moment, Note, Strong, Table, Text, words
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.kit.plan import with_short_digests
-from runbooks.observe import events
+from runbooks.observe import by_hand, events
 from runbooks.wording import counted
 
 _MOST = 40
 _HOUR = 3600
 
 
-class Events(Query):
+class Events(Observation):
     """Show Kubernetes' events for the services: warnings first, repeated messages once with a count."""
 
     meta = QueryMeta(
@@ -31,6 +31,9 @@ class Events(Query):
     since: Duration = option("how far back", default=_HOUR)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.events(place, self.service))
 
     async def answer(self, context: Context) -> Card:
         since = context.now - timedelta(seconds=self.since)

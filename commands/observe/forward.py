@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from commands.kit.card import Card, Note, Paragraph, Preformatted, Strong, sentence, words
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.regions import RegionName
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
@@ -12,7 +12,7 @@ from runbooks.observe.forwarding import forward
 from runbooks.wording import listed
 
 
-class Forward(Query):
+class Forward(Observation):
     """Show the `kubectl port-forward` line for a service, with the ports that it has in the cluster."""
 
     meta = QueryMeta(permission="fleet:read", examples=["backend", "backend 3001 --env staging"])
@@ -23,6 +23,12 @@ class Forward(Query):
     )
     region: RegionName | None = option("the region to reach; default: the home region")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        there = context.within(self.region)
+        service = there.where.service(self.service)
+        assert service is not None, "its type knows the services"
+        return ((await forward(there.cluster, there.where, service, self.port)).line,)
 
     async def answer(self, context: Context) -> Card:
         there = context.within(self.region)

@@ -25,19 +25,20 @@ from commands.kit.card import (
     Typed,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
 from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError
-from commands.kit.regions import RegionName
+from commands.kit.regions import RegionName, lines_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.typed_again import typed_again
 from commands.kit.types import Duration, EnvironmentName, NumberType, Regex, RunId, Target, TextType, Until, moment
 from runbooks import logs
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.observe import by_hand
 from runbooks.redaction.unredacted import Unredacted
 from runbooks.wording import by_count, counted, duration
 
@@ -52,7 +53,7 @@ _DEFAULT_TAIL = 100
 _FOLLOWED = 120
 
 
-class Logs(Query):
+class Logs(Observation):
     """Read logs: all pods of a service merged in time order, grouped, secrets and patient data removed."""
 
     meta = QueryMeta(
@@ -116,6 +117,27 @@ class Logs(Query):
         record = await context.runs.find(self.run) if self.run else None
         asked = self._asked(context, record)
         return _Disclosure(self, context, record, asked, await logs.unread(context.cluster, context.where, asked))
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        record = await context.runs.find(self.run) if self.run else None
+        options = [
+            *([f"--since={self.since}s"] if self.since else []),
+            *([f"--since-time={record.at:%Y-%m-%dT%H:%M:%SZ}"] if record else []),
+        ]
+        options += [
+            word
+            for word, asked in (
+                ("--all-containers", self.all_containers),
+                ("--previous", self.previous),
+                ("-f", self.follow),
+            )
+            if asked
+        ]
+        return await lines_of(
+            context,
+            self.region or context.where.home,
+            lambda place: by_hand.logs(place, self.target, options, self.grep, self.tail),
+        )
 
     async def answer(self, context: Context) -> Card:
         if self.raw:

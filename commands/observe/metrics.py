@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, State, Strong, Table, Text, Typed, words
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
 from commands.kit.metric_facts import alerts_in_words, firing, in_sentence, metric_data, side
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
@@ -45,13 +45,14 @@ class _Beside:
     alerts: Sequence[Alert] | None
 
 
-class MetricsCommand(Query):
+class MetricsCommand(Observation):
     """Show key metrics: which are beyond their limits and since when, with a table and a picture of the last hours.
 
     They come from Prometheus: the guide's four groups (application, infrastructure, database, HIPAA compliance), unless the configuration
     names others. A metric that can't be read is unknown, never well. Without names the picture shows what is beyond its limit first.
     """
 
+    tool = "curl"
     meta = QueryMeta(
         permission="fleet:read",
         examples=["", "error-rate api-p95 --since 1h", "database"],
@@ -65,6 +66,11 @@ class MetricsCommand(Query):
     )
     since: Duration = option("the time to look at", default=_SINCE)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        metrics = context.use(Metrics, "metrics", "Prometheus")
+        _check_names(metrics, self.names)
+        return metrics.by_hand(metrics.named(self.names), self.since)
 
     async def answer(self, context: Context) -> Card:
         metrics = context.use(Metrics, "metrics", "Prometheus")

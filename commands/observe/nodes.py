@@ -19,9 +19,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, NodeName
 from runbooks.deployments.places import Place, asked, named
@@ -29,6 +29,7 @@ from runbooks.diagnosis.quantities import shown
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import with_short_digests
 from runbooks.kit.reasons import ReasonCode
+from runbooks.observe import by_hand
 from runbooks.observe.nodes import Nodes as NodesOfCluster
 from runbooks.observe.nodes import NodeState, OneNode, list_nodes, one_node
 from runbooks.observe.pods import age_of
@@ -41,7 +42,7 @@ _TOLD = 6
 _EVENTS = 10
 
 
-class Nodes(Query):
+class Nodes(Observation):
     """List the nodes: readiness, pressure, cordons, taints, versions and how full each is. With a name: its conditions, pods and events."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "node-1", "--env staging"])
@@ -49,6 +50,9 @@ class Nodes(Query):
     name: NodeName | None = argument("only this node", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.nodes(place.environment, self.name))
 
     async def answer(self, context: Context) -> Card:
         places, where = named(context.places, names_of(self.region)), context.where.name

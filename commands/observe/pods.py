@@ -1,20 +1,20 @@
 """`pods`: the pods of an environment's services, with what Kubernetes says of each."""
 
 from commands.kit.card import Card, Note, Strong, Table, words
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import asked, named
-from runbooks.observe import pods
+from runbooks.observe import by_hand, pods
 from runbooks.wording import counted
 
 _MOST = 60
 """Rows of the table; the rest is counted."""
 
 
-class Pods(Query):
+class Pods(Observation):
     """List the pods: version, phase, readiness, restarts, age, and why one is not ready."""
 
     meta = QueryMeta(
@@ -27,6 +27,9 @@ class Pods(Query):
     service: ServiceName | None = argument("only this service", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.pods(place, self.service))
 
     async def answer(self, context: Context) -> Card:
         found, missing = await asked(

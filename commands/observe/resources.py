@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from commands.kit.card import Button, Card, Code, Element, Note, State, Strong, Table, Typed, sentence, words
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.deployments.places import asked, named
+from runbooks.observe import by_hand
 from runbooks.observe.resources import ResourcesOfKind, resources
 from runbooks.wording import counted, listed
 
@@ -18,13 +19,16 @@ _MOST_ROWS = 90
 """Of all kinds: Slack takes 100 in a table."""
 
 
-class Resources(Query):
+class Resources(Observation):
     """Show what is in the environment's namespace, kind by kind: Deployments, pods, Services, Jobs, autoscalers."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
 
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.resources(place.environment))
 
     async def answer(self, context: Context) -> Card:
         kinds, missing = await asked(

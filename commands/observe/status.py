@@ -29,14 +29,14 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
 from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
 from commands.kit.follow_ups import ROLL_BACK
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
-from commands.kit.regions import side_by_side, told
+from commands.kit.regions import lines_of, side_by_side, told
 from commands.kit.running_versions import versions_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -47,7 +47,7 @@ from runbooks.deployments.service_state import WORDS, ServiceState
 from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, Lease, Undecided
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.reading import Metrics
-from runbooks.observe import service_health
+from runbooks.observe import by_hand, service_health
 from runbooks.observe.service_health import ServiceHealth
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
@@ -72,12 +72,15 @@ class StatusPart(Generic[T]):
     """It did not answer in time; asked for longer it may."""
 
 
-class Status(Query):
+class Status(Observation):
     """Show what runs and whether it is healthy: versions, pods, metrics, sync, waiting requests, lock, last release."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], refreshes=True, next=_NEXT)
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, None, by_hand.status)
 
     async def answer(self, context: Context) -> Card:
         return _card(context, await _asked(context))

@@ -18,13 +18,14 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
+from runbooks.observe import by_hand
 from runbooks.observe.usage import NEAR, Amount, Top, Usage, top_nodes, top_pods
 from runbooks.wording import counted, size
 
@@ -32,7 +33,7 @@ _MOST = 40
 """Rows of the table; the rest is counted."""
 
 
-class TopPods(Query):
+class TopPods(Observation):
     """Show the CPU and memory that pods use, beside requests and limits: what is near a limit first."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "backend"], name="top pods")
@@ -40,6 +41,9 @@ class TopPods(Query):
     service: ServiceName | None = argument("only this service's pods", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.used(place, self.service))
 
     async def answer(self, context: Context) -> Card:
         async def of(place: Place) -> list[Top]:
@@ -49,13 +53,16 @@ class TopPods(Query):
         return _card("pod", context.where.name, found, missing)
 
 
-class TopNodes(Query):
+class TopNodes(Observation):
     """Show the CPU and memory that nodes use, beside what they can give to pods: what is nearly full first."""
 
     meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], name="top nodes")
 
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return await lines_of(context, self.region, lambda place: by_hand.nodes(place.environment))
 
     async def answer(self, context: Context) -> Card:
         async def of(place: Place) -> list[Top]:

@@ -1,13 +1,14 @@
 """An environment's cache, asked node by node and side by side; a node that does not answer is part of the answer."""
 
 import asyncio
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runbooks.cache.reading import CacheReading, NodeReading
 from runbooks.cache.slow_log import shown
-from runbooks.clients.redis.access import CacheSettings
+from runbooks.clients.redis.access import PORT, CacheSettings
 from runbooks.clients.redis.node import Ask, NodeSession, connected
 from runbooks.clients.redis.parsing import Member, facts_of, health_of, members_of, setting_of, slow_of
 from runbooks.kit.errors import RunbookError
@@ -25,6 +26,20 @@ class Cache:
         self.settings = settings
         self._redactor = redactor
         self._places = {home: settings.nodes, **settings.regions}
+
+    def by_hand(self) -> tuple[str, ...]:
+        """Return `redis-cli` lines for each configured node. They ask for a password and show no key, which could name a patient."""
+        settings = self.settings
+        options = [] if settings.tls == "disable" else ["--tls"]
+        options += ["--user", settings.user] if settings.user else []
+        options += ["--askpass"] if settings.secret_variable or settings.secret_file else []
+        found: list[str] = []
+        for nodes in self._places.values():
+            for node in nodes:
+                host, _, port = node.rpartition(":") if ":" in node else (node, "", "")
+                line = shlex.join(["redis-cli", "-h", host, "-p", port or str(PORT), *options])
+                found += [f"{line} INFO", f"{line} SLOWLOG LEN"]
+        return tuple(found)
 
     async def look(self, *, seconds: float | None = None, twice: bool = True) -> Mapping[str, CacheReading]:
         """Return each region's cache. `seconds`: the time limit for each of the two parts, finding the nodes and reading them; `twice`: read

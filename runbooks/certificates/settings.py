@@ -26,6 +26,12 @@ class TlsHost(Frozen):
         """`omnicare-health.com`, `omnicare-health.com:8443`."""
         return self.host if self.port == 443 else f"{self.host}:{self.port}"  # noqa: PLR2004 - HTTPS
 
+    @property
+    def by_hand(self) -> str:
+        """The line that shows who the certificate is for and until when, quoted for a shell; the patterns leave no other signs."""
+        asked = f"openssl s_client -connect {self.connect or self.host}:{self.port} -servername {self.host}"
+        return f"{asked} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -enddate"
+
 
 class CertificateSettings(Frozen):
     """Which certificates are looked at; the services' https health URLs and cert-manager's Certificates are, in any case."""

@@ -1,6 +1,7 @@
 """Reads metrics over a time, side by side, each within its deadline. One that fails is one without values."""
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,20 @@ class Metrics:
         count = int(max(seconds, SHORTEST) // step) + 1
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
         return tuple(await asyncio.gather(*(self._history(each, start, step, count, limit) for each in queries)))
+
+    def by_hand(self, queries: Sequence[MetricQuery], seconds: float) -> tuple[str, ...]:
+        """Return `curl` lines for the values now; the address and an account are the reader's own to set."""
+        prometheus = self.settings.prometheus
+        assert prometheus is not None, "metrics need a Prometheus"
+        account = '-H "Authorization: Bearer $PROMETHEUS_TOKEN" ' if prometheus.secret and not prometheus.user else ""
+        account = f"-u {shlex.quote(prometheus.user)} " if prometheus.user else account
+        step = max(_FINEST, _even(max(seconds, SHORTEST) / POINTS))
+        times = f'--data-urlencode "start=$(($(date +%s) - {int(seconds)}))" --data-urlencode "end=$(date +%s)" -d step={step:g}'
+        return tuple(
+            f'curl -fsSG {account}"$PROMETHEUS_URL/api/v1/query_range" {times} '
+            f"--data-urlencode {shlex.quote(f'query={self._written(each, step)}')}"
+            for each in queries
+        )
 
     async def _history(
         self, query: MetricQuery, start: datetime, step: float, count: int, limit: float

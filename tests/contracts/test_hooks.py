@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from commands.kit.card import Card
-from commands.kit.command import Command, Decision, EnvironmentDecision, Operation, Query, RunDecision
+from commands.kit.command import Command, Decision, EnvironmentDecision, Observation, Operation, Query, RunDecision
 from commands.kit.context import Context
 from commands.kit.registry import Registry, load
 from commands.kit.spec import CommandMeta, DecisionMeta, DefinitionError, OperationMeta, QueryMeta, RunDecisionMeta
 
 ROOT = Path(__file__).parents[2]
-BASES = (Command, Query, Operation, Decision, EnvironmentDecision, RunDecision)
+BASES = (Command, Query, Observation, Operation, Decision, EnvironmentDecision, RunDecision)
 METAS = {Query: QueryMeta, Operation: OperationMeta, EnvironmentDecision: DecisionMeta, RunDecision: RunDecisionMeta}
 
 

@@ -139,7 +139,13 @@ async def test_without_it_nothing_is_different(tmp_path: Path, somewhere: Somewh
         }  # fmt: skip
         assert usual.card is not None
         assert usual.card.records
-        assert {button.label for button in usual.card.buttons} == {"Again", "Follow for 2 min", "Describe", "Diagnose"}
+        assert {button.label for button in usual.card.buttons} == {
+            "Again",
+            "Follow for 2 min",
+            "Describe",
+            "Diagnose",
+            "kubectl",
+        }
         assert "hunter2" not in usual.card.model_dump_json()
         assert "raw" not in usual.card.data
 

@@ -82,7 +82,7 @@ async def test_an_answers_buttons_lead_on_and_refresh_it_in_its_place(here: Stor
     await here.type(AUDITOR, "/omnicare status")
     await here.answered("production runs v1.2.0")
     message, block, element = here.button_named("Refresh")
-    assert [each["text"]["text"] for each in block["elements"]] == ["Pods", "Runs", "Refresh"], (
+    assert [each["text"]["text"] for each in block["elements"]] == ["Pods", "Runs", "Refresh", "kubectl"], (
         "an auditor rolls nothing back"
     )
     await here.deployed("v2.0.0")
