@@ -29,6 +29,7 @@ from runbooks.database import by_hand
 from runbooks.database.activity import ActivityReading, Waits
 from runbooks.database.databases import Database
 from runbooks.database.slow_statements import query_name
+from runbooks.redaction.redactor import cut_redacted
 from runbooks.wording import by_count, counted, duration, listed, shortened
 
 _WIDTH = 36
@@ -109,7 +110,9 @@ def _answer(found: ActivityReading) -> str:
 
 def _name(tree: Waits) -> str:
     return (
-        f"pid {tree.holder}" if isinstance(tree.holder, int) else f"prepared transaction {shortened(tree.holder, 30)}"
+        f"pid {tree.holder}"
+        if isinstance(tree.holder, int)
+        else f"prepared transaction {cut_redacted(tree.holder, 30)}"
     )
 
 

@@ -22,12 +22,13 @@ from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.clients.postgres.indexes import Index
+from runbooks.clients.postgres.access import Instance
+from runbooks.clients.postgres.indexes import Index, TableScans
 from runbooks.database import by_hand, indexes
 from runbooks.database.databases import Database
 from runbooks.database.indexes import IndexReading
 from runbooks.database.slow_statements import percent
-from runbooks.wording import counted, size
+from runbooks.wording import counted, listed, size
 
 _EACH = 6
 """So many of each kind are shown."""
@@ -60,9 +61,7 @@ class DbIndexes(Observation):
             summary=f"{answer} ({where}).",
             body=(
                 *_shown("Invalid: writing keeps it up to date, and no query uses it", map(_invalid, found.invalid)),
-                *_shown(
-                    "Seems to lack an index", (_missing(found, place, several) for place in range(len(found.missing)))
-                ),
+                *_shown("Seems to lack an index", (_lacking(reads, several) for reads in found.lacking)),
                 *_shown("There twice", map(_duplicate, found.duplicate)),
                 *_shown("Unused", map(_unused, found.unused)),
                 *_facts(found),
@@ -114,13 +113,14 @@ def _unused(each: Index) -> Text:
     )
 
 
-def _missing(found: IndexReading, place: int, several: bool) -> Text:
-    table, server = found.missing[place]
-    where = f" on the {server}" if several else ""
-    by_index = percent(table.by_index / (table.by_index + table.scans))
-    return words(
-        f"{table.name} ({counted(table.rows, 'row')}) was read from start to end {counted(table.scans, 'time')}{where}; {by_index} of its reads went by an index"
+def _lacking(reads: tuple[tuple[TableScans, Instance], ...], several: bool) -> Text:
+    """One table, and how each server reads it."""
+    table = reads[0][0]
+    told = listed(
+        f"{counted(each.scans, 'time')}{f' on the {place}' if several else ''} ({percent(each.by_index / (each.by_index + each.scans))} by an index)"
+        for each, place in reads
     )
+    return words(f"{table.name} ({counted(table.rows, 'row')}) was read from start to end {told}")
 
 
 def _facts(found: IndexReading) -> Iterator[Element]:

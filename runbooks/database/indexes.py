@@ -39,6 +39,14 @@ class IndexReading:
     unasked: Mapping[Instance, RunbookError]
     """Servers whose use of the indexes is unknown."""
 
+    @property
+    def lacking(self) -> tuple[tuple[tuple[TableScans, Instance], ...], ...]:
+        """Return each table that seems to lack an index once, with the servers that read it so."""
+        by_table: dict[str, list[tuple[TableScans, Instance]]] = {}
+        for table, place in self.missing:
+            by_table.setdefault(table.name, []).append((table, place))
+        return tuple(map(tuple, by_table.values()))
+
 
 def read(servers: Mapping[Instance, IndexUse | RunbookError]) -> IndexReading:
     """Return the reading of what the servers told. The primary must be among those that answered."""
@@ -102,7 +110,7 @@ def answer(found: IndexReading) -> str:
             f"{counted(len(found.invalid), 'index', 'indexes')} {by_count(len(found.invalid), 'is', 'are')} invalid"
         )
     if found.missing:
-        tables = len({table.name for table, _ in found.missing})
+        tables = len(found.lacking)
         parts.append(f"{counted(tables, 'table')} {by_count(tables, 'seems', 'seem')} to lack an index")
     if found.duplicate:
         count = len(found.duplicate)

@@ -73,3 +73,10 @@ def test_a_healthy_database_has_no_findings() -> None:
     found = read(index("a", "1"), index("b", "2", scans=0, bytes=8192), tables=tables)
     assert indexes.answer(found) == "All 2 indexes are valid, used and there once"
     assert (found.missing, found.unused) == ((), ())
+
+
+def test_a_table_that_both_servers_read_whole_is_one_table() -> None:
+    on_primary, on_replica = (TableScans("notes", scans, scans * 90_000, 0, 90_000) for scans in (12, 40))
+    found = read(index("a", "1"), tables=(on_primary,), replica=IndexUse((), (on_replica,), None))
+    assert [[place for _, place in reads] for reads in found.lacking] == [["primary", "replica"]]
+    assert indexes.answer(found) == "1 table seems to lack an index"
