@@ -9,9 +9,10 @@ from commands.kit.context import Context
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
 from runbooks.cache.judging import Kind
+from runbooks.cache.reading import CacheReading
 from runbooks.clients.aws.target_groups import TargetGroups
 from runbooks.observe import target_health
-from runbooks.wording import listed
+from runbooks.wording import counted, listed
 
 _SHARE = 0.45
 """Of the time, for each of the two things that a look at a cache takes."""
@@ -63,15 +64,26 @@ async def _cache(context: Context, seconds: float) -> DependencyFacts:
         return DependencyFacts()
     regions = await cache.look(seconds=seconds * _SHARE, twice=False)
     found = judging.troubles(regions)
-    grave = [each for each in found if each.grave]
-    said = judging.answer(regions, grave) if grave else judging.in_short(regions)
-    shown = words(f"{said}: ", Code(text=f"cache --env {where}")) if grave else words(said)
+    grave = [each for each in found if each.grave and not each.late]
+    said = judging.answer(regions, grave) if grave else _without_trouble(regions)
+    late = any(each.late for each in found)
+    shown = words(f"{said}: ", Code(text=f"cache --env {where}")) if grave or late else words(said)
     return DependencyFacts(
         facts=(Fact(label="Cache", value=shown),),
         trouble=f", {_TROUBLE.get(grave[0].kind, 'the cache is not well')}" if grave else "",
         looks=(("Cache", "cache"),) if grave else (),
         data={"cache": [each.says for each in grave]},
     )
+
+
+def _without_trouble(regions: Mapping[str, CacheReading]) -> str:
+    """Return how it is, as far as nodes answered in the short time that `status` has."""
+    nodes = [node for reading in regions.values() for node in reading.nodes]
+    answered = sum(node.facts is not None for node in nodes)
+    if not answered:
+        return "no answer in time"
+    some = f", {answered} of {counted(len(nodes), 'node')} answered in time" if answered < len(nodes) else ""
+    return judging.in_short(regions) + some
 
 
 async def _targets(context: Context, _: float) -> DependencyFacts:

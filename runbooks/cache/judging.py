@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from runbooks.cache.reading import ENOUGH, CacheReading, NodeReading, together
+from runbooks.clients.redis.node import NoAnswer
 from runbooks.clients.redis.parsing import NodeFacts
+from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import by_count, counted, duration, listed, size
 
@@ -51,6 +53,8 @@ class CacheTrouble:
     """For how long it has been so, where that is known."""
     unreachable: bool = False
     """A node does not answer, in contrast to one that refuses the bot."""
+    late: bool = False
+    """It did not answer in time, which may also be the bot's or the network's fault."""
     usual: bool = False
     """Many caches are so all the time; it says something only beside a fallen hit ratio."""
 
@@ -109,19 +113,25 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
             f"No node of the cache can be asked: {says}" + (rest if len(silent) > 1 else ""),
             " ".join(error.advice) if error is not None else "",
             grave=True,
-            unreachable=error is not None and error.code is ReasonCode.CACHE_UNREACHABLE,
+            unreachable=any(_unreachable(each.error) for each in silent),
+            late=all(isinstance(each.error, NoAnswer) for each in silent),
         )
         return
     for each in silent:
         if each.error is not None:
-            unreachable = each.error.code is ReasonCode.CACHE_UNREACHABLE
+            unreachable = _unreachable(each.error)
             yield CacheTrouble(
                 Kind.UNANSWERED,
                 f"The {each.name} can't be asked: {each.error.message.rstrip('.')}",
                 " ".join(each.error.advice) or "Look at the node in the console of its provider, or at its pod's log.",
                 grave=bool(each.listed_primary) or unreachable,
                 unreachable=unreachable,
+                late=isinstance(each.error, NoAnswer),
             )
+
+
+def _unreachable(error: RunbookError | None) -> bool:
+    return error is not None and error.code is ReasonCode.CACHE_UNREACHABLE
 
 
 def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:

@@ -7,13 +7,15 @@ from runbooks.cache import judging
 from runbooks.cache.caches import Cache
 from runbooks.cache.judging import CacheTrouble, Kind
 from runbooks.cache.reading import CacheReading
+from runbooks.clients.redis.node import NoAnswer
 from runbooks.kit.reasons import ReasonCode
 from runbooks.troubleshooting.case import Case
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
 from runbooks.troubleshooting.rule import Rule
 
-_LOOKS = 1.2
+_LOOKS = 2.0
 """Seconds for each answer of a node."""
+_REASONS = 3
 _KINDS = {Kind.MEMORY: Trouble.CACHE_MEMORY, Kind.REPLICATION: Trouble.CACHE_REPLICATION}
 _EXPLAINS = {
     Kind.CLUSTER: (Trouble.CACHE_MEMORY, Trouble.CACHE_REPLICATION, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
@@ -29,7 +31,7 @@ class Caches(Rule):
     """Looks at every node of the cache, twice: what happens now shows in the difference."""
 
     name = "the cache"
-    seconds = 6.0
+    seconds = 8.0
 
     async def look(self, case: Case) -> RuleAnswer:
         """Return what is wrong with it; a node that refuses the bot is one that nobody could look at."""
@@ -37,7 +39,8 @@ class Caches(Rule):
         if cache is None:
             return not_configured()
         regions = await cache.look(seconds=_LOOKS)
-        troubles = [each for each in judging.troubles(regions) if each.kind is not Kind.UNANSWERED or each.unreachable]
+        answers = any(reading.answered for reading in regions.values())
+        troubles = [each for each in judging.troubles(regions) if _known(each, answers=answers)]
         falls = any(each.kind is Kind.HITS for each in troubles)
         kept = [each for each in troubles if falls or not each.usual]
         return RuleAnswer(
@@ -47,11 +50,22 @@ class Caches(Rule):
         )
 
 
+def _known(each: CacheTrouble, *, answers: bool) -> bool:
+    """Return whether it is the cache's trouble: not where it refuses the bot, and not where the bot hears nothing at all in time."""
+    return each.kind is not Kind.UNANSWERED or (each.unreachable and (answers or not each.late))
+
+
 def _refused(regions: Mapping[str, CacheReading]) -> list[str]:
-    """Return why nodes can't be asked that are there: that is the bot's own trouble, and no cause."""
-    errors = [node.error for reading in regions.values() for node in reading.nodes if node.error is not None]
-    said = [each.message.rstrip(".") for each in errors if each.code is not ReasonCode.CACHE_UNREACHABLE]
-    return list(dict.fromkeys(said))
+    """Return why the bot can't see nodes that may be well."""
+    nodes = [node for reading in regions.values() for node in reading.nodes]
+    answers = any(node.facts is not None for node in nodes)
+    said = [
+        node.error.message.rstrip(".")
+        for node in nodes
+        if node.error is not None
+        and (node.error.code is not ReasonCode.CACHE_UNREACHABLE or (isinstance(node.error, NoAnswer) and not answers))
+    ]
+    return list(dict.fromkeys(said))[:_REASONS]
 
 
 def _finding(each: CacheTrouble, case: Case) -> Finding:
@@ -60,7 +74,7 @@ def _finding(each: CacheTrouble, case: Case) -> Finding:
         kind=_KINDS.get(each.kind, Trouble.CACHE),
         cause=each.says,
         evidence=(f"Node {each.address}.",) if each.address and each.address not in each.says else (),
-        confidence=Confidence.CERTAIN if each.grave else Confidence.POSSIBLE,
+        confidence=_confidence(each),
         since=began,
         explains=_EXPLAINS.get(each.kind, ()),
         to_do=(
@@ -68,3 +82,9 @@ def _finding(each: CacheTrouble, case: Case) -> Finding:
             ToDo(text="See every node of the cache", command="cache", label="Cache"),
         ),
     )
+
+
+def _confidence(each: CacheTrouble) -> Confidence:
+    if each.late:
+        return Confidence.LIKELY
+    return Confidence.CERTAIN if each.grave else Confidence.POSSIBLE

@@ -8,6 +8,7 @@ password is read for each connection; a node that refuses it is asked once more 
 """
 
 import asyncio
+import importlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,6 +51,10 @@ class _Connection(Protocol):
     async def disconnect(self, nowait: bool = ...) -> None: ...
 
 
+class NoAnswer(TemporaryError):
+    """The node did not answer in time: it may be down, or the bot or the network between them slow."""
+
+
 class NodeSession:
     """A connection that is logged in."""
 
@@ -79,6 +84,7 @@ async def connected(
     host, port = split_address(address)
     name = joined(host, port or PORT)
     password = _password(settings, redactor)
+    await _imported()
     try:
         connection = await _open(settings, host, port or PORT, password, limit)
     except RunbookError as error:
@@ -107,8 +113,13 @@ def _password(settings: CacheSettings, redactor: Redactor) -> str | None:
     return found
 
 
+async def _imported() -> None:
+    """Import the driver in a thread: it takes a third of a second, in which everything else would wait."""
+    await asyncio.to_thread(importlib.import_module, "redis.asyncio.connection")
+
+
 async def _open(settings: CacheSettings, host: str, port: int, password: str | None, seconds: float) -> _Connection:
-    from redis.asyncio import connection as redis  # importing it takes a tenth of a second
+    from redis.asyncio import connection as redis
     from redis.exceptions import RedisError
 
     name = joined(host, port)
@@ -155,7 +166,11 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
 
     match error:
         case TimeoutError() | redis.TimeoutError():
-            return _later(f"{name} did not answer within {seconds:g} s.", "Check security groups and network policies.")
+            return NoAnswer(
+                f"{name} did not answer within {seconds:g} s.",
+                code=ReasonCode.CACHE_UNREACHABLE,
+                advice=("Check security groups and network policies.",),
+            )
         case redis.BusyLoadingError():
             return _later(f"{name} is loading its data into memory, and answers afterwards.")
         case redis.AuthenticationError() if error.status_code == "NOAUTH" or not password:

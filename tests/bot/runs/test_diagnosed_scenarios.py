@@ -30,6 +30,8 @@ FIRST = {
     "websocket-drops": "backend: WebSocket connections drop",
     "error-rate": "Error rate is above its limit",
     "cache-full": "The primary of shard 2 is full",
+    "cache-replica-down": "The replica of shard 3 lost its primary",
+    "cache-node-down": "The cluster is down",
 }
 """Scenario → the first words of what is found first."""
 PAIRS = (

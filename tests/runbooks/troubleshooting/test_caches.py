@@ -61,3 +61,10 @@ async def test_a_cache_that_is_gone_is_a_cause_and_one_that_refuses_the_bot_coul
     (gone,) = (await _said(cluster)).findings
     assert gone.cause.startswith("No node of the cache can be asked: ")
     assert Trouble.ERRORS in gone.explains
+
+
+async def test_silence_alone_is_no_cause_because_the_bot_may_be_the_slow_one(cluster: CacheCluster):
+    cluster.answer = b""
+    said = await _said(cluster)
+    assert not said.findings
+    assert "did not answer within 2 s" in said.unknown[0][1]
