@@ -19,7 +19,9 @@ class Subject(Frozen):
     region: str | None = None
 
     def told(self, default_environment: str | None = None) -> str:
-        """Return it in words: "backend in staging", with the channel's own environment where that is another one."""
+        """Return it in words: "backend in staging", with the channel's own environment where that is another one; empty: nothing is known."""
+        if not any((self.service, self.environment, self.region)):
+            return ""
         other = f" (this channel's default is {default_environment})"
         differs = self.environment and default_environment and self.environment != default_environment
         parts = [f"{self.service or ''} in {self.environment}".strip() if self.environment else self.service or ""]

@@ -37,6 +37,12 @@ def test_what_is_typed_wins_and_a_region_stays_in_its_environment() -> None:
     assert follow_up("pods --region us")[0]["region"] == "us"
 
 
+def test_what_is_typed_whole_takes_nothing_and_says_nothing() -> None:
+    taken = follow_up("logs frontend --env production")[1]
+    assert taken == Subject()
+    assert taken.told("production") == ""
+
+
 def test_an_operation_takes_what_it_needs_and_is_never_limited_to_a_part() -> None:
     arguments, taken = follow_up("restart")
     assert arguments == {"service": "backend", "env": "staging"}
