@@ -114,13 +114,14 @@ class Leases:
             ending = await self._store.unwritten_end(ended.id) or Ending(request=ended)
             await self._patiently(lambda: self._ends.write(ending))
             other = None
-        if other is None:
+        freeze = record.freeze if record.freeze and record.freeze.holds(self._clock()) else None
+        if other is None and (freeze is None or back):  # nobody who is told of a lock waits for a region that is away
             await self._patiently(lambda: self._put_back(request.environment))
         orphaned = other is not None and await orphaned_run.holder(context, record) is not None
         unknown = f", but {orphaned_run.UNKNOWN}" if orphaned else ""
         return LeaseSeen(
             reads=self._registry.operation(request.command, request.arguments).only_reads(context),
-            freeze=record.freeze if record.freeze and record.freeze.holds(self._clock()) else None,
+            freeze=freeze,
             holder=f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
             way_out=f"{orphaned_run.way_out(other)}." if other is not None and orphaned else "",
             word=new_word(),

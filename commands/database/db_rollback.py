@@ -19,7 +19,8 @@ from runbooks.migrations.undoing import UndoMigration, plan_undo
 class DbRollback(Operation):
     """Undo the newest migration with a Job from the image that applied it.
 
-    Roll back the services first, because the release that applied the migration expects it. Everything that the migration added is lost.
+    Roll back the services first, because the release that applied the migration expects it. Everything that the migration added is
+    lost, and what it dropped stays gone.
     Without a version, the bot uses the image of the Job that applied the migration: the previous release does not contain it.
     """
 

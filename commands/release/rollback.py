@@ -68,6 +68,11 @@ class Rollback(Operation):
         # only to what ran well before, never by way of a version that is named
         return self.to is None
 
+    @property
+    def after_rollback(self) -> bool:
+        """Who goes back a second time, to a release of their choice, does not unlock first."""
+        return True
+
     def title(self, environment: str) -> str:
         target = f" to {self.to}" if self.to else ""
         return f"Roll back {environment}{target}"
@@ -102,6 +107,9 @@ class Rollback(Operation):
                 f"This bypasses {record.freeze.name}'s lock ({record.freeze.reason}), which stays in place.",
                 *warnings,
             )
+        if record.freeze is not None and record.freeze.run and record.freeze.holds(context.now):
+            lock = f"{context.where.name} is locked since {record.freeze.name}'s rollback ({record.freeze.reason})"
+            warnings = (f"{lock}. That does not stop going back.", *warnings)
         going = (await as_it_is(context, record)).run
         if self.goes_back and going is not None and going.run != context.run_id:
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)

@@ -2,10 +2,13 @@
 
 import re
 
+from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.steps import Pulse
 from runbooks.redaction.redactor import default_redactor
 
 _LONGEST_LINE = 200
+_JSON = ("{", "}", "[{", '["', "[[", "]", '"')
+"""How lines of JSON begin; `[1/4] …` is none."""
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -23,12 +26,25 @@ class SpokenLines:
         whole, cut, self._rest = (self._rest + chunk).rpartition(b"\n")
         told = (self._lines.feed(whole + cut) if cut else b"") + self._lines.pause()
         for line in told.decode(errors="replace").splitlines():
-            if plain := plain_line(self._scope.text(line)):
+            if plain := plain_line(_said(self._scope.text(line))):
                 self._pulse.say(plain)
 
     def broken_off(self) -> None:
         """Forget a line's beginning: the output is opened again, and comes with whole lines."""
         self._rest = b""
+
+
+def _said(line: str) -> str:
+    """Return what a line says to people: a log entry in JSON is its message, and nothing is said of what is cut or a piece of a document."""
+    plain = _COLOUR.sub("", line).strip()
+    if not plain.startswith(_JSON) and plain != "[":
+        return line
+    try:
+        found = read_printed(plain.encode())
+    except NotUnderstood:
+        return ""
+    told = (found.get(key) for key in ("msg", "message")) if isinstance(found, dict) else ()
+    return next((each for each in told if isinstance(each, str)), "")
 
 
 def redacted_lines(output: bytes, most: int) -> tuple[str, ...]:

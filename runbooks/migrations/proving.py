@@ -137,7 +137,7 @@ async def plan_proof(
     newer = await image_of(cluster, registry, environment, settings, version)
     older = await image_of(cluster, registry, environment, settings, than)
     if older.digest == newer.digest:
-        title = f"{environment.name} runs {newer.tag} itself: there is no older release to try. Nothing to do."
+        title = f"{environment.name} runs {newer.tag} itself. Name the release to try: `prove {newer.tag} --older VERSION`. Nothing to do."
         return Plan(title=title)
     spec = await cluster.jobs.planned(settings.proof_job(environment, older, newer, settings.proof))
     return Plan(

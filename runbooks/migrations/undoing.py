@@ -204,7 +204,7 @@ def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str, restore: Re
         Refusal(
             what=can_not,
             code=ReasonCode.SCHEMA_TOO_NEW,
-            advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost.",
+            advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost, and what it dropped stays gone.",
             button=("Undo a migration", undo),
         ),
         restore,
@@ -238,7 +238,7 @@ async def _restore(train: Train, first: AppliedBy) -> Refusal:
     line = f"db restore {newest.id} --env {train.environment.name}"
     return Refusal(
         what=f"Or restore the database as it was before the migration: `{line}`.",
-        advice=f"Everything written after that snapshot, the last {lost}, is lost.",
+        advice=f"Everything written after that snapshot, the last {lost}, is lost. It makes a new instance: people have to point the services to it.",
         button=("Restore a snapshot", line),
     )
 
@@ -315,7 +315,7 @@ async def plan_undo(
                 f"{what} still runs {label}, which expects this migration."
                 for what in await _expecting(cluster, environment, settings, label)
             ),
-            "Everything that the migration added is lost, with all data in it. That can't be undone.",
+            "Everything that the migration added is lost, with all data in it, and what it dropped stays gone: undoing it makes that anew, and empty. That can't be undone.",
             *((why,) if why else ()),
         ),
         notes=(f"`{' '.join(spec.words)}` runs once; with most tools, that undoes one migration.",),

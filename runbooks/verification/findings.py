@@ -66,6 +66,11 @@ class Before(Frozen):
     """Fingerprints of the critical alerts that fired."""
     sync: SyncCounts | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing could be found out."""
+        return not self.metrics and self.alerts is None and self.sync is None
+
 
 class Verified(Frozen):
     """All findings of a verification."""

@@ -70,6 +70,8 @@ class MeasureBefore(Step):
         if self.standing:
             return Before()
         now, found = datetime.now(UTC), await verification.measured()
+        if found.empty:  # a retry may be able to measure
+            return found
         measured = Measured(version=self.version, at=now, values=found.model_dump(mode="json"))
         try:
             await fleet.keep_measured(context.environment, measured)

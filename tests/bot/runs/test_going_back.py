@@ -292,6 +292,10 @@ async def test_a_rollback_locks_until_somebody_unlocks_and_a_refused_deploy_can_
         await here.ended_with(adopt, "v1.2.0 is recorded as a good release of production")
         assert here.environment().freeze == lock
 
+        further = await here.ask("rollback --to v1.1.0")
+        await here.says(further, "That does not stop going back", "plan")
+        await here.press(APPROVER, "deny", further)
+
         await here.click(ON_CALL, unlock)
         await here.answered("Ines unlocked production")
         known = set(here.runs())

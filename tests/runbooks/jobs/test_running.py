@@ -1,6 +1,7 @@
 """A program that runs once as a Job: its end, its log, what keeps it from starting, and what stopping it does."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -76,6 +77,26 @@ async def test_a_program_ends_well_and_its_log_is_said_and_kept_redacted(tmp_pat
     assert end.log[0] == "step 1"
     assert "hunter2" not in str(end)
     assert not any("hunter2" in said for said in pulse.said)
+
+
+async def test_of_json_in_a_log_only_its_messages_are_said(tmp_path: Path) -> None:
+    hold = asyncio.Event()
+
+    async def task(execution: Execution) -> int:
+        entry = json.dumps({"level": "info", "msg": "adding an index", "sql": "x" * 500})
+        await execution.out(f'[1/2] begun\n{entry}\n{{\n  "flows": [\n    "cut"\n'.encode())
+        await hold.wait()
+        return 0
+
+    pulse = _Heard("adding an index")
+    async with _cluster(tmp_path, task) as (_, client):
+        running = asyncio.create_task(run_job(pulse, client, SPEC))
+        await pulse.heard.wait()
+        hold.set()
+        await running
+    said = [each for each in pulse.said if each != "starting"]
+    assert said[0] == "[1/2] begun"
+    assert not any("{" in each or "flows" in each or "cut" in each for each in said), said
 
 
 async def test_a_program_that_fails_is_a_result_with_its_exit_status_and_the_end_of_its_log(tmp_path: Path) -> None:

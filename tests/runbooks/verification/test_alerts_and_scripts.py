@@ -175,6 +175,17 @@ async def test_a_retry_compares_with_what_the_run_before_it_has_measured(here: P
     assert (await here.measured("v2.1.0")).sync != before.sync
 
 
+async def test_a_measurement_that_found_nothing_is_not_kept_for_a_retry(here: Place) -> None:
+    here.prints("sync:status", "not JSON")
+    here.alertmanager.fault = lambda _: web.Response(status=500)
+    await here.fleet.take(here.environment, Lease(run="one", title="Deploy", by="Maya", since=utc_now()))
+    undecided = Undecided(run="one", title="Deploy v2.0.0 stopped", since=utc_now())
+    assert (await here.measured()).empty
+    await here.fleet.end(here.environment, "one", undecided=undecided)
+    here.prints("sync:status", '{"pending": 3, "failed": 13}')
+    assert (await here.measured()).sync is not None, "a retry measures what it can"
+
+
 async def test_a_pod_without_the_script_is_no_result_and_without_a_script_nothing_is_run(here: Place) -> None:
     found = await here.found(db_test=("npm", "run", "db:ping"))
     assert found["database connection"].verdict is Verdict.INCONCLUSIVE
