@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from runbooks.kit.bugs import told
@@ -10,10 +11,17 @@ from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import Case
 from runbooks.troubleshooting.changes import Changes, blamed, changes_of
-from runbooks.troubleshooting.findings import ORDER, Finding, RuleAnswer, could_not_look, explains
+from runbooks.troubleshooting.findings import ORDER, Finding, RuleAnswer, Trouble, could_not_look, explains, no_answer
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.rules import RULES
 
+_TICK = 0.05
+_LATE = 0.5
+"""Seconds."""
+_AGAIN = 10.0
+"""Seconds for looking again."""
+_SILENT = (Trouble.DATABASE_UNREACHABLE, Trouble.CACHE)
+"""What may be found because no answer came in time."""
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +44,13 @@ class Diagnosed:
 
 async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
     """Return what the rules say, and what changed before it began."""
-    changes, answers = await asyncio.gather(changes_of(case), asyncio.gather(*(_answer(rule, case) for rule in rules)))
+    lateness = Lateness()
+    async with lateness.measured():
+        changes, answers = await asyncio.gather(
+            changes_of(case), asyncio.gather(*(_answer(rule, case) for rule in rules))
+        )
+    if lateness.worst > _LATE:  # such as the first time, when clients' libraries are loaded
+        answers = await looked_again(case, rules, answers)
     pairs = list(zip(rules, answers, strict=True))
     findings = [_clean(finding) for answer in answers for finding in answer.found]
     in_order = ranked(blamed(findings, changes.found))
@@ -48,6 +62,42 @@ async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
         unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
         not_configured=tuple(rule.name for rule, answer in pairs if answer.not_configured),
     )
+
+
+class Lateness:
+    """How late the bot's own event loop was at worst: what it takes for no answer may have come in time."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+        """Seconds."""
+
+    @asynccontextmanager
+    async def measured(self) -> AsyncGenerator[None]:
+        """Measure while the body runs."""
+        task = asyncio.create_task(self._measure())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _measure(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.sleep(_TICK)
+            self.worst = max(self.worst, loop.time() - began - _TICK)
+
+
+async def looked_again(case: Case, rules: Sequence[Rule], answers: Sequence[RuleAnswer]) -> list[RuleAnswer]:
+    """Return the answers, with those of rules that got no answer asked for again, one rule after another, as far as there is time."""
+    again = list(answers)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_AGAIN):
+            for place, (rule, answer) in enumerate(zip(rules, answers, strict=True)):
+                if answer.late or any(finding.kind in _SILENT for finding in answer.found):
+                    again[place] = await _answer(rule, case)
+    return again
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -85,7 +135,7 @@ async def _answer(rule: Rule, case: Case) -> RuleAnswer:
         async with asyncio.timeout(rule.seconds):
             return await rule.look(case)
     except TimeoutError:
-        return could_not_look(f"no answer within {rule.seconds:g} s")
+        return no_answer(rule.seconds)
     except RunbookError as error:
         return could_not_look(error.message)
     except Exception as error:  # noqa: BLE001 - a mistake in one rule hides nothing that the others found

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from runbooks.kit.errors import RunbookError
 from runbooks.troubleshooting.case import Case, PlaceFacts
-from runbooks.troubleshooting.findings import RuleAnswer, could_not_look, together
+from runbooks.troubleshooting.findings import RuleAnswer, could_not_look, no_answer, together
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RegionRule(Rule):
             async with asyncio.timeout(self.seconds * 0.9):
                 answer = await self.look_at(case, place)
         except TimeoutError:
-            answer = could_not_look(f"no answer within {self.seconds:g} s")
+            answer = no_answer(self.seconds)
         except RunbookError as error:
             answer = could_not_look(error.message)
         where = f"{place.region}: " if place.region else ""

@@ -24,9 +24,13 @@ class Reached:
     """How long TCP took to connect; None: it did not."""
     refused: bool = False
     """The machine is there, and nothing listens on that port."""
+    unnamed: bool = False
+    """Nobody said in time whether the name has an address."""
 
     def says(self, place: Instance, limit: float) -> str:
         """Return what that means, as a sentence without its full stop."""
+        if self.unnamed:
+            return f"The name of the {place}, {self.host}, was not resolved within {limit:g} s"
         if not self.resolved:
             return f"The name of the {place}, {self.host}, does not resolve"
         if self.refused:
@@ -49,7 +53,9 @@ async def reach(address: str, seconds: float) -> Reached:
     try:
         async with asyncio.timeout(seconds):
             await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
+    except TimeoutError:
+        return Reached(host, port, resolved=False, unnamed=True)
+    except (OSError, UnicodeError):
         return Reached(host, port, resolved=False)
     try:
         async with asyncio.timeout(max(0.1, seconds - (time.monotonic() - began))):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.troubleshooting.asking import diagnose, ranked
+from runbooks.troubleshooting.asking import diagnose, looked_again, ranked
 from runbooks.troubleshooting.case import Case, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Trouble, found, not_configured
 from runbooks.troubleshooting.rule import Rule
@@ -145,3 +145,11 @@ async def test_what_several_rules_need_is_read_once_and_given_up_by_one_only():
         go.set()
         assert await patient == ()
     assert times == 1
+
+
+async def test_who_got_no_answer_is_asked_again_and_others_are_not():
+    late = RuleAnswer(unknown=("no answer within 5 s",), late=True)
+    unreachable = found(finding(Trouble.DATABASE_UNREACHABLE))
+    async with case() as asked:
+        again = await looked_again(asked, (_Well(), _Says(), _Absent()), (late, unreachable, found()))
+    assert again == [RuleAnswer(details="3 nodes"), found(finding(Trouble.CACHE)), found()]
