@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.boundary.inbound import Exit
 from bot.boundary.printable import safe
 from bot.config import ConfigurationError, Settings, default_path, load
-from bot.doctor import audit_log, database, github, here, monitoring, outside, storage
+from bot.doctor import audit_log, database, dependencies, github, here, monitoring, outside, storage
 from bot.doctor.findings import Check, Finding, Severity, failed, findings
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
@@ -70,7 +70,12 @@ def checks(where: Path, settings: Settings) -> list[Check]:
     found += [
         Check(subject=f"{what} of {name}", look=partial(look, settings, name), seconds=30.0)
         for name in settings.environments
-        for what, look in (("CDN", storage.cdn), ("Secrets in AWS", storage.secrets))
+        for what, look in (
+            ("CDN", storage.cdn),
+            ("Secrets in AWS", storage.secrets),
+            ("Cache", dependencies.cache),
+            ("Load balancer", dependencies.targets),
+        )
     ]
     found += [
         Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
