@@ -14,7 +14,7 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -23,12 +23,15 @@ from runbooks.sync.reading import SyncStatus
 from runbooks.wording import counted, duration
 
 
-class SyncStatusCommand(Query):
+class SyncStatusCommand(Observation):
     """Show the offline sync queue: backlog, oldest item, devices, failed items, rate and time until it is empty."""
 
     meta = QueryMeta(permission="sync:read", examples=["", "--env staging"], name="sync status")
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        return (context.use(SyncQueue, "sync", "sync scripts").status_by_hand,)
 
     async def answer(self, context: Context) -> Card:
         queue = context.use(SyncQueue, "sync", "sync scripts")

@@ -24,9 +24,9 @@ from commands.kit.card import (
     sentence,
     words,
 )
-from commands.kit.command import Query
+from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.regions import RegionName, names_of
+from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import asked, named
@@ -38,6 +38,7 @@ from runbooks.logs import LogLimits
 from runbooks.metrics.chart import sparkline
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory
+from runbooks.observe import by_hand
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
 from runbooks.websockets.reading import MEANINGS, PodDrops, Rise, Spread, WebsocketReading, look, rise_of
@@ -52,6 +53,8 @@ _BEFORE = timedelta(minutes=5)
 """What a deploy or a restart breaks here shows within this time."""
 _CODES, _PODS = 6, 8
 _WIDTH = 15
+_BY_HAND = 200
+"""Lines that are shown to a person in a terminal."""
 _IN_REGIONS = LogLimits(stream=2.2, silence=2.0, all=2.4)
 """With several regions, each of which is waited for a few seconds only: what can be read by then."""
 
@@ -72,7 +75,7 @@ class _Beside:
         return found if found is not None and any(value is not None for value in found.values) else None
 
 
-class SyncWebsocket(Query):
+class SyncWebsocket(Observation):
     """Show whether WebSocket connections drop: how many a minute, since when, with which close codes, and in which pods.
 
     The last 30 minutes, from the pods' logs, and from Prometheus where it is configured.
@@ -83,6 +86,15 @@ class SyncWebsocket(Query):
     service: ServiceName | None = argument("whose connections; default: the configured service", default=None)
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
+
+    async def by_hand(self, context: Context) -> tuple[str, ...]:
+        settings, queue = context.find(WebsocketSettings) or WebsocketSettings(), context.find(SyncQueue)
+        service = _service(context, settings, self.service)
+        since = [f"--since={MINUTES}m"]
+        found = await lines_of(
+            context, self.region, lambda place: by_hand.logs(place, service.name, since, settings.pattern, _BY_HAND)
+        )
+        return (*found, *((queue.status_by_hand,) if queue is not None else ()))
 
     async def answer(self, context: Context) -> Card:
         settings = context.find(WebsocketSettings) or WebsocketSettings()

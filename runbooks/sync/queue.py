@@ -124,6 +124,11 @@ class SyncQueue:
         return self._exports
 
     @property
+    def status_by_hand(self) -> str:
+        """Return the line by which a person sees how the queue stands."""
+        return self._pod_scripts.by_hand(self.scripts.status)
+
+    @property
     def environment(self) -> Environment:
         return self._environment
 

@@ -17,7 +17,7 @@ class WebsocketSettings(Frozen):
 
     service: str | None = None
     """The service that has them. Default: the sync scripts' service, or the first one."""
-    pattern: str = r"(?i)websocket|socket\.io"
+    pattern: str = r"[Ww]eb[Ss]ocket|WEBSOCKET|socket\.io"
     """Log lines about them match this pattern (RE2)."""
     connections: str = Field(default='sum(websocket_connections{namespace="$namespace"})', max_length=4000)
     """PromQL: the connections that are open now, as one number. `$window`, `$namespace` and `$environment` as in `metrics`. Empty: not asked."""

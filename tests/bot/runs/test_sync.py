@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.aws import BUCKET
+from sandbox.scenarios import BY_NAME
 from sandbox.sync_queue import PATIENT_DATA
 from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, PRODUCTION, REQUESTER, STAGING, Story, shown_text
 
@@ -44,6 +45,19 @@ async def test_a_stuck_queue_says_so_and_what_to_do(here: Story):
     told = await here.answered("Sync in production is stuck")
     assert "never, at this rate" in told
     assert "restart backend" in told
+
+
+async def test_connections_that_are_cut_are_told_with_code_and_cause_and_as_lines_for_a_terminal(here: Story):
+    await here.world.play(BY_NAME["websocket-drops"])
+    await here.type(REQUESTER, "/omnicare sync websocket")
+    told = await here.answered("WebSocket connections of backend in production drop")
+    for words in ("All pods drop alike", "idle timeout", "1006", "87 (by the status script in pod"):
+        assert words in told
+    await here.type(REQUESTER, "/omnicare sync websocket --kubectl")
+    lines = await here.answered("sync:status")
+    assert "logs --prefix" in lines
+    assert "--since=30m" in lines
+    nothing_of_a_patient_is_seen(here)
 
 
 @pytest.mark.parametrize("command", ["sync status", "sync failed"])
