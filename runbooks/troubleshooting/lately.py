@@ -41,14 +41,15 @@ class Restarts(RegionRule):
 
 
 def _ended(case: Case, listed: Listed, service: Service) -> Iterator[tuple[PodView, ContainerView, datetime]]:
-    for pod in _pods_of(listed, service):
+    for pod in pods_of(listed, service):
         for container in pod.containers:
             at = read_time(container.ended_at)
             if pod.ready and container.restarts and at is not None and case.now - at <= _HOUR:
                 yield pod, container, at
 
 
-def _pods_of(listed: Listed, service: Service) -> Iterator[PodView]:
+def pods_of(listed: Listed, service: Service) -> Iterator[PodView]:
+    """Yield the pods of the service's Deployment that are not being deleted; evicted ones too."""
     view = listed.deployment(service)
     owners = {each.uid for each in listed.replica_sets if view is not None and each.owner == view.uid}
     yield from (pod for pod in listed.pods if pod.owner in owners and not pod.deleting)
@@ -124,7 +125,7 @@ class Evictions(RegionRule):
 
 
 def _evicted(case: Case, service: Service, listed: Listed, events: Sequence[EventView]) -> Iterator[Finding]:
-    gone = [(pod, at) for pod in _pods_of(listed, service) if pod.reason == "Evicted" and (at := _at(pod, events))]
+    gone = [(pod, at) for pod in pods_of(listed, service) if pod.reason == "Evicted" and (at := _at(pod, events))]
     lately = [(pod, at) for pod, at in gone if at >= case.since]
     if not lately:
         return
@@ -169,7 +170,7 @@ class Serving(RegionRule):
         listed, endpoints = await place.listed(), {each.name: each for each in await place.endpoints()}
         findings = []
         for service in case.services:
-            ready = sum(pod.ready for pod in _pods_of(listed, service))
+            ready = sum(pod.ready for pod in pods_of(listed, service))
             through = endpoints.get(service.through)
             if ready and through is not None and not through.ready:
                 findings.append(_unserved(service, ready))

@@ -1,8 +1,11 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
 from runbooks.troubleshooting.caches import Caches
+from runbooks.troubleshooting.cluster_nodes import ClusterNodes
 from runbooks.troubleshooting.databases import ApplicationPools, Databases
+from runbooks.troubleshooting.expiry import Expiry
 from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
+from runbooks.troubleshooting.limits import Autoscalers, Usage
 from runbooks.troubleshooting.measured import Alerts, Measured
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import OfflineSync, Websockets
@@ -20,6 +23,10 @@ RULES: tuple[Rule, ...] = (
     Caches(),
     OfflineSync(),
     Websockets(),
+    ClusterNodes(),
+    Autoscalers(),
+    Usage(),
+    Expiry(),
     Measured(),
     Alerts(),
 )

@@ -1,5 +1,6 @@
 """What is wrong with production now, since a while: nobody has to deploy first."""
 
+from sandbox.scenarios.capacity_acts import AutoscalerAtMost
 from sandbox.scenarios.cluster_acts import FillDisk, FillNodes
 from sandbox.scenarios.rolling_acts import Configure, Restart, Scale, SetImage
 from sandbox.scenarios.scenario import Scenario
@@ -66,5 +67,16 @@ STANDING: tuple[Scenario, ...] = (
         "nodes",
         "1 of 3 nodes",
         (FillDisk(35), BreakMetrics("kubelet_volume_stats_used_bytes", 38, 96)),
+    ),
+    Scenario(
+        "hpa-max",
+        "The backend's autoscaler has been at its maximum of 3 pods for 25 minutes and wants more; requests are slow.",
+        "diagnose",
+        "backend: its autoscaler is at its maximum of 3 pods and wants more",
+        (
+            AutoscalerAtMost("backend", 3, 25),
+            BreakMetrics("container_cpu_usage_seconds_total", 24, 94),
+            BreakMetrics(_REQUESTS_TAKE, 23, 430),
+        ),
     ),
 )

@@ -29,6 +29,9 @@ FIRST = {
     "sync-stuck": "Offline sync is stuck",
     "websocket-drops": "backend: WebSocket connections drop",
     "error-rate": "Error rate is above its limit",
+    "disk-full": "Node node-1 has a disk that is nearly full",
+    "hpa-max": "backend: its autoscaler is at its maximum of 3 pods and wants more",
+    "cert-expiry": "The certificate of api.omnicare-health.com",
     "cache-full": "The primary of shard 2 is full",
     "cache-replica-down": "The replica of shard 3 lost its primary",
     "cache-node-down": "The cluster is down",
@@ -47,7 +50,7 @@ WAITED = 2.0
 
 
 async def test_each_cause_is_named_first_and_two_at_once_are_both_named(tmp_path: Path) -> None:
-    parts = ("pool", "cache", "verification")
+    parts = ("pool", "cache", "verification", "certificates")
     async with Database().serve() as database, story(tmp_path / "world", parts=parts, database=database) as here:
         await here.inside()
         await database.ready()

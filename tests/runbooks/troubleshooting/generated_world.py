@@ -340,19 +340,19 @@ def _unready(world: World, pod: Json, state: Json, phase: str = "Pending", **mor
     behind["subsets"][0]["addresses"] = [a for a in addresses if a["targetRef"]["name"] != pod["metadata"]["name"]]
 
 
-def _one(world: World) -> Json:
+def one_pod(world: World) -> Json:
     return world.rng.choice(world.pods_of("backend"))
 
 
 def image_pull(world: World) -> str:
-    pod, said = _one(world), 'Failed to pull image "ghcr.io/omnicare/backend:v1.2.0": manifest unknown'
+    pod, said = one_pod(world), 'Failed to pull image "ghcr.io/omnicare/backend:v1.2.0": manifest unknown'
     _unready(world, pod, {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}})
     event(world, "Failed", said, pod, 0.5, first=5)
     return "the image can't be pulled"
 
 
 def crash_loop(world: World) -> str:
-    pod, ended = _one(world), {"reason": "Error", "exitCode": 1, "finishedAt": world.stamp(0.5)}
+    pod, ended = one_pod(world), {"reason": "Error", "exitCode": 1, "finishedAt": world.stamp(0.5)}
     loop = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}}
     _unready(world, pod, loop, "Running", restartCount=6, lastState={"terminated": ended})
     world.logs[pod["metadata"]["name"]] = "listening\nError: connect ECONNREFUSED 10.0.0.7:5432\n"
@@ -361,21 +361,21 @@ def crash_loop(world: World) -> str:
 
 
 def out_of_memory(world: World) -> str:
-    pod, ended = _one(world), {"reason": "OOMKilled", "exitCode": 137, "finishedAt": world.stamp(0.5)}
+    pod, ended = one_pod(world), {"reason": "OOMKilled", "exitCode": 137, "finishedAt": world.stamp(0.5)}
     loop = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}}
     _unready(world, pod, loop, "Running", restartCount=6, lastState={"terminated": ended})
     return "more memory than its limit of 512Mi"
 
 
 def out_of_memory_once(world: World) -> str:
-    status = _one(world)["status"]["containerStatuses"][0]
+    status = one_pod(world)["status"]["containerStatuses"][0]
     ended = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": world.stamp(12)}
     status |= {"restartCount": 1, "lastState": {"terminated": ended}}
     return "1 pod restarted in the last hour: killed for using more memory than its limit of 512Mi"
 
 
 def pending(world: World) -> str:
-    pod = _one(world)
+    pod = one_pod(world)
     _unready(world, pod, {"waiting": {"reason": ""}})
     pod["spec"] |= {"nodeName": ""}
     pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "40"
@@ -387,7 +387,7 @@ def pending(world: World) -> str:
 
 
 def unbound_volume(world: World) -> str:
-    pod = _one(world)
+    pod = one_pod(world)
     _unready(world, pod, {"waiting": {"reason": ""}})
     pod["spec"] |= {"nodeName": "", "volumes": [{"name": "u", "persistentVolumeClaim": {"claimName": "uploads"}}]}
     said = "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
@@ -397,13 +397,13 @@ def unbound_volume(world: World) -> str:
 
 
 def config_missing(world: World) -> str:
-    pod, said = _one(world), 'configmap "backend-config" not found'
+    pod, said = one_pod(world), 'configmap "backend-config" not found'
     _unready(world, pod, {"waiting": {"reason": "CreateContainerConfigError", "message": said}})
     return "backend-config"
 
 
 def probe_fails(world: World) -> str:
-    pod = _one(world)
+    pod = one_pod(world)
     _unready(world, pod, {"running": {"startedAt": world.stamp(7)}}, "Running")
     event(world, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", pod, 0.1, first=5)
     return "readiness probe"
@@ -467,7 +467,7 @@ class Served:
         if parts[-1] == "log":
             return web.Response(text=self.world.logs.get(parts[-2], ""))
         if "metrics.k8s.io" in parts:
-            return web.json_response({"kind": "List", "items": []})
+            return web.json_response({"kind": "List", "items": self.world.kinds.get("metrics", [])})
         if parts[-1] in self.world.kinds:
             return web.json_response({"kind": "List", "items": self.world.kinds[parts[-1]]})
         refused = {"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404}

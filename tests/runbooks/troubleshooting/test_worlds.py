@@ -16,6 +16,7 @@ from runbooks.metrics.settings import MetricsSettings
 from runbooks.metrics.standing import MetricHistory
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
+from tests.runbooks.troubleshooting.broken_capacity import CAPACITY
 from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, healthy
 from tests.support.cases import PRODUCTION, case
 
@@ -78,7 +79,7 @@ async def test_nothing_is_found_in_two_hundred_healthy_worlds(served: tuple[Serv
     assert false_alarms == {}
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("breakage", [*BREAKAGES, *CAPACITY], ids=lambda each: each.__name__)
 async def test_what_is_broken_is_named_first(breakage: Breakage, served: tuple[Served, str], client: ClusterClient):
     for seed in range(4):
         world = healthy(seed)
@@ -86,3 +87,14 @@ async def test_what_is_broken_is_named_first(breakage: Breakage, served: tuple[S
         said = await asked(served[0], client, world)
         assert said.findings, f"{seed}: nothing was found"
         assert words in said.findings[0].cause, [seed, *(each.cause for each in said.findings)]
+
+
+@pytest.mark.parametrize(("kind", "rule"), [("nodes", "nodes"), ("horizontalpodautoscalers", "autoscalers")])
+async def test_what_can_not_be_listed_was_not_looked_at(
+    kind: str, rule: str, served: tuple[Served, str], client: ClusterClient
+):
+    world = healthy(1)
+    del world.kinds[kind]
+    said = await asked(served[0], client, world)
+    assert rule in [name for name, _ in said.unknown]
+    assert said.findings == ()

@@ -1,0 +1,134 @@
+"""What has reached a limit: autoscalers at their maximum or without their metric, containers near their CPU or memory limit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from runbooks.clients.kubernetes.autoscalers import AutoscalerView
+from runbooks.clients.kubernetes.views import PodView
+from runbooks.diagnosis.quantities import amount
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Service
+from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found, not_configured
+from runbooks.troubleshooting.lately import pods_of
+from runbooks.troubleshooting.rule import RegionRule
+from runbooks.wording import by_count, counted, listed
+
+_FULL = {"memory": 0.92, "cpu": 0.95}
+"""Shares of a container's limit from which it is about to be killed, or is slowed down."""
+_LOAD = (Trouble.THROTTLED, Trouble.SLOW, Trouble.ERRORS, Trouble.METRIC, Trouble.ALERT)
+_DELIBERATE = "ScalingDisabled"
+"""Kubernetes' reason for an autoscaler whose Deployment was scaled to 0 by hand."""
+
+
+class Autoscalers(RegionRule):
+    """Looks at each service's autoscaler: whether it would add pods and may not, or can't tell."""
+
+    name = "autoscalers"
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        """Return those at their maximum, with the metric that drives them, and those that can't scale."""
+        scalers, findings, any_of = await place.autoscalers(), [], False
+        for service in case.services:
+            for scaler in scalers:
+                if scaler.target == f"Deployment/{service.deployment}":
+                    any_of = True
+                    findings += list(_autoscaler(place, service, scaler))
+        return found(*findings) if any_of else not_configured()
+
+
+def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> Iterator[Finding]:
+    if scaler.held_at_most:
+        where = f"{place.environment.kubectl} patch hpa {scaler.name} -n {place.environment.namespace}"
+        more = scaler.most + max(1, scaler.most // 2)
+        yield Finding(
+            kind=Trouble.AUTOSCALER,
+            cause=f"{service.name}: its autoscaler is at its maximum of {counted(scaler.most, 'pod')} and wants more",
+            evidence=tuple(filter(None, (f"It is driven by {listed(scaler.drivers)}." if scaler.drivers else "",))),
+            confidence=Confidence.LIKELY,
+            since=read_time(scaler.held_since),
+            service=service.name,
+            to_do=(
+                ToDo(text="Find what makes the load: a rush, slow queries, a release"),
+                ToDo(
+                    text=f'If nodes and database connections allow it: {where} --patch \'{{"spec":{{"maxReplicas":{more}}}}}\''
+                ),
+                ToDo(text="See what its pods use", command=f"top pods {service.name}", label="Top pods"),
+            ),
+            explains=_LOAD,
+        )
+    elif scaler.trouble and scaler.trouble != _DELIBERATE:
+        yield Finding(
+            kind=Trouble.AUTOSCALER,
+            cause=f"{service.name}: its autoscaler can't scale ({scaler.trouble})",
+            evidence=(f"It stays at {counted(scaler.current, 'pod')}, between {scaler.least} and {scaler.most}.",),
+            confidence=Confidence.POSSIBLE,
+            since=read_time(scaler.trouble_since),
+            service=service.name,
+            to_do=(
+                ToDo(text="Check the metrics API (metrics-server), and that its containers have requests"),
+                ToDo(text="See what is in the namespace", command="resources", label="Resources"),
+            ),
+            explains=_LOAD,
+        )
+
+
+class Usage(RegionRule):
+    """Looks at what containers use now, beside their limits."""
+
+    name = "CPU and memory of pods"
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        """Return the services with containers near a limit. Without a metrics API it could not look."""
+        here = await place.listed()
+        try:
+            measured = {each.name: each.parts for each in await place.usage_of_pods()}
+        except RunbookError as error:
+            return RuleAnswer(unknown=(f"the metrics API: {error.message.rstrip('.')}",))
+        return found(
+            *(
+                each
+                for service in case.services
+                for each in _near(service, [pod for pod in pods_of(here, service) if not pod.over], measured)
+            )
+        )
+
+
+def _near(
+    service: Service, pods: Sequence[PodView], measured: Mapping[str, Mapping[str, Mapping[str, str]]]
+) -> Iterator[Finding]:
+    for resource, full in _FULL.items():
+        shares = {pod.name: _share(pod, measured.get(pod.name, {}), resource) for pod in pods}
+        near = {name: share for name, share in shares.items() if share >= full}
+        if not near:
+            continue
+        worst = max(near, key=lambda name: near[name])
+        count = f"{len(near)} of {counted(len(pods), 'pod')}"
+        verb = by_count(len(near), "uses", "use")
+        memory = resource == "memory"
+        yield Finding(
+            kind=Trouble.OUT_OF_MEMORY if memory else Trouble.THROTTLED,
+            cause=f"{service.name}: {count} {verb} nearly all of {by_count(len(near), 'its', 'their')} {'memory' if memory else 'CPU'} limit",
+            evidence=(f"Pod {worst}: {near[worst] * 100:.0f} % of its limit now.",),
+            confidence=Confidence.LIKELY if len(near) > len(pods) / 2 else Confidence.POSSIBLE,
+            service=service.name,
+            to_do=(
+                ToDo(
+                    text="It is killed at its limit: raise `limits.memory`, or find what takes the memory"
+                    if memory
+                    else "It is slowed down at its limit: raise `limits.cpu`, or add pods"
+                ),
+                ToDo(text="See what each pod uses", command=f"top pods {service.name}", label="Top pods"),
+            ),
+            explains=(Trouble.RESTARTS, Trouble.ALERT) if memory else (Trouble.SLOW, Trouble.PROBE, Trouble.ALERT),
+        )
+
+
+def _share(pod: PodView, parts: Mapping[str, Mapping[str, str]], resource: str) -> float:
+    """Return how much of its limit the container uses that is nearest to it; 0 without a limit."""
+    shares = (
+        amount(parts.get(each.name, {}).get(resource, 0)) / limit
+        for each in pod.asked
+        if (limit := amount(each.limits.get(resource, 0)))
+    )
+    return max(shares, default=0.0)
