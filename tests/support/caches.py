@@ -100,7 +100,7 @@ class Real:
 @asynccontextmanager
 async def real(folder: Path) -> AsyncIterator[Real]:
     async with AsyncExitStack() as stack:
-        ports = _ports(4)
+        ports = free_ports(4)
         for port in ports:
             await stack.enter_async_context(_running(folder, port))
         servers = [Redis(host="127.0.0.1", port=port) for port in ports]
@@ -148,7 +148,7 @@ async def _running(folder: Path, port: int) -> AsyncIterator[None]:
         await process.wait()
 
 
-def _ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free, each together with the bus's, 10000 above."""
     found = []
     for port in random.sample(range(21000, 50000), 200):

@@ -1,5 +1,6 @@
 """What a node tells, as typed values. What is missing or has another form is None: unknown, never zero."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ _NODES = 60
 _REPLICAS = 20
 _ERRORS = 40
 _WORD = 40
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
 _PAIR, _ENTRY = 2, 4
 """Parts of a range or a setting, and those that an entry of the slow log has at least."""
 
@@ -161,7 +163,7 @@ def members_of(reply: object, *, tls: bool) -> tuple[Member, ...]:
     found: list[Member] = []
     for number, shard in enumerate(shards, 1):
         for node in map(_paired, _items(shard.get("nodes"))):
-            host = _text(node.get("endpoint")) or _text(node.get("ip"))
+            host = _host(_text(node.get("endpoint"))) or _host(_text(node.get("ip")))
             port = (node.get("tls-port") if tls else None) or node.get("port") or PORT
             role, health = _text(node.get("role")), _word(_text(node.get("health")))
             if host and isinstance(port, int) and 0 < port < 1 << 16:
@@ -201,9 +203,10 @@ def _replicas(told: Mapping[str, str]) -> Iterator[ReplicaLink]:
     for place in range(_REPLICAS):
         parts = dict(each.partition("=")[::2] for each in told.get(f"slave{place}", "").split(",") if each)
         port = _number(parts.get("port"))
-        if parts.get("ip") and port:
+        host = _host(parts.get("ip", ""))
+        if host and port:
             lag = _number(parts.get("lag"))
-            yield ReplicaLink(joined(parts["ip"], port), _word(parts.get("state")), _number(parts.get("offset")), lag)
+            yield ReplicaLink(joined(host, port), _word(parts.get("state")), _number(parts.get("offset")), lag)
 
 
 def _errors(told: Mapping[str, str]) -> Iterator[tuple[str, int]]:
@@ -246,6 +249,11 @@ def _word(text: str | None) -> str:
     """Return a name of the server's, such as a state, if it is short and plain."""
     found = text or ""
     return found if len(found) <= _WORD and all(each.isalnum() or each in "._-" for each in found) else ""
+
+
+def _host(text: str) -> str:
+    """Return a name or an IP address; a node that does not know its own says `?`."""
+    return text if _HOST.fullmatch(text) else ""
 
 
 def _number(text: str | None) -> int | None:
