@@ -47,7 +47,7 @@ class DbActivity(Observation):
     """
 
     tool = "psql"
-    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db activity")
+    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db activity", refreshes=True)
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
@@ -241,7 +241,6 @@ def _buttons(found: ActivityReading, where: str, several: bool) -> Iterator[Butt
                 does=Typed(text=f"db kill {tree.holder}{on} --env {where}"),
                 style="danger",
             )
-    yield Button(label="Look again", does=Typed(text=f"db activity{on} --env {where}"))
     yield Button(label="Locks", does=Typed(text=f"db locks{on} --env {where}"))
     yield Button(label="Slow queries", does=Typed(text=f"slow-queries{on} --env {where}"), quiet=True)
     if several:

@@ -38,7 +38,7 @@ class DbLocks(Observation):
     """
 
     tool = "psql"
-    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db locks")
+    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db locks", refreshes=True)
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
@@ -67,10 +67,7 @@ class DbLocks(Observation):
                 Facts(facts=(Fact(label="Server", value=words(f"{found.place} {found.address}")),)),
                 Note(text=words("Locks that every statement takes are shown only if somebody waits for them.")),
             ),
-            buttons=(
-                Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),
-                Button(label="Look again", does=Typed(text=f"db locks{on} --env {where}")),
-            ),
+            buttons=(Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),),
             data={
                 "environment": where,
                 "on": found.place,

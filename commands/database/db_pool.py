@@ -41,7 +41,7 @@ class DbPool(Observation):
     """Show who has connections to the database against its limits, and what the application says of its own pool."""
 
     tool = "psql"
-    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db pool")
+    meta = QueryMeta(permission="database:read", examples=["", "--on replica"], name="db pool", refreshes=True)
 
     on: Annotated[str | None, ChoiceType("server", ("primary", "replica"))] = option("which server")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
@@ -66,10 +66,7 @@ class DbPool(Observation):
             title=words(Strong(text=answer), f" · {where}, {place}"),
             summary=f"{answer} ({where}, {place}).",
             body=(*_advice(found, share), *_groups(found), *_limits(found), *_own(own)),
-            buttons=(
-                Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),
-                Button(label="Look again", does=Typed(text=f"db pool{on} --env {where}")),
-            ),
+            buttons=(Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),),
             data=_data(found, own, where, place),
         )
 

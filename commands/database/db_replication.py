@@ -33,7 +33,9 @@ class DbReplication(Observation):
     """Show how far each replica is behind, in bytes and seconds, and the WAL that replication slots keep."""
 
     tool = "psql"
-    meta = QueryMeta(permission="database:read", examples=["", "--env production"], name="db replication")
+    meta = QueryMeta(
+        permission="database:read", examples=["", "--env production"], name="db replication", refreshes=True
+    )
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -54,7 +56,6 @@ class DbReplication(Observation):
             summary=f"{answer} ({where}).",
             body=(*_troubles(found), *_tables(found)),
             buttons=(
-                Button(label="Look again", does=Typed(text=f"db replication --env {where}")),
                 *(
                     [
                         Button(

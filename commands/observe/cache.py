@@ -43,7 +43,7 @@ class CacheCommand(Observation):
     """Show the cache: memory, evictions, hit ratio, clients, replication, cluster state and slow commands of each node."""
 
     tool = "redis-cli"
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env production"], name="cache")
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env production"], name="cache", refreshes=True)
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -255,10 +255,9 @@ def _taken(microseconds: int) -> str:
 
 def _buttons(context: Context, found: tuple[CacheTrouble, ...]) -> tuple[Button, ...]:
     where = context.where.name
-    looks = [Button(label="Look again", does=Typed(text=f"cache --env {where}"))]
     if any(each.kind in (Kind.HITS, Kind.MEMORY) for each in found) and context.find(Database) is not None:
-        looks.append(Button(label="Slow queries", does=Typed(text=f"slow-queries --env {where}")))
-    return tuple(looks)
+        return (Button(label="Slow queries", does=Typed(text=f"slow-queries --env {where}")),)
+    return ()
 
 
 def _data(node: NodeReading) -> dict[str, object]:

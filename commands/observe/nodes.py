@@ -45,7 +45,7 @@ _EVENTS = 10
 class Nodes(Observation):
     """List the nodes: readiness, pressure, cordons, taints, versions and how full each is. With a name: its conditions, pods and events."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "node-1", "--env staging"])
+    meta = QueryMeta(permission="fleet:read", examples=["", "node-1", "--env staging"], refreshes=True)
 
     name: NodeName | None = argument("only this node", default=None)
     region: RegionName | None = option("only this region; default: all")

@@ -22,7 +22,7 @@ _MOST_ROWS = 90
 class Resources(Observation):
     """Show what is in the environment's namespace, kind by kind: Deployments, pods, Services, Jobs, autoscalers."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"])
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], refreshes=True)
 
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

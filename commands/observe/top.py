@@ -36,7 +36,7 @@ _MOST = 40
 class TopPods(Observation):
     """Show the CPU and memory that pods use, beside requests and limits: what is near a limit first."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "backend"], name="top pods")
+    meta = QueryMeta(permission="fleet:read", examples=["", "backend"], name="top pods", refreshes=True)
 
     service: ServiceName | None = argument("only this service's pods", default=None)
     region: RegionName | None = option("only this region; default: all")
@@ -56,7 +56,7 @@ class TopPods(Observation):
 class TopNodes(Observation):
     """Show the CPU and memory that nodes use, beside what they can give to pods: what is nearly full first."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], name="top nodes")
+    meta = QueryMeta(permission="fleet:read", examples=["", "--env staging"], name="top nodes", refreshes=True)
 
     region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

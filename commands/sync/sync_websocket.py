@@ -81,7 +81,9 @@ class SyncWebsocket(Observation):
     The last 30 minutes, from the pods' logs, and from Prometheus where it is configured.
     """
 
-    meta = QueryMeta(permission="sync:read", examples=["", "backend --env staging"], name="sync websocket")
+    meta = QueryMeta(
+        permission="sync:read", examples=["", "backend --env staging"], name="sync websocket", refreshes=True
+    )
 
     service: ServiceName | None = argument("whose connections; default: the configured service", default=None)
     region: RegionName | None = option("only this region; default: all")
@@ -381,4 +383,3 @@ def _buttons(worst: WebsocketReading | None, rise: Rise | None, service: str, wh
         label="Log lines", does=Typed(text=f"logs {target} --since {MINUTES}m --grep websocket{region} --env {where}")
     )
     yield Button(label="Sync status", does=Typed(text=f"sync status --env {where}"))
-    yield Button(label="Look again", does=Typed(text=f"sync websocket {service} --env {where}"))

@@ -37,9 +37,9 @@ async def press(here: Story, who: str, label: str) -> None:
 
 async def test_an_approval_is_given_on_home_and_the_run_is_followed_there(here: Story):
     here.keep_unready("backend", "v2.0.0")
-    await here.type(ON_CALL, "/omnicare lock --env staging --reason training")
     run = await here.ask("deploy v2.0.0")
     await here.shown("approve", run)
+    await here.type(ON_CALL, "/omnicare lock --env staging --reason training")
     await here.slack.open_home(APPROVER)
     said = await here.until(lambda: said if "needs your approval" in (said := text(here, APPROVER)) else "", "it waits")
     for each in ("production and staging are healthy, 1 approval waits for you", "v1.2.0, healthy", "Locked by Ines"):
@@ -64,12 +64,20 @@ async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: S
         def change(document: dict[str, Any]) -> None:
             for environment in document["environments"].values():
                 environment["cluster"]["kubeconfig"] = str(through)
+            may = document["environments"]["staging"]["permissions"]
+            may["fleet:read"] = [role for role in may["fleet:read"] if role != "auditor"]
 
         world.configure(change)
         await world.inside()
         await world.slack.open_home(OUTSIDER)
         await world.until(lambda: "not listed" in text(world, OUTSIDER), "the refusal stands on Home")
         assert "production" not in text(world, OUTSIDER)
+        await world.type(ON_CALL, "/omnicare lock --env staging --reason training")
+        await world.slack.open_home(AUDITOR)
+        said = await world.until(lambda: text(world, AUDITOR), "Home for the auditor")
+        assert "production is healthy" in said
+        assert "staging" not in said, "only what the person may see"
+        assert "training" not in said
         proxy.go_down()
         await world.slack.open_home(ON_CALL)
         said = await world.until(lambda: text(world, ON_CALL), "Home")
