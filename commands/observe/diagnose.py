@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from commands.kit.card import (
     Button,
     Card,
+    Code,
     Element,
     Moment,
     Note,
@@ -154,7 +155,7 @@ def _first(finding: Finding) -> Iterator[Element]:
     yield Paragraph(text=words(_how_sure(finding), unexplained))
     if finding.evidence:
         yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
-    if orders := [each for each in finding.to_do if not each.command][:_TO_DO]:
+    if orders := sorted(finding.to_do, key=lambda each: each.command != "")[:_TO_DO]:
         lines = (_order(each) for each in orders)
         yield Paragraph(text=words(*_lines([words(Strong(text="What to do")), *lines])))
 
@@ -176,6 +177,8 @@ def _how_sure(finding: Finding) -> Text:
 
 
 def _order(each: ToDo) -> Text:
+    if each.command:
+        return words("• ", sentence(each.text.rstrip(".")), ": ", Code(text=each.command))
     return words("• ", sentence(each.text if each.text.endswith((".", "?")) else f"{each.text}."))
 
 

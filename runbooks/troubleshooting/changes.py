@@ -4,6 +4,7 @@ Each is held against the start of the trouble. What ended shortly before, or was
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
@@ -12,6 +13,7 @@ from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.clients.kubernetes.views import DeploymentView, EventView
 from runbooks.clients.kubernetes.written import WrittenView
 from runbooks.kit.answers import read_time
+from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import cut_redacted
@@ -22,6 +24,7 @@ from runbooks.wording import duration, short_id
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _AFTER = timedelta(minutes=15)
 """What a change broke shows within this time, as a rule."""
 _LATE = timedelta(seconds=60)
@@ -36,6 +39,10 @@ _RESTARTER = "kubectl-rollout"
 """Who writes the pod template with `kubectl rollout restart`."""
 _CHANGING = frozenset({"deploy", "rollback", "restart", "scale", "migrate", "config apply", "secret rotate", "db rollback", "db restore", "db kill", "cdn invalidate", "sync clear-failed", "sync retry-failed"})  # fmt: skip
 _RELEASING = frozenset({"deploy", "rollback"})
+
+
+_BACK = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
+_PUT_BACK = (ToDo(text="Put the values back that were there before, then restart the services that read them"),)
 
 
 class Change(Frozen):
@@ -99,7 +106,7 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
         return restart
     newest = max(written, key=lambda each: each.at)
     what = f"{newest.what}, taken up by the restart of {restart.service}"
-    return restart.model_copy(update={"what": what, "at": newest.at})
+    return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration"})
 
 
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
@@ -108,39 +115,46 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
     Before a mere symptom that nothing else explains, such a change is a finding of its own.
     """
     with_suspects = [(each, suspect(each, changes)) for each in findings]
-    told = [_after(each, change) if change is not None else each for each, change in with_suspects]
+    following = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
         change: _finding(each, change)
         for each, change in reversed(with_suspects)
         if change is not None and each.kind in SYMPTOMS and not any(explains(cause, each) for cause in findings)
     }
-    return [*causes.values(), *told]
+    return [*causes.values(), *following]
 
 
 def _after(finding: Finding, change: Change) -> Finding:
-    back = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
     return finding.model_copy(
         update={
             "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
-            "to_do": (*finding.to_do, *(back if change.release else ())),
+            "to_do": (*finding.to_do, *(_BACK if change.release else ())),
         }
     )
 
 
 def _finding(symptom: Finding, change: Change) -> Finding:
     more = (ToDo(text="Look at what it did", command=change.command, label=change.command.capitalize()),)
-    back = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
     return Finding(
         kind=Trouble.CHANGE,
-        cause=f"{change.what}: {symptom.cause[:1].lower()}{symptom.cause[1:]} since then",
-        evidence=(f"That began {_when(symptom, change)} it.",),
+        cause=f"{change.what}: {_in_sentence(symptom.cause)} since then",
+        evidence=(f"It began {_when(symptom, change)} this change.",),
         confidence=Confidence.LIKELY,
         since=symptom.since,
         service=change.service,
         region=change.region,
-        to_do=(*(back if change.release else ()), *(more if change.command else ())),
+        to_do=(
+            *(_BACK if change.release else ()),
+            *(_PUT_BACK if change.how == "configuration" else ()),
+            *(more if change.command else ()),
+        ),
         explains=SYMPTOMS,
     )
+
+
+def _in_sentence(cause: str) -> str:
+    """Return it as it stands inside of a sentence: `error rate …`, and `API p95 …` as it is."""
+    return cause if cause[1:2].isupper() else f"{cause[:1].lower()}{cause[1:]}"
 
 
 def _when(finding: Finding, change: Change) -> str:
@@ -167,6 +181,9 @@ async def _or_why(what: str, asked: Awaitable[Changes]) -> Changes:
         why = f"no answer within {_PATIENCE:g} s"
     except RunbookError as error:
         why = error.message.rstrip(".")
+    except Exception as error:  # noqa: BLE001 - a mistake here hides nothing that the rules found
+        _log.error("what changed: %s", told(error))
+        why = "an error in the bot itself, which is in its log"
     return Changes(unknown=(f"{what}: {why}" if what else why,))
 
 

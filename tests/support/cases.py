@@ -24,13 +24,14 @@ async def case(
     service: Service | None = None,
     now: datetime | None = None,
     runs: Sequence[RecentRun] = (),
+    regions: Mapping[str, Mapping[type, object]] | None = None,
 ) -> AsyncGenerator[Case]:
     """Yield it; without a cluster it has no regions to look at."""
 
     async def recent() -> Sequence[RecentRun]:
         return runs
 
-    places = places_of(environment, cluster, {}) if cluster is not None else ()
+    places = places_of(environment, cluster, regions or {}) if cluster is not None else ()
     async with opened(
         places,
         environment=environment,

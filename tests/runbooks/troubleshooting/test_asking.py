@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.targets import Region
 from runbooks.troubleshooting.asking import diagnose, looked_again, ranked
-from runbooks.troubleshooting.case import Case, RecentRun, opened
+from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Trouble, found, not_configured
-from runbooks.troubleshooting.rule import Rule
+from runbooks.troubleshooting.rule import RegionRule, Rule
 from tests.support.cases import PRODUCTION, case
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -153,3 +155,23 @@ async def test_who_got_no_answer_is_asked_again_and_others_are_not():
     async with case() as asked:
         again = await looked_again(asked, (_Well(), _Says(), _Absent()), (late, unreachable, found()))
     assert again == [RuleAnswer(details="3 nodes"), found(finding(Trouble.CACHE)), found()]
+
+
+class _There(RegionRule):
+    name = "pods"
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:  # noqa: ARG002
+        if place.region == "us":
+            raise PermanentError("Its cluster does not answer.", code=ReasonCode.CLUSTER_UNREACHABLE)
+        return found(finding(Trouble.CRASHES))
+
+
+async def test_a_region_that_does_not_answer_hides_nothing_of_another():
+    regions = (Region(name="eu"), Region(name="us"))
+    where = PRODUCTION.model_copy(update={"regions": regions, "home": "eu"})
+    nobody = ClusterClient(kubeconfig="/nowhere")  # never opened
+    clients = {each.name: {ClusterClient: nobody} for each in regions}
+    async with case(cluster=nobody, environment=where, regions=clients) as asked:
+        said = await diagnose(asked, (_There(),))
+    assert [(each.kind, each.region) for each in said.findings] == [(Trouble.CRASHES, "eu")]
+    assert ("pods", "us: Its cluster does not answer") in said.unknown
