@@ -20,20 +20,20 @@ class BoundedList(Generic[E]):
     """How one such list stands under its key."""
 
     def __init__(self, key: str, entry: type[E], most: int) -> None:
-        self._key, self._entry, self._most = key, entry, most
+        self.key, self._entry, self._most = key, entry, most
         self._all: TypeAdapter[tuple[E, ...]] = TypeAdapter(tuple[entry, ...])  # type: ignore[valid-type] # a class
 
     @property
     def unreadable(self) -> str:
         """The key beside it that keeps the text of a list that could not be read."""
-        return f"{self._key}-unreadable"
+        return f"{self.key}-unreadable"
 
     def read(self, data: Mapping[str, str]) -> tuple[tuple[E, ...], int]:
         """Return the entries that can be read, and how many can't: one that somebody wrote wrong hides no other."""
-        if not data.get(self._key):
+        if not data.get(self.key):
             return (), 0
         try:
-            listed = read_json(data[self._key], self._can_not_be_read)
+            listed = read_json(data[self.key], self._can_not_be_read)
         except PermanentError:
             listed = None
         if not isinstance(listed, list):
@@ -50,9 +50,9 @@ class BoundedList(Generic[E]):
         """Return the newest as they are written; the text of a list that could not be read is kept beside it."""
         kept = {self.unreadable: before[self.unreadable]} if self.unreadable in before else {}
         if unreadable:
-            kept[self.unreadable] = before[self._key].encode()[:_LARGEST].decode(errors="ignore")
+            kept[self.unreadable] = before[self.key].encode()[:_LARGEST].decode(errors="ignore")
         newest = tuple(entries)[: self._most]
-        return {self._key: self._all.dump_json(newest, indent=1).decode(), **kept}
+        return {self.key: self._all.dump_json(newest, indent=1).decode(), **kept}
 
     def _can_not_be_read(self) -> PermanentError:
-        return PermanentError(f"`{self._key}` can't be read.", code=ReasonCode.RECORD_UNREADABLE)
+        return PermanentError(f"`{self.key}` can't be read.", code=ReasonCode.RECORD_UNREADABLE)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import AlreadyThere, Conflict
 from runbooks.clients.kubernetes.views import ConfigMapView
+from runbooks.fleet.bounded_list import BoundedList
 from runbooks.fleet.configurations import configuration_from, configurations_data
 from runbooks.fleet.records import (
     KEPT_RELEASES,
@@ -30,6 +31,7 @@ from runbooks.fleet.records import (
     ProvenRestore,
     Release,
     ReleasedService,
+    Stored,
     Undecided,
     environment_data,
     environment_from,
@@ -49,7 +51,7 @@ from runbooks.fleet.signatures import SIGNATURES, KnownSignatures, Signature
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import Environment
+from runbooks.kit.targets import Environment, Frozen
 
 __all__ = [
     "KEPT_RELEASES",
@@ -74,6 +76,7 @@ _ENVIRONMENT = "omnicare.dev/environment"
 _HEADS = "book-heads"
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Frozen)
 
 
 class Fleet:
@@ -90,7 +93,7 @@ class Fleet:
     # the environment
 
     async def read(self, environment: Environment) -> EnvironmentRecord:
-        found = await self._find(environment.record_namespace, _environment_name(environment))
+        found = await self._find(environment.record_namespace, _name("environment", environment))
         return _environment(found)
 
     async def take(self, environment: Environment, run: Lease, *, after_rollback: bool = False) -> LeaseAttempt:
@@ -206,7 +209,7 @@ class Fleet:
     async def watch(self, environment: Environment) -> AsyncGenerator[EnvironmentRecord, None]:
         """The record as it is, then at each change; use inside `contextlib.aclosing`."""
         last: EnvironmentRecord | None = None
-        maps = self._cluster.watch_config_maps(environment.record_namespace, _environment_name(environment))
+        maps = self._cluster.watch_config_maps(environment.record_namespace, _name("environment", environment))
         async with aclosing(maps) as changes:
             async for seen in changes:
                 if seen.kind == "synced" and last is not None:
@@ -224,7 +227,7 @@ class Fleet:
 
     async def known_releases(self, environment: Environment) -> KnownReleases:
         """The same, with what could not be read."""
-        found = await self._find(environment.record_namespace, _releases_name(environment))
+        found = await self._find(environment.record_namespace, _name("releases", environment))
         return releases_from(found.data) if found is not None else KnownReleases()
 
     async def record_release(self, environment: Environment, release: Release) -> None:
@@ -260,39 +263,32 @@ class Fleet:
     async def keep_configuration(self, environment: Environment, text: str) -> None:
         """Put the content of a release's ConfigMaps first among those that are kept."""
         labels = {_RECORD: "configurations", _ENVIRONMENT: environment.name}
-        name = _configurations_name(environment)
+        name = _name("configurations", environment)
         await self._update(
             environment.record_namespace, name, labels, lambda data: (configurations_data(text, data), None)
         )
 
     async def configuration(self, environment: Environment, sha256: str) -> str | None:
         """Return the content with that SHA-256; None where it is not kept."""
-        found = await self._find(environment.record_namespace, _configurations_name(environment))
+        found = await self._find(environment.record_namespace, _name("configurations", environment))
         return configuration_from(found.data, sha256) if found is not None else None
 
     # restores
 
     async def proven_restore(self, environment: Environment) -> ProvenRestore | None:
         """Return the last restore that was tried; None where there is none. PermanentError where it can't be read."""
-        found = await self._find(environment.record_namespace, _restores_name(environment))
+        found = await self._find(environment.record_namespace, _name("restores", environment))
         return restore_from(found.data) if found is not None else None
 
     async def record_restore(self, environment: Environment, restore: ProvenRestore) -> None:
         """Put it in the place of the one before; recording it again changes nothing."""
-        labels = {_RECORD: "restores", _ENVIRONMENT: environment.name}
-        text = restore.model_dump_json()
-        await self._update(
-            environment.record_namespace,
-            _restores_name(environment),
-            labels,
-            lambda data: ({**data, "last": text}, None),
-        )
+        await self._keep_last(environment, "restores", restore)
 
     # what was measured before a deploy
 
     async def measured(self, environment: Environment, version: str) -> Measured | None:
         """Return what was measured before the deploy of that version that is still undecided; None where that is not known."""
-        found = await self._find(environment.record_namespace, _measured_name(environment))
+        found = await self._find(environment.record_namespace, _name("measured", environment))
         kept = measured_from(found.data) if found is not None else None
         if kept is None or kept.version != version or (await self.read(environment)).undecided is None:
             return None
@@ -302,53 +298,30 @@ class Fleet:
 
     async def keep_measured(self, environment: Environment, measured: Measured) -> None:
         """Put it in the place of what was measured before."""
-        labels = {_RECORD: "measured", _ENVIRONMENT: environment.name}
-        text = measured.model_dump_json()
-        await self._update(
-            environment.record_namespace,
-            _measured_name(environment),
-            labels,
-            lambda data: ({**data, "last": text}, None),
-        )
+        await self._keep_last(environment, "measured", measured)
 
     # what people signed for a release
 
     async def signatures(self, environment: Environment) -> KnownSignatures:
         """Those that can be read, newest first."""
-        found = await self._find(environment.record_namespace, _signatures_name(environment))
+        found = await self._find(environment.record_namespace, _name("signatures", environment))
         signatures, unreadable = SIGNATURES.read(found.data if found is not None else {})
         return KnownSignatures(signatures=signatures, unreadable=unreadable)
 
     async def sign(self, environment: Environment, signature: Signature) -> None:
         """Puts a signature first, in place of an older one of the same for the same version."""
-
-        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            known, unreadable = SIGNATURES.read(data)
-            same = (signature.version, signature.name)
-            others = (each for each in known if (each.version, each.name) != same)
-            return SIGNATURES.written((signature, *others), data, unreadable=unreadable), None
-
-        labels = {_RECORD: "signatures", _ENVIRONMENT: environment.name}
-        await self._update(environment.record_namespace, _signatures_name(environment), labels, change)
+        await self._put_first(environment, SIGNATURES, signature, lambda each: (each.version, each.name))
 
     # which release runs on which schema
 
     async def schema_proofs(self, environment: Environment) -> tuple[SchemaProof, ...]:
         """Return those that can be read, newest first."""
-        found = await self._find(environment.record_namespace, _schema_proofs_name(environment))
+        found = await self._find(environment.record_namespace, _name("schema-proofs", environment))
         return SCHEMA_PROOFS.read(found.data if found is not None else {})[0]
 
     async def record_schema_proof(self, environment: Environment, proof: SchemaProof) -> None:
         """Put a proof first, in place of an older one of the same two images."""
-
-        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
-            known, unreadable = SCHEMA_PROOFS.read(data)
-            same = (proof.older_digest, proof.newer_digest)
-            others = (each for each in known if (each.older_digest, each.newer_digest) != same)
-            return SCHEMA_PROOFS.written((proof, *others), data, unreadable=unreadable), None
-
-        labels = {_RECORD: "schema-proofs", _ENVIRONMENT: environment.name}
-        await self._update(environment.record_namespace, _schema_proofs_name(environment), labels, change)
+        await self._put_first(environment, SCHEMA_PROOFS, proof, lambda each: (each.older_digest, each.newer_digest))
 
     # scripts that run once
 
@@ -363,7 +336,7 @@ class Fleet:
             return SCRIPT_STARTS.written((start, *known), data, unreadable=unreadable), None
 
         labels = {_RECORD: "script-starts", _ENVIRONMENT: environment.name}
-        return await self._update(environment.record_namespace, f"script-starts-{environment.name}", labels, change)
+        return await self._update(environment.record_namespace, _name("script-starts", environment), labels, change)
 
     # the audit logs' heads
 
@@ -397,7 +370,7 @@ class Fleet:
             return environment_data(record, data), answer
 
         labels = {_RECORD: "environment", _ENVIRONMENT: environment.name}
-        return await self._update(environment.record_namespace, _environment_name(environment), labels, apply)
+        return await self._update(environment.record_namespace, _name("environment", environment), labels, apply)
 
     async def _change_releases(
         self, environment: Environment, change: Callable[[tuple[Release, ...]], tuple[Release, ...]]
@@ -407,7 +380,26 @@ class Fleet:
             return releases_data(change(known.releases), data, unreadable=known.unreadable), None
 
         labels = {_RECORD: "releases", _ENVIRONMENT: environment.name}
-        await self._update(environment.record_namespace, _releases_name(environment), labels, apply)
+        await self._update(environment.record_namespace, _name("releases", environment), labels, apply)
+
+    async def _put_first(
+        self, environment: Environment, kept: BoundedList[E], entry: E, same: Callable[[E], object]
+    ) -> None:
+        """Put an entry first on such a list, in place of an older one of which `same` gives the same."""
+
+        def change(data: dict[str, str]) -> tuple[dict[str, str], None]:
+            known, unreadable = kept.read(data)
+            others = (each for each in known if same(each) != same(entry))
+            return kept.written((entry, *others), data, unreadable=unreadable), None
+
+        labels = {_RECORD: kept.key, _ENVIRONMENT: environment.name}
+        await self._update(environment.record_namespace, _name(kept.key, environment), labels, change)
+
+    async def _keep_last(self, environment: Environment, what: str, entry: Stored) -> None:
+        """Put it in the place of the one before."""
+        labels, text = {_RECORD: what, _ENVIRONMENT: environment.name}, entry.model_dump_json()
+        name = _name(what, environment)
+        await self._update(environment.record_namespace, name, labels, lambda data: ({**data, "last": text}, None))
 
     async def _update(
         self,
@@ -447,32 +439,8 @@ class Fleet:
             raise
 
 
-def _environment_name(environment: Environment) -> str:
-    return f"environment-{environment.name}"
-
-
-def _restores_name(environment: Environment) -> str:
-    return f"restores-{environment.name}"
-
-
-def _releases_name(environment: Environment) -> str:
-    return f"releases-{environment.name}"
-
-
-def _configurations_name(environment: Environment) -> str:
-    return f"configurations-{environment.name}"
-
-
-def _measured_name(environment: Environment) -> str:
-    return f"measured-{environment.name}"
-
-
-def _schema_proofs_name(environment: Environment) -> str:
-    return f"schema-proofs-{environment.name}"
-
-
-def _signatures_name(environment: Environment) -> str:
-    return f"signatures-{environment.name}"
+def _name(what: str, environment: Environment) -> str:
+    return f"{what}-{environment.name}"
 
 
 def _environment(found: ConfigMapView | None) -> EnvironmentRecord:
