@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.figures import Figure, percentile
+from sandbox.command import forget
 from sandbox.slack.model import Channel, Person
 from sandbox.slack.settings import SlackSettings
-from sandbox.world import SandboxWorld, forget, opened
+from sandbox.world import SandboxWorld, opened
 
 AT_ONCE = 200
 QUERY = "/omnicare status --env production"

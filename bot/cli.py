@@ -305,7 +305,7 @@ def _sandbox(_options: Options, words: list[str]) -> int:
     if chosen is None:
         return Exit.OK
     try:
-        from sandbox.world import run
+        from sandbox.command import run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("bot", "commands", "runbooks"):
             raise

@@ -1,16 +1,10 @@
 """The local world: a Slack, a cluster, a registry and the bot, all on 127.0.0.1, seeded and ready in seconds.
 
-The bot in it is `omnicare serve`, the same code as in production; only addresses differ. `run` is what `omnicare sandbox` calls,
-and all that production's side knows of this package.
+The bot in it is `omnicare serve`, the same code as in production; only addresses differ. `sandbox.command` opens it for a person.
 """
 
-import argparse
 import asyncio
-import contextlib
 import secrets
-import shutil
-import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -42,7 +36,6 @@ from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
 from sandbox.scenarios import BY_NAME, CACHE, CERTIFICATES, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS, TARGETS
-from sandbox.scenarios.around import TWO_REGIONS
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
 from sandbox.slack.page import create_page
@@ -54,7 +47,6 @@ from sandbox.slack.workspace import Workspace
 from sandbox.smoke_tests import SmokeTests
 from sandbox.sync_queue import SyncQueue, scripts_of
 from sandbox.tries import tries
-from sandbox.welcome import welcome
 
 FOLDER = Path(".sandbox")
 NAMESPACES = {"production": "omnicare-prod", "staging": "omnicare-staging"}
@@ -100,6 +92,7 @@ class SandboxWorld:
         self._switched = asyncio.Event()
         self.frozen = False
         """Whether the configuration has a freeze window now."""
+        self._outdated = self._kept = False
         self.github: Github | None = None
         """Where the gates are served."""
         self.cache: CacheCluster | None = None
@@ -186,12 +179,14 @@ class SandboxWorld:
         if scenario in DATABASE and self.database is None:
             raise SandboxError("This sandbox has no database to break.")
         self._playing.start(scenario)
+        await self._started_again()
         self._switched.set()
         return f"{scenario.sentence} Type: /omnicare {scenario.command}"
 
     async def end(self, scenario: Scenario) -> str:
         """Switch it off: what it changed is as before, what somebody has mended stays."""
         self._playing.end(scenario)
+        await self._started_again()
         self._switched.set()
         return f"{scenario.name} is off."
 
@@ -201,11 +196,23 @@ class SandboxWorld:
         return self._playing.on
 
     def freeze(self, *, frozen: bool) -> None:
-        """Configure a freeze window, or take it out; a bot that runs ends, and `keep_bot` starts it again."""
+        """Configure a freeze window, or take it out; a bot that runs has to start again (`_started_again`)."""
         self.frozen = frozen
         configuration.freeze(self.folder / "omnicare.toml", frozen=frozen)
-        if self.bot is not None and self.bot.pid is not None:
-            self._tend(self.bot.stop(5.0))
+        self._outdated = self.bot is not None and self.bot.pid is not None
+
+    async def _started_again(self) -> None:
+        """Once a bot whose configuration has changed runs with the new one."""
+        if not self._outdated or self.bot is None:
+            return
+        self._outdated = False
+        await self.bot.stop(5.0)
+        if self._kept:
+            while self.bot.pid is None:
+                await asyncio.sleep(0.02)
+        else:
+            await self.bot.start()
+        await self.bot_ready()
 
     async def switch(self, name: str, *, on: bool) -> str:
         """Switch a scenario on or off, for the page."""
@@ -241,6 +248,7 @@ class SandboxWorld:
         self._playing.forget()
         if self.frozen:
             self.freeze(frozen=False)
+            await self._started_again()
         self._switched.set()
         await self.schemas.reset()
         self.cluster.reset()
@@ -295,6 +303,7 @@ class SandboxWorld:
     async def keep_bot(self) -> None:
         """Starts the bot again whenever it ends, as a cluster would."""
         assert self.bot is not None, "the world is open"
+        self._kept = True
         while not self.closing:
             await self.bot.wait()
             if not self.closing:
@@ -371,70 +380,6 @@ async def opened(
             await world.bot.stop(5.0)
 
 
-def forget(folder: Path) -> None:
-    """The engine's state belongs to a workspace and a cluster that ended with the last sandbox; the audit log may stay."""
-    for name in ("engine.sqlite", "engine.sqlite-wal", "engine.sqlite-shm"):
-        (folder / "state" / name).unlink(missing_ok=True)
-
-
-def run(options: argparse.Namespace) -> int:
-    """`omnicare sandbox`; the exit status."""
-    folder = FOLDER.resolve()
-    if options.reset and folder.exists():
-        shutil.rmtree(folder)
-    forget(folder)
-    try:
-        if options.demo:
-            from sandbox.demo import play
-
-            return asyncio.run(play(folder))
-        return asyncio.run(_live(folder, options))
-    except (SandboxError, BotDied) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 0
-
-
-async def _live(folder: Path, options: argparse.Namespace) -> int:
-    if options.kubeconfig is not None:
-        await _check_throw_away(options.kubeconfig)
-    scenarios = [BY_NAME[name] for name in options.scenario]
-    if scenarios and options.kubeconfig is not None:
-        raise SandboxError("A scenario breaks the sandbox's own cluster; it can't be played on another one.")
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database().serve())  # comes up while everything else does
-        world = await stack.enter_async_context(
-            opened(
-                folder,
-                kubeconfig=options.kubeconfig,
-                database=database,
-                parts=() if options.kubeconfig else train.PARTS,
-                regions=TWO_REGIONS if any(each in REGIONS for each in scenarios) else (),
-            )
-        )
-        world.breakages = (
-            *world.breakages,
-            *(Breakage(name, f"Region {name} away for 60 s") for name in world.regions),
-        )
-        for scenario in scenarios:
-            await world.play(scenario)
-        await world.start_bot()
-        address = await _page(world, stack, options.port or 0) if options.page else None
-        sys.stdout.write(welcome(world, address))
-        sys.stdout.flush()
-        stopping = asyncio.Event()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(each, stopping.set)
-        keeper = asyncio.create_task(world.keep_bot())
-        await stopping.wait()
-        world.closing = True
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
-    return 0
-
-
 async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
     token = secrets.token_urlsafe(24)
     hints = [CommandHint(spec.name, spec.usage, spec.summary) for spec in commands.load()]
@@ -445,17 +390,3 @@ async def _page(world: SandboxWorld, stack: AsyncExitStack, port: int) -> str:
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     return f"http://127.0.0.1:{runner.addresses[0][1]}/?token={token}"
-
-
-async def _check_throw_away(kubeconfig: Path) -> None:
-    """Another cluster only where its namespaces are marked: here anybody can become anybody and approve for themselves."""
-    from runbooks.clients.kubernetes.cluster import ClusterClient
-
-    async with ClusterClient(kubeconfig=str(kubeconfig)) as client:
-        for namespace in (*NAMESPACES.values(), "omnicare-bot"):
-            labels = await client.namespace_labels(namespace)
-            if labels.get("omnicare.dev/throw-away") != "true":
-                raise SandboxError(
-                    f"The namespace {namespace} of that cluster is not marked as throw-away, and in a sandbox anybody can approve. "
-                    f"If it is: kubectl label namespace {namespace} omnicare.dev/throw-away=true"
-                )

@@ -87,8 +87,8 @@ async def test_a_bad_night_of_the_database(here: Story, browser: Browser, night:
         play = page.get_by_role("switch", name=night.name, exact=True)
         await play.scroll_into_view_if_needed()
         await play.click()
-        await expect(page.locator("#toasts")).to_contain_text(night.sentence)
         await expect(play).to_be_checked()
+        await expect(page.get_by_role("region", name="Broken now")).to_contain_text(night.sentence)
         await page.keyboard.press("Escape")
         database = here.world.database
         assert database is not None

@@ -56,13 +56,13 @@ document.addEventListener("click", async (event) => {
 
 // World
 
-async function pressed(button, verb, asked) {
+async function pressed(button, verb, asked, { quiet = false } = {}) {
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   const answer = await act(verb, asked, `/world/${verb}`);
   button.disabled = false;
   button.removeAttribute("aria-busy");
-  say(answer.said, { wrong: !answer.ok });
+  if (!quiet || !answer.ok) say(answer.said, { wrong: !answer.ok });
   return answer.ok;
 }
 
@@ -78,7 +78,7 @@ document.addEventListener("click", async (event) => {
   const target = event.target.closest("[data-break], [data-switch], [data-reset], [data-copy], [data-try], [data-jump], [data-theme-choice]");
   if (!target) return;
   if (target.dataset.break) broken(target);
-  else if (target.dataset.switch) pressed(target, target.ariaChecked === "true" ? "off" : "on", { kind: target.dataset.switch });
+  else if (target.dataset.switch) pressed(target, target.ariaChecked === "true" ? "off" : "on", { kind: target.dataset.switch }, { quiet: true });
   else if ("reset" in target.dataset) pressed(target, "reset", {});
   else if (target.dataset.copy) copy(target);
   else if (target.dataset.try) {
