@@ -70,10 +70,14 @@ class Metrics:
         account = f"-u {shlex.quote(prometheus.user)} " if prometheus.user else account
         step = max(_FINEST, _even(max(seconds, SHORTEST) / POINTS))
         times = f'--data-urlencode "start=$(($(date +%s) - {int(seconds)}))" --data-urlencode "end=$(date +%s)" -d step={step:g}'
-        return tuple(
-            f'curl -fsSG {account}"$PROMETHEUS_URL/api/v1/query_range" {times} '
-            f"--data-urlencode {shlex.quote(f'query={self._written(each, step)}')}"
-            for each in queries
+        token = " and PROMETHEUS_TOKEN" if prometheus.secret and not prometheus.user else ""
+        return (
+            f"# set PROMETHEUS_URL{token} first",
+            *(
+                f'curl -fsSG {account}"$PROMETHEUS_URL/api/v1/query_range" {times} '
+                f"--data-urlencode {shlex.quote(f'query={self._written(each, step)}')}"
+                for each in queries
+            ),
         )
 
     async def _history(

@@ -17,7 +17,7 @@ APP_REASON = "The app-level token opens the Socket Mode connections."
 
 SCOPES: dict[str, str] = {
     "app_mentions:read": "Read mentions, which are the commands in threads: slash commands do not work there.",
-    "channels:history": "After a crash, check whether a run's message was already posted.",
+    "channels:history": "After a crash, check whether a run's message was already posted; in a thread, look what was answered before.",
     "channels:read": "Check whether the bot is in the channel where a command was typed, and who sees a thread there.",
     "chat:write": "Post cards, progress and answers.",
     "commands": "Offer the slash command and the shortcuts.",
