@@ -64,6 +64,8 @@ class RunScript(Step):
     seconds: int
     image: str = ""
     """Of a Job, by its digest."""
+    kubectl: str = "kubectl"
+    """As a person types it for the region where it runs."""
     secrets: tuple[SecretVariable, ...] = ()
 
     @property
@@ -87,7 +89,7 @@ class RunScript(Step):
     def by_hand(self) -> tuple[str, ...]:
         if self.runs == "as-job":
             return self._job().by_hand()
-        return (f"kubectl exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
+        return (f"{self.kubectl} exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
 
     def goes_on(self) -> tuple[str, ...]:
         return (f"`{shlex.join(self.words)}` may go on in its pod.",) if self.runs == "in-pod" else ()
@@ -190,16 +192,19 @@ async def plan_script(
         risk=script.risk,
         seconds=script.seconds,
         image=image,
+        kubectl=environment.within(environment.home).kubectl,
         secrets=script.secrets,
     )
     return Plan(
         title=f"Run {' '.join(filter(None, (name, choice)))} in {environment.name}",
         steps=(step,),
-        notes=tuple(_notes(script)),
+        notes=tuple(_notes(environment, script)),
     )
 
 
-def _notes(script: ConfiguredScript) -> Iterable[str]:
+def _notes(environment: Environment, script: ConfiguredScript) -> Iterable[str]:
     if script.about:
         yield f"{script.about.rstrip('.')}."
     yield "It changes something." if script.changes else "It only reads, so it needs no approval."
+    if environment.regions:
+        yield f"It runs in the home region {environment.home} only."

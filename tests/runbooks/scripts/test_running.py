@@ -13,6 +13,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped
+from runbooks.kit.targets import Region
 from runbooks.scripts.settings import ConfiguredScript, Scripts
 from runbooks.scripts.steps import RunScript, ScriptRan, plan_script
 from sandbox.cluster import Cluster, seed_omnicare
@@ -122,6 +123,15 @@ async def test_who_stops_it_is_told_that_it_may_go_on(here: Here):
     with pytest.raises(Stopped):
         await step.apply(here.context(pulse))
     assert step.goes_on() == ("`npm run cache:warm wards` may go on in its pod.",)
+
+
+async def test_with_regions_it_is_said_where_it_runs_and_the_line_by_hand_leads_there(here: Here):
+    regions = tuple(Region(name=name, kubectl=f"kubectl --context {name}") for name in ("eu", "us"))
+    environment = PRODUCTION.model_copy(update={"regions": regions, "home": "us"})
+    plan = await plan_script(here.client, environment, "cache-warm", WARM, "wards")
+    assert plan.notes[-1] == "It runs in the home region us only."
+    (line,) = plan.steps[0].by_hand()
+    assert line.startswith("kubectl --context us exec -n omnicare-prod deployment/backend -- npm run cache:warm wards")
 
 
 @pytest.mark.parametrize(
