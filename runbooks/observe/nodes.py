@@ -32,7 +32,8 @@ _PRESSURE = {
     "PIDPressure": "has nearly no process ids left, so pods are evicted from it",
     "NetworkUnavailable": "has no network for pods",
 }
-_VERSION = re.compile(r"v?([0-9]{1,3})\.([0-9]{1,3})", re.ASCII)
+_VERSION = re.compile(r"v?([1-9][0-9]{0,2})\.([0-9]{1,3})", re.ASCII)
+"""Not `v0.0.0-master`, as a control plane that somebody built names itself."""
 _SKEW, _SKEW_BEFORE, _SINCE = 3, 2, (1, 28)
 """Minor versions that a kubelet may be older than its control plane, from 1.28 on and before."""
 
