@@ -40,6 +40,7 @@ from runbooks.clients.kubernetes.views import (
 )
 from runbooks.clients.kubernetes.watch import Watch
 from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, written
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 
 _JSON_PATCH = "application/json-patch+json"
@@ -158,8 +159,15 @@ class ClusterClient:
         return [reading.endpoints(item) for item in items]
 
     async def autoscalers(self, namespace: str) -> list[AutoscalerView]:
-        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
-        return [autoscaler(item) for item in await self._items(path, f"list autoscalers in {namespace}")]
+        """Return them by the API's version 2; a cluster before 1.23 has only the first, which tells no metrics or conditions."""
+        kind, doing = f"namespaces/{namespace}/horizontalpodautoscalers", f"list autoscalers in {namespace}"
+        try:
+            items = await self._items(f"/apis/autoscaling/v2/{kind}", doing)
+        except PermanentError as error:
+            if error.code is not ReasonCode.NOT_FOUND:
+                raise
+            items = await self._items(f"/apis/autoscaling/v1/{kind}", doing)
+        return [autoscaler(item) for item in items]
 
     async def api_groups(self) -> frozenset[str]:
         """Return the names of the API groups that the cluster serves, the core group apart."""

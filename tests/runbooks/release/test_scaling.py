@@ -23,21 +23,22 @@ async def placed(here: Place, replicas: int = 3, **update: Any) -> None:
 
 
 async def autoscaler(here: Place, least: int, most: int) -> None:
-    spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "backend"},
-        "minReplicas": least,
-        "maxReplicas": most,
+    """By the API's first version where the control plane is too old for the second."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "backend"}
+    manifest = {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "backend"},
+        "spec": {"scaleTargetRef": target, "minReplicas": least, "maxReplicas": most},
     }
-    path = f"/apis/autoscaling/v2/namespaces/{here.namespace}/horizontalpodautoscalers"
-    await here.create(
-        path,
-        {
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": {"name": "backend"},
-            "spec": spec,
-        },
-    )
+    for version in ("v2", "v1"):
+        path = f"/apis/autoscaling/{version}/namespaces/{here.namespace}/horizontalpodautoscalers"
+        try:
+            await here.create(path, {"apiVersion": f"autoscaling/{version}", **manifest})
+        except PermanentError as error:
+            if version == "v1" or error.code is not ReasonCode.NOT_FOUND:
+                raise
+        else:
+            return
 
 
 async def plan(here: Place, number: int) -> Plan:
