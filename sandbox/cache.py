@@ -28,6 +28,8 @@ _SLOW: tuple[tuple[int, int, tuple[bytes, ...]], ...] = (
     (95, 14_200, (b"SET", b"session:user:hollis.amberton", b"eyJhbGciOiJIUzI1NiJ9.patient-data")),
 )
 """Seconds ago, microseconds, command."""
+PRIVATE = ("Hollis-Amberton", "1958-03-14", "hollis.amberton", "eyJhbGciOiJIUzI1NiJ9.patient-data")
+"""What of it must not leave."""
 
 
 @dataclass(eq=False)

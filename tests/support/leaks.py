@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
+from sandbox.cache import PRIVATE as CACHE_KEYS
 from sandbox.cluster.logs import LOG_SECRETS
 from sandbox.slack.model import Message
 from sandbox.sync_queue import PATIENT_DATA
@@ -22,6 +23,7 @@ _LONG_ENOUGH = 6
 def _invented() -> dict[str, str]:
     """What is private in every sandbox."""
     found = {value: "of a patient" for value in PATIENT_DATA if len(value) >= _LONG_ENOUGH}
+    found |= dict.fromkeys(CACHE_KEYS, "of a patient, in a key of the cache")
     return found | dict.fromkeys(LOG_SECRETS, "a secret of the logs")
 
 
