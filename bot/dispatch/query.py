@@ -49,14 +49,14 @@ async def _with_next(act: Act, request: Query, environment: str | None, card: Ca
     find = {spec.name: spec for spec in context.menu}.get
     may = partial(act.services.permissions.may, act.actor)
     offered = [button for spec, button in follow_ups(request, card, find) if await may(spec.permission, environment)]
-    refresh = None
+    last: list[Button] = []
     if request.meta.refreshes:
         card, refresh = refreshed(request, card, context.now)
-    card = with_buttons(card, offered, refresh)
+        last.append(refresh)
     if isinstance(request, Observation):
         lines = Typed(text=typed_again(replace(request, kubectl=True)))
-        card = card.model_copy(update={"buttons": (*card.buttons, Button(label=request.tool, does=lines))})
-    return card
+        last.append(Button(label=request.tool, does=lines))
+    return with_buttons(card, offered, tuple(last))
 
 
 def lines_card(request: Observation, lines: tuple[str, ...]) -> Card:

@@ -46,11 +46,11 @@ def refreshed(request: Command, card: Card, now: datetime) -> tuple[Card, Button
     return card.model_copy(update={"body": (*card.body, read)}), button
 
 
-def with_buttons(card: Card, more: list[Button], last: Button | None = None) -> Card:
-    """Return the card with as many of these as there is room for; `last` always has room."""
+def with_buttons(card: Card, more: list[Button], last: tuple[Button, ...] = ()) -> Card:
+    """Return the card with as many of these as there is room for; those that come last always have room."""
     shown = sum(not button.quiet for button in card.buttons)
-    room = max(0, MOST - shown - (last is not None))
-    return card.model_copy(update={"buttons": (*card.buttons, *more[:room], *([last] if last is not None else []))})
+    room = max(0, MOST - shown - len(last))
+    return card.model_copy(update={"buttons": (*card.buttons, *more[:room], *last)})
 
 
 def _has(card: Card, command: str) -> bool:

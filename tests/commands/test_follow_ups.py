@@ -65,7 +65,7 @@ def test_what_the_card_has_already_is_not_offered_twice_and_five_are_enough() ->
     more = [button for _, button in follow_ups(status, answer, MENU.find)]
     assert [button.label for button in more] == ["Diagnose", "Runs"]
     answer, refresh = refreshed(status, answer, NOW)
-    shown = with_buttons(answer, more, refresh).buttons
+    shown = with_buttons(answer, more, (refresh,)).buttons
     assert [button.label for button in shown] == ["Way back", "All pods", "Sync", "Diagnose", "Refresh"]
     assert len(shown) == MOST
     assert refresh.does == Typed(text="status --env staging", replaces=True)

@@ -96,7 +96,7 @@ async def test_what_was_broken_past_the_bot_is_red_too(here: Story):
 async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(here: Story):
     here.world.sync[PRODUCTION].break_it("stuck")
     assert "sync is stuck" in await status(here, "🟡")
-    assert looks(here) == ["Sync", "Diagnose", "Pods", "Runs", "Refresh", "kubectl"]
+    assert looks(here) == ["Sync", "Diagnose", "Pods", "Refresh", "kubectl"]
     here.world.sync[PRODUCTION].break_it("silent")
     said = await status(here, "sync does not answer")
     assert "answer within 1.5 s" in said
@@ -109,7 +109,7 @@ async def test_a_queue_whose_scripts_are_missing_is_no_queue_that_is_slow(here: 
     said = await status(here, "sync is unavailable")
     assert "no script for this: `npm run --silent sync:status` exits with 1" in said
     assert "waits longer" not in said
-    assert looks(here) == ["Sync", "Diagnose", "Pods", "Runs", "Refresh", "kubectl"]
+    assert looks(here) == ["Sync", "Diagnose", "Pods", "Refresh", "kubectl"]
 
 
 async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
@@ -124,7 +124,7 @@ async def test_a_database_that_is_away_is_named(world: Story, tmp_path: Path):
     assert "primary refuses the connection" in said
     assert "hunter2" not in said
     assert "`db connect --env production` shows more" in said
-    assert looks(world) == ["Database", "Diagnose", "Pods", "Runs", "Refresh", "kubectl"]
+    assert looks(world) == ["Database", "Diagnose", "Pods", "Refresh", "kubectl"]
     assert "*Database*" not in await status(world, "production runs v1.2.0", AUDITOR)
 
 

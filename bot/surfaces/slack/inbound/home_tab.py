@@ -78,7 +78,11 @@ class HomeTab:
         self._viewers[account] = viewer
         while len(self._viewers) > self._settings.people:
             del self._viewers[next(iter(self._viewers))]
-        await self._draw(viewer)
+        try:
+            await self._draw(viewer)
+        except TemporaryError:  # nobody has asked in words, so nobody is told: the next round publishes it
+            _log.info("Home could not be published yet", exc_info=True)
+            self.changed()
 
     def changed(self) -> None:
         """Note that something may look different now; returns at once."""

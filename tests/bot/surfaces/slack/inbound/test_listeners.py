@@ -260,6 +260,14 @@ async def test_home_is_refreshed_by_its_button_and_what_is_decided_there_is_a_de
     assert (decided.command, decided.values["run"], decided.word) == ("approve", RUN, "w")
 
 
+async def test_home_is_published_once_slack_takes_it(slack: Slack) -> None:
+    slack.dispatcher.answers["home"] = Answer(card=card("production is well"))
+    slack.workspace.faults.fail_next("views.publish", "server_error", times=2)
+    await slack.workspace.open_home("requester")
+    await slack.until(lambda: "production is well" in _home(slack))
+    assert slack.workspace.history(slack.workspace.direct_channel("requester")) == []
+
+
 async def test_what_is_asked_on_home_is_answered_in_a_modal_and_what_is_pressed_there_too(slack: Slack) -> None:
     ask = Button(label="Status", does=Typed(text="status"))
     refresh = Button(label="Refresh", does=Typed(text="status", replaces=True))
