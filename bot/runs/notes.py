@@ -87,8 +87,10 @@ class AuditNotes:
             return False
         try:
             while self._unwritten:
-                await self._audit_log.append(self._unwritten[0])
-                self._unwritten.popleft()
+                first = self._unwritten[0]
+                await self._audit_log.append(first)
+                if self._unwritten and self._unwritten[0] is first:  # others may have written it meanwhile, too
+                    self._unwritten.popleft()
             await self._audit_log.append(event)
         except AuditLogUnavailable:
             if later:
