@@ -229,7 +229,10 @@ GUIDE: Mapping[str, Mapping[str, Coverage]] = {
         "kubectl describe pod <pod-name> -n omnicare-prod": _command("diagnose", _DIAGNOSED),
     },
     "2. Database Connection Errors": {
-        "kubectl exec -it backend-pod -- nc -zv postgres-primary 5432": _command("db connect", _CONNECTED),
+        "kubectl exec -it backend-pod -- nc -zv postgres-primary 5432": _command(
+            "diagnose",
+            "tests/database/test_troubleshooting.py::test_what_can_not_be_reached_says_how_far_it_got",
+        ),
         "kubectl exec -it backend-pod -- npm run db:pool:status": _command(
             "db pool",
             "tests/database/test_commands.py::test_the_pool_is_told_by_the_server_and_by_the_application",
