@@ -51,6 +51,7 @@ async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
         )
     if lateness.worst > _LATE:  # such as the first time, when clients' libraries are loaded
         answers = await looked_again(case, rules, answers)
+        changes = await changes_of(case) if changes.unknown else changes
     pairs = list(zip(rules, answers, strict=True))
     findings = [_clean(finding) for answer in answers for finding in answer.found]
     in_order = ranked(blamed(findings, changes.found))
@@ -90,12 +91,12 @@ class Lateness:
 
 
 async def looked_again(case: Case, rules: Sequence[Rule], answers: Sequence[RuleAnswer]) -> list[RuleAnswer]:
-    """Return the answers, with those of rules that got no answer asked for again, one rule after another, as far as there is time."""
+    """Return the answers, with those of rules that could not look asked for again, one rule after another, as far as there is time."""
     again = list(answers)
     with suppress(TimeoutError):
         async with asyncio.timeout(_AGAIN):
             for place, (rule, answer) in enumerate(zip(rules, answers, strict=True)):
-                if answer.late or any(finding.kind in _SILENT for finding in answer.found):
+                if answer.unknown or any(finding.kind in _SILENT for finding in answer.found):
                     again[place] = await _answer(rule, case)
     return again
 

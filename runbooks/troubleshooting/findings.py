@@ -121,8 +121,6 @@ class RuleAnswer(Frozen):
     """Why it could not look at something, each a sentence without its full stop."""
     not_configured: bool = False
     """There is nothing of the kind here."""
-    late: bool = False
-    """Something did not answer in time."""
     details: str = ""
     """What it found well, in a few words: `6 pods`. May be empty."""
 
@@ -144,7 +142,7 @@ def could_not_look(*why: str) -> RuleAnswer:
 
 def no_answer(seconds: float) -> RuleAnswer:
     """Return the answer of a rule whose source did not answer within so many seconds."""
-    return RuleAnswer(unknown=(f"no answer within {seconds:g} s",), late=True)
+    return RuleAnswer(unknown=(f"no answer within {seconds:g} s",))
 
 
 def not_configured() -> RuleAnswer:
@@ -157,7 +155,6 @@ def together(answers: Sequence[RuleAnswer]) -> RuleAnswer:
     return RuleAnswer(
         found=tuple(finding for each in answers for finding in each.found),
         unknown=tuple(dict.fromkeys(why for each in answers for why in each.unknown)),
-        late=any(each.late for each in answers),
         not_configured=bool(answers) and all(each.not_configured for each in answers),
         details=", ".join(dict.fromkeys(each.details for each in answers if each.details)),
     )

@@ -149,8 +149,8 @@ async def test_what_several_rules_need_is_read_once_and_given_up_by_one_only():
     assert times == 1
 
 
-async def test_who_got_no_answer_is_asked_again_and_others_are_not():
-    late = RuleAnswer(unknown=("no answer within 5 s",), late=True)
+async def test_who_could_not_look_is_asked_again_and_others_are_not():
+    late = RuleAnswer(unknown=("no answer within 5 s",))
     unreachable = found(finding(Trouble.DATABASE_UNREACHABLE))
     async with case() as asked:
         again = await looked_again(asked, (_Well(), _Says(), _Absent()), (late, unreachable, found()))
