@@ -177,15 +177,18 @@ def mistyped(text: str) -> UsageError:
         ("logs", "`logs` needs the service or pod: "),
         ("slow queries", "Did you mean `slow-queries`?"),
         ("dep v2.0.0", "Did you mean `deploy`?"),
-        ("scale backend 5", "There is no `scale`. `help` lists all commands."),
-        ("scale", "There is no `scale`. `help` lists all commands."),
+        ("kubectl get pods", "There is no `kubectl`. `help` lists all commands."),
+        ("scale", "`scale` needs the service and the pods: "),
         ("syncfaild", "Did you mean `sync failed`?"),
         ("snyc stauts", "Did you mean `sync status`?"),
         ("evidence", "`evidence` needs the run: the run's id, shown on its card."),
-        ("sync", "`sync` needs another word: `sync clear-failed`, `sync failed`, `sync retry-failed`, `sync status`."),
+        (
+            "sync",
+            "`sync` needs another word: `sync clear-failed`, `sync failed`, `sync retry-failed`, `sync status`, `sync websocket`.",
+        ),
         ("help db", "`db` needs another word: `db activity`, `db connect`, "),
-        ("help nonsense", "There is no command `nonsense`. `help` lists all commands."),
-        ("nonsense", "There is no `nonsense`. `help` lists all commands."),
+        ("help gibberish", "There is no command `gibberish`. `help` lists all commands."),
+        ("gibberish", "There is no `gibberish`. `help` lists all commands."),
         ("doctor", "`doctor` works in a terminal only, on the machine it concerns: `omnicare doctor`."),
         ("audit verify", "`audit verify` works in a terminal only"),
     ],
@@ -219,7 +222,7 @@ def test_the_form_is_filled_with_what_was_meant() -> None:
 
 
 def test_a_word_that_begins_several_commands_offers_those_that_only_look() -> None:
-    assert mistyped("sync").choices == ("sync failed", "sync status")
+    assert mistyped("sync").choices == ("sync failed", "sync status", "sync websocket")
     assert {"db connect", "db restore"}.intersection(mistyped("db").choices) == {"db connect"}
 
 
