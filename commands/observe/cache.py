@@ -216,7 +216,7 @@ def _up(facts: list[NodeFacts]) -> str:
 
 def _slow(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
     found = [
-        (each, _label(region, node).removesuffix(" primary"))
+        (each, f"{region} {node.name}".strip())
         for region, reading in regions.items()
         for node in reading.answered
         for each in node.slow
@@ -227,12 +227,9 @@ def _slow(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
     start = next(iter(limits)) if len(limits) == 1 else None
     began = f"from {_taken(start)}" if start is not None else "the server does not tell from which time"
     if found:
-        yield Table(
-            columns=("Took", "Command", "When", "Node"),
-            rows=tuple(_row(each, label) for each, label in found[:_SLOW]),
-            caption=f"Newest slow commands ({began}); the variable parts of keys are hidden",
-        )
-        if any(each.everything for each, _ in found[:_SLOW]):
+        lines = [words("\n", _line(each, label)) for each, label in found[:_SLOW]]
+        yield Paragraph(text=words(Strong(text=f"Newest slow commands ({began}), parts of keys hidden"), *lines))
+        if any(each.command == "KEYS" for each, _ in found[:_SLOW]):
             yield Note(text=sentence("`KEYS` looks through every key and holds up all other commands: use `SCAN`."))
     elif nodes and not any(node.slow_unknown for node in nodes):
         yield Note(text=words(f"The slow log is empty ({began})."))
@@ -240,13 +237,12 @@ def _slow(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
         yield Note(text=sentence(f"The slow log is unknown: {unknown}"))
 
 
-def _row(each: SlowCommand, label: str) -> tuple[Text, ...]:
-    return (
-        words(_taken(each.microseconds)),
-        words(f"{each.command} {each.key}".strip() or "not shown"),
-        words(Moment(at=each.at, age=True)) if each.at is not None else words("unknown"),
-        words(label),
-    )
+def _line(each: SlowCommand, label: str) -> Text:
+    """One line, because a message shows only one table as a table."""
+    command = f"{each.command} {each.key}".strip()
+    when: tuple[str | Moment, ...] = (", ", Moment(at=each.at, age=True)) if each.at is not None else ()
+    shown: Code | str = Code(text=command) if command else "a command that is not shown"
+    return words(f"• {_taken(each.microseconds)} ", shown, f" on {label}", *when)
 
 
 def _taken(microseconds: int) -> str:

@@ -39,7 +39,6 @@ _KEYED = """
 """
 _FIRST_IS_KEY = frozenset(_KEYED.split())
 _SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
-_SEARCHES_ALL = frozenset({"KEYS", "SCAN", "FLUSHALL", "FLUSHDB"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,6 @@ class SlowCommand:
     arguments: int
     microseconds: int
     at: datetime | None
-
-    @property
-    def everything(self) -> bool:
-        """Return whether it looks through all keys, which holds up everybody else."""
-        return self.command in _SEARCHES_ALL
 
 
 def shown(entry: SlowEntry, words: Collection[str] = ()) -> SlowCommand:

@@ -15,7 +15,9 @@ async def test_the_answer_comes_first_and_nothing_of_a_patient_is_in_it(tmp_path
         said = await here.answered("The primary of shard 2 is full")
         assert "🔴" in said
         assert "evicts nothing (noeviction), so writes fail, about" in said
+        assert "23.9 ms " in said
         assert "HGETALL patient/*/chart" in said
+        assert " on primary of shard 2" in said
         assert PRIVATE.lower() not in said.lower()
         assert "(OOM)" in said
         await here.type(ON_CALL, "/omnicare status")
