@@ -216,15 +216,11 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
 
 def _buttons(context: Context, findings: Sequence[Finding]) -> tuple[Button, ...]:
     where = context.where.name
-    offered = {
-        each.label or each.command: Button(
-            label=each.label or each.command.capitalize(), does=Typed(text=_typed(each.command, where))
-        )
-        for finding in reversed(findings)
-        for each in reversed(finding.to_do)
-        if each.command
-    }
-    return tuple([*reversed(offered.values())][:_BUTTONS])
+    offered: dict[str, Button] = {}
+    for each in (each for finding in findings for each in finding.to_do if each.command):
+        label = each.label or f"{each.command[:1].upper()}{each.command[1:]}"
+        offered.setdefault(label, Button(label=label, does=Typed(text=_typed(each.command, where))))
+    return tuple(offered.values())[:_BUTTONS]
 
 
 def _typed(command: str, where: str) -> str:

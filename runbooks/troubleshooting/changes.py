@@ -134,7 +134,13 @@ def _after(finding: Finding, change: Change) -> Finding:
 
 
 def _finding(symptom: Finding, change: Change) -> Finding:
-    more = (ToDo(text="Look at what it did", command=change.command, label=change.command.capitalize()),)
+    more = (
+        ToDo(
+            text="Look at what it did",
+            command=change.command,
+            label=f"{change.command[:1].upper()}{change.command[1:]}",
+        ),
+    )
     return Finding(
         kind=Trouble.CHANGE,
         cause=f"{change.what}: {_in_sentence(symptom.cause)} since then",

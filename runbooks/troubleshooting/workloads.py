@@ -5,7 +5,7 @@ The causes are those that a rollout is told of (`runbooks.diagnosis`), read out 
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
 from runbooks.deployments import service_state
@@ -47,6 +47,19 @@ _KINDS = {
     ReasonCode.NODE_LOST: Trouble.NODE_DOWN,
     ReasonCode.QUOTA_EXCEEDED: Trouble.QUOTA,
 }
+_WARNINGS = {
+    Trouble.IMAGE: ("Failed", "BackOff", "InspectFailed"),
+    Trouble.CRASHES: ("BackOff", "Failed"),
+    Trouble.OUT_OF_MEMORY: ("BackOff", "OOMKilling"),
+    Trouble.CONFIG_MISSING: ("Failed", "FailedMount"),
+    Trouble.PROBE: ("Unhealthy",),
+    Trouble.PENDING: ("FailedScheduling",),
+    Trouble.VOLUME: ("FailedScheduling", "FailedMount", "FailedAttachVolume"),
+    Trouble.QUOTA: ("FailedCreate",),
+}
+"""The reasons of the events that tell of each."""
+_MOUNTS = (ReasonCode.VOLUME_UNAVAILABLE, ReasonCode.CONFIG_MISSING)
+_LATELY = timedelta(minutes=15)
 _EXPLAINS = (Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.NOT_SERVED, Trouble.TARGETS, Trouble.RESTARTS, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT)  # fmt: skip
 
 
@@ -73,7 +86,9 @@ class Workloads(RegionRule):
                 events = await place.events()
             except RunbookError as error:  # there are fewer causes without them
                 unknown = (f"events: {error.message}",)
-        found = await asyncio.gather(*(_of_service(place, service, state, listed, events) for service, state in pairs))
+        found = await asyncio.gather(
+            *(_of_service(place, service, state, listed, events, case.since) for service, state in pairs)
+        )
         return RuleAnswer(
             found=tuple(finding for each in found for finding in each),
             unknown=could_not_look(*unknown).unknown,
@@ -82,7 +97,12 @@ class Workloads(RegionRule):
 
 
 async def _of_service(
-    place: PlaceFacts, service: Service, state: ServiceState, listed: Listed, events: Sequence[EventView]
+    place: PlaceFacts,
+    service: Service,
+    state: ServiceState,
+    listed: Listed,
+    events: Sequence[EventView],
+    since: datetime,
 ) -> list[Finding]:
     deployment = listed.deployment(service)
     look = ToDo(text="Look at its pods, probes and warnings", command=f"describe {service.name}", label="Describe")
@@ -93,7 +113,11 @@ async def _of_service(
     if state.state == "complete":
         return []
     snapshot = snapshot_now(state, state.image, deployment, listed, events)
-    causes = [cause for cause in every_standing(snapshot) if cause.certain or is_old(snapshot)][:_CAUSES]
+    causes = [
+        cause
+        for cause in every_standing(snapshot)
+        if (cause.certain or is_old(snapshot)) and not _is_history(cause, since)
+    ][:_CAUSES]
     if not causes:
         return _stuck(service, state, deployment, look)
     return list(await asyncio.gather(*(_of_cause(place, service, snapshot, cause, look) for cause in causes)))
@@ -167,14 +191,34 @@ def _whose(snapshot: Snapshot) -> str:
 
 
 def _since(snapshot: Snapshot, cause: Cause) -> datetime | None:
-    """Return the first warning about the pods that are not ready; where there is none, when the first of them was made."""
+    """Return the first warning of this kind that still comes; where there is none, when the first pod stopped being ready."""
     about = {pod.uid for pod in snapshot.pods if not pod.ready}
     about |= {snapshot.new.uid} if snapshot.new is not None and cause.pod is None else set()
+    reasons = _WARNINGS.get(_KINDS.get(cause.code, Trouble.NOT_READY), ())
     warned = [
-        event.first for event in snapshot.events if event.about in about and event.type == "Warning" and event.first
+        event.first
+        for event in snapshot.events
+        if event.about in about and event.reason in reasons and event.first and snapshot.at - event.order <= _LATELY
     ]
     made = [at for pod in snapshot.pods if not pod.ready and (at := _unready_since(pod)) is not None]
     return min(warned or made, default=None)
+
+
+def _is_history(cause: Cause, since: datetime) -> bool:
+    """Return whether it is over: a pod that ended before the time that is looked at, or a mount that failed before its containers ran.
+
+    Pods that were evicted lately are told by another rule.
+    """
+    pod = cause.pod
+    if pod is None:
+        return False
+    if cause.code is ReasonCode.POD_ENDED:
+        ends = [read_time(each.ended_at) for each in pod.containers]
+        disrupted = pod.condition("DisruptionTarget")
+        ends.append(read_time(disrupted.updated) if disrupted is not None else None)
+        return pod.reason == "Evicted" or max((at for at in ends if at is not None), default=since) <= since
+    ran = any(each.restarts or each.phase in ("running", "terminated") for each in pod.containers if not each.init)
+    return cause.container is None and cause.code in _MOUNTS and ran
 
 
 def _unready_since(pod: PodView) -> datetime | None:

@@ -323,7 +323,10 @@ Breakage = Callable[[World], str]
 
 
 def _unready(world: World, pod: Json, state: Json, phase: str = "Pending", **more: Any) -> None:
-    """The pod has not been ready for five minutes."""
+    """The pod has not been ready for five minutes; it is a new one, of which nothing was told before."""
+    world.kinds["events"] = [
+        each for each in world.kinds["events"] if each["involvedObject"]["uid"] != pod["metadata"]["uid"]
+    ]
     pod["metadata"]["creationTimestamp"] = world.stamp(8)
     pod["status"]["phase"] = phase
     pod["status"]["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": world.stamp(5)}]

@@ -1,4 +1,4 @@
-"""Two hundred healthy worlds in which nothing may be found, and the same worlds broken in one way, which must be named first."""
+"""Two hundred healthy worlds in which nothing may be found, and the same worlds broken in one way, which must be named first and alone."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -80,13 +80,17 @@ async def test_nothing_is_found_in_two_hundred_healthy_worlds(served: tuple[Serv
 
 
 @pytest.mark.parametrize("breakage", [*BREAKAGES, *CAPACITY], ids=lambda each: each.__name__)
-async def test_what_is_broken_is_named_first(breakage: Breakage, served: tuple[Served, str], client: ClusterClient):
+async def test_what_is_broken_is_named_and_nothing_beside_it(
+    breakage: Breakage, served: tuple[Served, str], client: ClusterClient
+):
     for seed in range(4):
         world = healthy(seed)
         words = breakage(world)
         said = await asked(served[0], client, world)
         assert said.findings, f"{seed}: nothing was found"
-        assert words in said.findings[0].cause, [seed, *(each.cause for each in said.findings)]
+        causes = [each.cause for each, cause in zip(said.findings, said.caused_by, strict=True) if cause is None]
+        assert words in causes[0], [seed, *causes]
+        assert len(causes) == 1, [seed, *causes]
 
 
 @pytest.mark.parametrize(("kind", "rule"), [("nodes", "nodes"), ("horizontalpodautoscalers", "autoscalers")])
