@@ -1,5 +1,6 @@
 """Scenarios are switched on and off beside each other, and each takes back only what it changed."""
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import permutations
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.cluster import Cluster
+from sandbox.cluster.clock import parse
 from sandbox.cluster.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
+    EVENT,
     LIMIT_RANGE,
     NODE,
     PERSISTENT_VOLUME_CLAIM,
@@ -19,8 +22,10 @@ from sandbox.cluster.resources import (
     RESOURCE_QUOTA,
     SECRET,
 )
+from sandbox.cluster.seed import image
 from sandbox.cluster.settings import Settings
 from sandbox.scenarios import BY_NAME, EVERY
+from sandbox.scenarios.scenario import PRODUCTION
 from sandbox.world import SandboxWorld, opened
 
 KINDS = (
@@ -88,6 +93,28 @@ async def test_every_scenario_can_be_switched_on_and_off_and_leaves_nothing(worl
         await world.end(scenario)
         assert seen(world) == before, scenario.name
     assert {each.name for each in EVERY} >= {each.name for each in offered}
+
+
+async def test_what_is_wrong_already_began_when_its_sentence_says(world: SandboxWorld) -> None:
+    await world.play(BY_NAME["crash-loop"])
+    (pod,) = [each for each in world.cluster.pods(PRODUCTION) if each.version == "v2.1.0-crash"]
+    assert 20 * 60 <= time.time() - pod.created < 21 * 60
+    assert 6 <= pod.restarts <= 10, "as often as a real kubelet starts it again in that time"
+    told = [each for each in world.cluster.store.all(EVENT, PRODUCTION) if each["involvedObject"]["name"] == pod.name]
+    first = min(each["eventTime"] or each["firstTimestamp"] for each in told)
+    assert 19 * 60 < time.time() - parse(first).timestamp() < 21 * 60
+    await world.end(BY_NAME["crash-loop"])
+    assert not [
+        each for each in world.cluster.store.all(EVENT, PRODUCTION) if each["involvedObject"]["name"] == pod.name
+    ]
+
+
+async def test_what_somebody_has_mended_stays_mended(world: SandboxWorld) -> None:
+    await world.play(BY_NAME["image-pull"])
+    world.cluster.set_image(PRODUCTION, "frontend", image("frontend", "v2.0.0"))
+    await world.end(BY_NAME["image-pull"])
+    deployment = world.cluster.api.get(DEPLOYMENT, PRODUCTION, "frontend")
+    assert "v2.0.0" in deployment["spec"]["template"]["spec"]["containers"][0]["image"]
 
 
 PAIRS = (

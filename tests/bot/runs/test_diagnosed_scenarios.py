@@ -10,7 +10,7 @@ import pytest
 from sandbox.postgres import Database
 from tests.support.worlds import ON_CALL, Story, shown_text, story
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 FIRST = {
     "image-pull": "frontend: the image can't be pulled: the registry does not have it",
