@@ -27,6 +27,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _AFTER = timedelta(minutes=15)
 """What a change broke shows within this time, as a rule."""
+_BETTER = timedelta(minutes=5)
+"""By how much nearer to a symptom's start a change must be than another cause."""
 _LATE = timedelta(seconds=60)
 """How far the start may be before the change: points of metrics and whole seconds of events."""
 _PATIENCE = 4.0
@@ -112,16 +114,26 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
     """Return the findings with the change that came before each as evidence.
 
-    Before a mere symptom that nothing else explains, such a change is a finding of its own.
+    Before a mere symptom that nothing else explains, or only what was wrong long before, such a change is a finding of its own.
     """
     with_suspects = [(each, suspect(each, changes)) for each in findings]
     following = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
         change: _finding(each, change)
         for each, change in reversed(with_suspects)
-        if change is not None and each.kind in SYMPTOMS and not any(explains(cause, each) for cause in findings)
+        if change is not None
+        and each.kind in SYMPTOMS
+        and not any(explains(cause, each) and not _much_older(cause, each, change) for cause in findings)
     }
     return [*causes.values(), *following]
+
+
+def _much_older(cause: Finding, symptom: Finding, change: Change) -> bool:
+    """Whether the change fits the start of the symptom clearly better than what was wrong long before."""
+    if cause.since is None or symptom.since is None:
+        return False
+    lead = change.lead(symptom.since)
+    return lead is not None and symptom.since - cause.since > lead + _BETTER
 
 
 def _after(finding: Finding, change: Change) -> Finding:

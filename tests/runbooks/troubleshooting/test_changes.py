@@ -71,6 +71,14 @@ def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
     assert second.evidence == ("It began 1 min after this change: Deploy v2.0.0, run 7KQ2.",)
 
 
+def test_what_was_wrong_long_before_a_symptom_hides_no_change_right_before_it():
+    crash = errors(10, kind=Trouble.CRASHES, cause="backend crashes", explains=(Trouble.ERRORS,))
+    config = change(10.5, 10.5, "ConfigMap backend-config", how="configuration")
+    assert [each.kind for each in blamed([crash, errors(10)], [config])] == [Trouble.CRASHES, Trouble.ERRORS]
+    old = crash.model_copy(update={"since": ago(17)})
+    assert blamed([old, errors(10)], [config])[0].kind is Trouble.CHANGE
+
+
 def test_a_certain_cause_stays_first_and_names_the_change_before_it():
     crash = errors(10).model_copy(update={"kind": Trouble.CRASHES, "explains": (Trouble.ERRORS,)})
     found = ranked(blamed([errors(9), crash], [change(14, 11, "Deploy v2.0.0")]))
