@@ -9,10 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from bot.boundary.inbound import Inbound
-from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.inbound.payloads import SlackAct
 from bot.surfaces.slack.outbound.own_messages import OwnMessages
-from runbooks.kit.errors import RunbookError
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +38,8 @@ class ThreadCommands:
         try:
             async with asyncio.timeout(_DEADLINE):
                 found = await self._found(origin.channel, origin.thread)
-        except (TimeoutError, RunbookError, SurfaceGone) as error:
-            _log.info("a thread could not be read: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it was: the follow-up is acknowledged, and read alone
+            _log.warning("a thread could not be read: %s", type(error).__name__)
             return inbound
         return replace(inbound, thread_commands=found)
 
