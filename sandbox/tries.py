@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tries(world: SandboxWorld) -> list[Try]:
-    """Four things to try, in order, each ticking itself when done; in a bad night, just that."""
+    """Four things to try, in order, each ticking itself when done; where scenarios are on, just those."""
 
     def said(words: str) -> bool:
         return any(

@@ -69,7 +69,7 @@ METRICS: tuple[Scenario, ...] = (
         (BreakMetrics("http_requests_total", 25), Alert("HighErrorRate", 23)),
     ),
 )
-"""Bad nights that only Prometheus and Alertmanager know of."""
+"""Only Prometheus and Alertmanager know of these."""
 
 CACHE: tuple[Scenario, ...] = (
     Scenario(

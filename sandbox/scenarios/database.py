@@ -58,4 +58,4 @@ DATABASE: tuple[Scenario, ...] = (
         (BreakDatabase("gone"), BreakMetrics("http_requests_total", 6, 22)),
     ),
 )
-"""Bad nights of the database; the page offers them where the sandbox has one."""
+"""The page offers them where the sandbox has a database."""

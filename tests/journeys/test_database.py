@@ -1,4 +1,4 @@
-"""A DBA in the page: slow queries, *Explain*, credentials proved; and each bad night of the database, played in the World. Pictures are kept."""
+"""A DBA in the page: slow queries, *Explain*, credentials proved; and each scenario of the database, switched on in the World. Pictures are kept."""
 
 import re
 import time

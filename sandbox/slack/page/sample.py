@@ -45,7 +45,7 @@ COMMANDS = (
 
 @dataclass(frozen=True, slots=True)
 class SampleNight:
-    """A bad night of the sample's own."""
+    """A scenario of the sample's own."""
 
     name: str
     sentence: str

@@ -1,4 +1,4 @@
-"""Every bad night, played by a person in the page: chosen in the World, typed, approved, and its card read. Pictures are kept."""
+"""Every scenario of a deploy, by a person in the page: switched on in the World, typed, approved, and its card read. Pictures are kept."""
 
 import re
 from contextlib import AsyncExitStack
