@@ -155,7 +155,7 @@ def _first(finding: Finding) -> Iterator[Element]:
     yield Paragraph(text=words(_how_sure(finding), unexplained))
     if finding.evidence:
         yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
-    if orders := sorted(finding.to_do, key=lambda each: each.command != "")[:_TO_DO]:
+    if orders := finding.to_do[:_TO_DO]:
         lines = (_order(each) for each in orders)
         yield Paragraph(text=words(*_lines([words(Strong(text="What to do")), *lines])))
 

@@ -140,7 +140,7 @@ def _after(finding: Finding, change: Change) -> Finding:
     return finding.model_copy(
         update={
             "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
-            "to_do": (*finding.to_do, *(_BACK if change.release else ())),
+            "to_do": (*(_BACK if change.release else ()), *finding.to_do),
         }
     )
 
