@@ -250,7 +250,7 @@ async def around(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
                 environment["cluster"]["kubeconfig"] = str(through)
             of = found["environments"]["production"]
             of["gates"] |= {"seconds": 6.0}
-            of["github"] |= {"seconds": 2.0}
+            of["github"] |= {"seconds": 1.0}
             of["cdn"] |= {"patience_seconds": 6.0}
             of["verification"]["prometheus"] |= {"seconds": 1.0}
             of["verification"]["alertmanager"] |= {"seconds": 1.0}
