@@ -131,7 +131,7 @@ class ServiceSettings(Section):
     """Whether a deploy, as soon as a first new pod is ready, starts all others at once if `surge_limit`, quotas and nodes allow it.
     A deploy then takes the time of two pods to start, however many there are. Otherwise the Deployment's own strategy sets the pace."""
     min_replicas: Annotated[int, Field(ge=1)] = 3
-    """The fewest pods that `scale` leaves it: below that, one lost node or one rollout takes too many of them away."""
+    """The lowest number of pods that `scale` accepts: below it, one lost node or one rollout removes too many of them."""
 
     @field_validator("health_url")
     @classmethod

@@ -62,7 +62,7 @@ async def _with_next(act: Act, request: Query, environment: str | None, card: Ca
 def lines_card(request: Observation, lines: tuple[str, ...]) -> Card:
     """Return the lines that tell the same as the query's answer."""
     asked = typed_again(_as_asked(request))
-    text = "Lines for your own terminal: "
+    text = "Commands for your own terminal: "
     return Card(
         title=words(Strong(text=text), Code(text=asked)),
         summary=f"{text}{asked}",

@@ -63,7 +63,7 @@ class RequestReader:
             if (spec := find(tokens, self._registry)) is not None and spec.parameter(BY_HAND) is not None:
                 return [*tokens, f"--{BY_HAND}"]
         raise UsageError(
-            f"`{BY_HAND}` shows the lines of a query: type it behind one, or in the thread of an answer.",
+            f"`{BY_HAND}` shows a query's commands for your own terminal: add it to a query, or type it in an answer's thread.",
             example=f"pods {BY_HAND}",
         )
 

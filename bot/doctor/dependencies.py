@@ -1,4 +1,4 @@
-"""Checks of what services lean on: each node of the cache can be asked, and each target group of the load balancer can be seen."""
+"""Checks of what services depend on: each node of the cache can be queried, and each target group of the load balancer can be seen."""
 
 from collections.abc import AsyncGenerator
 
@@ -25,7 +25,7 @@ async def cache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             yield warning(f"{about}: {unknown}", "The other answers of `cache` do not need it.")
         if reading.answered:
             versions = listed(sorted({each.facts.version for each in reading.answered if each.facts is not None}))
-            yield fine(f"{about}: {counted(len(reading.answered), 'node')} can be asked ({versions}).")
+            yield fine(f"{about}: {counted(len(reading.answered), 'node')} can be queried ({versions}).")
 
 
 async def targets(settings: Settings, name: str) -> AsyncGenerator[Finding]:

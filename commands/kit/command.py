@@ -171,7 +171,7 @@ class Observation(Query, base=True):
     tool: ClassVar[str] = "kubectl"
     """The program of most of the lines: the name of the button that shows them."""
 
-    kubectl: bool = option("only show the lines that tell the same in your own terminal", default=False)
+    kubectl: bool = option("only show the commands that do the same in your own terminal", default=False)
 
     @abstractmethod
     async def by_hand(self, context: Context) -> tuple[str, ...]:

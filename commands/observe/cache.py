@@ -79,7 +79,7 @@ def _troubles(found: tuple[CacheTrouble, ...]) -> Iterator[Element]:
         if place or each.to_do:
             yield Paragraph(text=words(said, node, sentence(each.to_do)))
     if (more := len(found) - _TROUBLES) > 0:
-        yield Note(text=words(f"{counted(more, 'more finding')}, of nodes in the table."))
+        yield Note(text=words(f"{counted(more, 'more finding')} about nodes in the table."))
 
 
 def _nodes(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
@@ -161,7 +161,7 @@ def _facts(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
 
 def _hits(primaries: list[NodeReading]) -> str:
     since, now = together(primaries)
-    said = [f"{_share(now)} now" if now is not None else "too few look-ups now to tell"]
+    said = [f"{_share(now)} now" if now is not None else "too few lookups to tell now"]
     said += [f"{_share(since)} since the start"] if since is not None else []
     return ", ".join(said)
 
@@ -187,7 +187,7 @@ def _cluster(regions: Mapping[str, CacheReading]) -> str:
             )
             said.append(f"{named}{counted(reading.shards, 'shard')}, {slots}, {state}")
         else:
-            said.append(f"{named}no cluster mode, or not told")
+            said.append(f"{named}no cluster mode, or unknown")
     return "; ".join(said)
 
 
@@ -201,7 +201,7 @@ def _disk(facts: list[NodeFacts]) -> str:
 
 def _errors(facts: list[NodeFacts]) -> str:
     """Errors that say something about the cache or its clients, not about a command that was written wrong."""
-    meaning = {"OOM": "writes, no memory", "MISCONF": "writes, no disk", "WRONGPASS": "logins", "NOAUTH": "without a login", "NOPERM": "without the right", "CLUSTERDOWN": "cluster down"}  # fmt: skip
+    meaning = {"OOM": "writes, no memory", "MISCONF": "writes, no disk", "WRONGPASS": "logins", "NOAUTH": "without a login", "NOPERM": "without permission", "CLUSTERDOWN": "cluster down"}  # fmt: skip
     counts = {name: sum(each.errors.get(name, 0) for each in facts) for name in meaning}
     return ", ".join(f"{count:,} {meaning[name]} ({name})" for name, count in counts.items() if count)
 
@@ -225,12 +225,12 @@ def _slow(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
     nodes = [node for reading in regions.values() for node in reading.answered]
     limits = {node.slow_from for node in nodes}
     start = next(iter(limits)) if len(limits) == 1 else None
-    began = f"from {_taken(start)}" if start is not None else "the server does not tell from which time"
+    began = f"from {_taken(start)}" if start is not None else "threshold unknown"
     if found:
         lines = [words("\n", _line(each, label)) for each, label in found[:_SLOW]]
         yield Paragraph(text=words(Strong(text=f"Newest slow commands ({began}), parts of keys hidden"), *lines))
         if any(each.command == "KEYS" for each, _ in found[:_SLOW]):
-            yield Note(text=sentence("`KEYS` looks through every key and holds up all other commands: use `SCAN`."))
+            yield Note(text=sentence("`KEYS` reads every key and blocks all other commands: use `SCAN`."))
     elif nodes and not any(node.slow_unknown for node in nodes):
         yield Note(text=words(f"The slow log is empty ({began})."))
     if unknown := next((node.slow_unknown for node in nodes if node.slow_unknown), ""):
@@ -241,7 +241,7 @@ def _line(each: SlowCommand, label: str) -> Text:
     """One line, because a message shows only one table as a table."""
     command = f"{each.command} {each.key}".strip()
     when: tuple[str | Moment, ...] = (", ", Moment(at=each.at, age=True)) if each.at is not None else ()
-    shown: Code | str = Code(text=command) if command else "a command that is not shown"
+    shown: Code | str = Code(text=command) if command else "a hidden command"
     return words(f"• {_taken(each.microseconds)} ", shown, f" on {label}", *when)
 
 

@@ -60,19 +60,17 @@ def _card(where: str, found: Certificates) -> Card:
     near = [each for each in certificates if each.level != "fine" and not each.wrong]
     first = certificates[0] if certificates else None
     if wrong:
-        text = f"{counted(len(wrong), 'certificate')} of {where} {by_count(len(wrong), 'needs', 'need')} work now"
+        text = f"{counted(len(wrong), 'certificate')} of {where} {by_count(len(wrong), 'needs', 'need')} action now"
     elif near:
-        text = f"{counted(len(near), 'certificate')} of {where} to renew soon"
+        text = f"{counted(len(near), 'certificate')} of {where} should be renewed soon"
     elif first is not None and first.days is not None:
-        text = f"{counted(len(certificates), 'certificate')} of {where}, the first ends in {in_days(first.days)}"
+        text = f"{counted(len(certificates), 'certificate')} of {where}, the first expires in {in_days(first.days)}"
     else:
         text = f"No certificate of {where} was found"
     told = [*wrong, *near]
     body: list[Element] = [Paragraph(text=_sentence(each)) for each in told[:_TOLD]]
     if len(told) > _TOLD:
-        body.append(
-            Note(text=words(f"{counted(len(told) - _TOLD, 'more certificate')} like that; the table has them."))
-        )
+        body.append(Note(text=words(f"{counted(len(told) - _TOLD, 'more certificate')} like that; see the table.")))
     if certificates:
         body.append(_table(certificates[:_MOST]))
     if len(certificates) > _MOST:

@@ -44,8 +44,8 @@ _RAN = ("running", "succeeded", "failed", "cancelled")
 class Diagnose(Observation):
     """Say what is wrong, the most likely cause first, with the evidence, what to do, and what changed before it began.
 
-    It asks the cluster, the metrics and everything else that is configured, side by side, in all regions. What was found well is named, and so
-    is what could not be looked at. It changes nothing.
+    It asks the cluster, the metrics and everything else that is configured, side by side, in all regions. It names what it
+    found healthy and what it could not check. It changes nothing.
     """
 
     meta = QueryMeta(
@@ -139,7 +139,7 @@ def _answer(found: Diagnosed) -> str:
     if found.findings:
         return f"{found.findings[0].cause}{_where(found.findings[0])}"
     if found.unknown:
-        return f"nothing wrong was found, but {counted(len(found.unknown), 'thing')} could not be looked at"
+        return f"no problem found, but {counted(len(found.unknown), 'thing')} could not be checked"
     return "nothing is wrong"
 
 
@@ -151,7 +151,7 @@ def _state(found: Diagnosed) -> State:
 
 def _first(finding: Finding) -> Iterator[Element]:
     """The most likely cause: its evidence, and what to do."""
-    unexplained = " What causes it was not found." if finding.kind in SYMPTOMS else ""
+    unexplained = " The cause was not found." if finding.kind in SYMPTOMS else ""
     yield Paragraph(text=words(_how_sure(finding), unexplained))
     if finding.evidence:
         yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
@@ -199,19 +199,19 @@ def _changed(found: Diagnosed) -> Iterator[Element]:
         more = [words(f"{len(changes) - _CHANGES} more")] if len(changes) > _CHANGES else []
         yield Paragraph(text=words(*_lines([words(Strong(text=f"Changed in the last {hours}")), *lines, *more])))
     elif found.findings and not found.changes.unknown:
-        yield Note(text=words(f"Nothing that the bot can see changed in the last {hours}."))
+        yield Note(text=words(f"No change found in the last {hours}."))
 
 
 def _notes(found: Diagnosed) -> Iterator[Element]:
     if found.well:
-        yield Note(text=words(f"Found well: {', '.join(found.well)}."))
+        yield Note(text=words(f"No problem found in: {', '.join(found.well)}."))
     unknown = [*found.unknown, *(("what changed", why) for why in found.changes.unknown)]
     for rule, why in unknown[:_UNKNOWN]:
-        yield Note(text=words(f"Could not look at {rule}: {why}."))
+        yield Note(text=words(f"Could not check {rule}: {why}."))
     if (more := len(unknown) - _UNKNOWN) > 0:
-        yield Note(text=words(f"{counted(more, 'more thing')} could not be looked at."))
+        yield Note(text=words(f"{counted(more, 'more thing')} could not be checked."))
     if found.not_configured:
-        yield Note(text=words(f"Not configured, so not looked at: {listed(found.not_configured)}."))
+        yield Note(text=words(f"Not configured, so not checked: {listed(found.not_configured)}."))
 
 
 def _buttons(context: Context, findings: Sequence[Finding]) -> tuple[Button, ...]:

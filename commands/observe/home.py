@@ -166,7 +166,7 @@ class Glance:
         line = " · ".join(filter(None, (counts, self.firing)))
         locked: list[Element] = [Paragraph(text=self.lock)] if self.lock is not None else []
         if self.record is None:
-            locked.append(Note(text=words("Lock and run are unknown: the fleet record does not answer.")))
+            locked.append(Note(text=words("The lock and the current run are unknown: the fleet record can't be read.")))
         troubles: list[Element] = [Paragraph(text=words(each)) for each in self.trouble[:_ALERTS]]
         buttons = [("Status", "status"), *((("Diagnose", "diagnose"),) if self.state is not State.DONE else ())]
         row = tuple(Button(label=label, does=Typed(text=f"{what} --env {self.name}")) for label, what in buttons)
@@ -247,7 +247,7 @@ def _verdict(glances: Sequence[Glance], to_decide: Sequence[ToDecide] | None) ->
             f"{listed(each.name for each in glances)} {by_count(len(glances), 'is', 'are')} healthy",
         )
     if to_decide is None:
-        return state, f"{said}, what waits for you is unknown"
+        return state, f"{said}, approvals that wait for you are unknown"
     waits = f"{counted(len(to_decide), 'approval')} {by_count(len(to_decide), 'waits', 'wait')} for you"
     return state, f"{said}, {waits}" if to_decide else said
 

@@ -85,21 +85,21 @@ def _card(where: str, found: list[NodesOfCluster], missing: tuple[str, ...]) -> 
     wrong = [node for node in nodes if node.wrong]
     noted = [node for node in nodes if node.problems and not node.wrong]
     if wrong:
-        text = f"{len(wrong)} of {counted(len(nodes), 'node')} in {where} not well"
+        text = f"Problems on {len(wrong)} of {counted(len(nodes), 'node')} in {where}"
     else:
         text = f"{counted(len(nodes), 'node')} in {where}, all ready"
         text += f", {len(noted)} to look at" if noted else ""
     told = [*wrong, *noted]
     body: list[Element] = [Paragraph(text=_sentences(node)) for node in told[:_TOLD]]
     if len(told) > _TOLD:
-        body.append(Note(text=words(f"{len(told) - _TOLD} more have something; the table shows it.")))
+        body.append(Note(text=words(f"{len(told) - _TOLD} more like that; see the table.")))
     if nodes:
         body.append(_table(nodes[:_MOST]))
     if len(nodes) > _MOST:
-        body.append(Note(text=words(f"{len(nodes) - _MOST} more, and nothing is wrong with most of them.")))
+        body.append(Note(text=words(f"{len(nodes) - _MOST} more not shown; most of them have no problem.")))
     versions = list(dict.fromkeys(each.version for each in found if each.version))
     plane = f"Control plane {listed(versions)}. " if versions else ""
-    body.append(Note(text=words(f"{plane}Amounts are used, requested and allocatable.")))
+    body.append(Note(text=words(f"{plane}Amounts: used / requested / allocatable.")))
     unknown = dict.fromkeys(why for each in found for why in each.unknown)
     body += [Note(text=sentence(why)) for why in (*unknown, *missing)]
     buttons = [

@@ -109,7 +109,7 @@ class Rollback(Operation):
             )
         if record.freeze is not None and record.freeze.run and record.freeze.holds(context.now):
             lock = f"{context.where.name} is locked since {record.freeze.name}'s rollback ({record.freeze.reason})"
-            warnings = (f"{lock}. That does not stop going back.", *warnings)
+            warnings = (f"{lock}. It does not stop a rollback.", *warnings)
         going = (await as_it_is(context, record)).run
         if self.goes_back and going is not None and going.run != context.run_id:
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)

@@ -40,7 +40,7 @@ class ScriptType:
 class Run(Operation):
     """Run a script of the application that the configuration names, and nothing else: in a ready pod, or as a Job.
 
-    Its arguments are fixed, or one of a list. A script that changes something needs an approval by its risk; one that only reads needs none, and
+    Its arguments are fixed or chosen from a list. A script that changes something needs an approval by its risk; one that only reads needs none, and
     waits for no run and no lock. No shell is involved, and there is no way to run anything else.
     """
 
@@ -50,7 +50,7 @@ class Run(Operation):
 
     script: Annotated[str, ScriptType()] = argument("which script; `help run` lists them")
     choice: Annotated[str | None, TextType(longest=100, name="argument", example="wards")] = argument(
-        "the script's argument, where it takes one", default=None
+        "the script's argument, if it takes one", default=None
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

@@ -18,7 +18,7 @@ from runbooks.wording import counted
 
 
 class Scale(Operation):
-    """Scale a service to a number of pods, watched until they are ready.
+    """Scale a service to a number of pods, and watch until they are ready.
 
     Never below the service's `min_replicas`. Where an autoscaler sets the number, the answer is the line that changes its limits.
     """
@@ -30,7 +30,7 @@ class Scale(Operation):
     )
 
     service: ServiceName = argument("service to scale")
-    pods: Annotated[int, NumberType(0, MOST, name="pods", example="5")] = argument("how many pods it gets")
+    pods: Annotated[int, NumberType(0, MOST, name="pods", example="5")] = argument("number of pods")
     region: RegionName | None = option("only this region; default: all, one after the other")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
@@ -55,7 +55,7 @@ class Scale(Operation):
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{self.service} has {counted(self.pods, 'pod')} in {context.where.name}",
-            lines=(f"{ready} ready, before {before}. The image is as before.",),
+            lines=(f"{ready} ready, {before} before. The image is unchanged.",),
             data={"service": self.service, "pods": self.pods, "requester": context.actor.key},
         )
 

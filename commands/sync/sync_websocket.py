@@ -78,7 +78,7 @@ class _Beside:
 class SyncWebsocket(Observation):
     """Show whether WebSocket connections drop: how many a minute, since when, with which close codes, and in which pods.
 
-    The last 30 minutes, from the pods' logs, and from Prometheus where it is configured.
+    Covers the last 30 minutes, from the pods' logs, and from Prometheus if it is configured.
     """
 
     meta = QueryMeta(
@@ -210,7 +210,7 @@ def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise
     """The one sentence."""
     if rise is not None:
         return (
-            f"WebSocket connections of {service} in {where} drop: {rise.after:.3g} a minute, before {rise.before:.3g}"
+            f"WebSocket connections of {service} in {where} drop: {rise.after:.3g} a minute, up from {rise.before:.3g}"
         )
     rate = worst.per_minute if worst is not None else None
     if rate is None and beside.drops is not None:
@@ -218,7 +218,7 @@ def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise
     if worst is None or rate is None:
         return f"WebSocket connections of {service} in {where}: unknown, no log could be read"
     if worst.drops == 0 and not rate:
-        seen = "" if worst.opened or worst.orderly else ", and no log line is about one"
+        seen = "" if worst.opened or worst.orderly else ", and no log line mentions one"
         return f"WebSocket connections of {service} in {where}: none dropped{seen}"
     return f"WebSocket connections of {service} in {where} are steady: {rate:.3g} {by_count(round(rate), 'drop', 'drops')} a minute"
 
@@ -236,15 +236,15 @@ def _cause(worst: WebsocketReading, rise: Rise, beside: _Beside, where: str) -> 
     )
     if worst.spread is Spread.ONE_POD and pod is not None:
         return words(
-            since, f"{deployed}Nearly all are of one pod: ", Code(text=pod.pod), *_of_one(pod), _advice(worst, where)
+            since, f"{deployed}Nearly all are in one pod: ", Code(text=pod.pod), *_of_one(pod), _advice(worst, where)
         )
     if worst.spread is Spread.ONE_NODE and pod is not None:
         return words(
-            since, f"{deployed}Nearly all are of pods on node ", Code(text=pod.node), ". ", _advice(worst, where)
+            since, f"{deployed}Nearly all are in pods on node ", Code(text=pod.node), ". ", _advice(worst, where)
         )
     if worst.spread is Spread.NONE:
         return words(since, f"{deployed}The logs don't show in which pods.")
-    which = "All pods drop alike" if worst.spread is Spread.ALL else "Several pods drop"
+    which = "All pods drop about equally" if worst.spread is Spread.ALL else "Several pods drop"
     if started:
         those = f"{len(started)} of {counted(len(worst.pods), 'pod')} started just before"
         return words(since, f"{deployed}{which}, and {those}: each new pod makes its clients connect again.")
@@ -269,7 +269,7 @@ def _advice(worst: WebsocketReading, where: str) -> Text:
     pod = worst.pods[0]
     if worst.spread is Spread.ONE_NODE:
         return sentence(f"`describe {pod.pod} --env {where}` shows its node's state.")
-    return sentence(f"`describe {pod.pod} --env {where}` shows why it may be different from the others.")
+    return sentence(f"`describe {pod.pod} --env {where}` shows how it may differ from the others.")
 
 
 def _release_before(at: datetime, beside: _Beside) -> Release | None:
@@ -285,9 +285,9 @@ def _connected(beside: _Beside) -> tuple[int | None, str]:
     """Return how many connections are open now, and who says so or why nobody does."""
     measured = beside.metrics.get("connections")
     if measured is not None and measured.now is not None:
-        return round(measured.now), "by Prometheus"
+        return round(measured.now), "from Prometheus"
     if isinstance(beside.status, SyncStatus) and beside.status.connected is not None:
-        return beside.status.connected, f"by the status script in pod {beside.status.pod}"
+        return beside.status.connected, f"from the status script in pod {beside.status.pod}"
     return None, beside.status if isinstance(beside.status, str) else "the status script does not say"
 
 
@@ -305,7 +305,7 @@ def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]
         )
     if (measured := beside.drops) is not None:
         shown = f"{measured.query.shown(measured.now)} {sparkline(measured.values, _WIDTH)}"
-        yield Fact(label="Drops by Prometheus", value=words(shown))
+        yield Fact(label="Drops in Prometheus", value=words(shown))
     start = found[0].start if found else None
     recent = [
         each for each in beside.releases or () if start and (at := read_time(each.at)) is not None and at >= start
@@ -330,7 +330,7 @@ def _tables(reading: WebsocketReading, *, several: bool) -> Iterator[Element]:
         rows = tuple(
             (
                 words(str(each.code) if each.code is not None else "none"),
-                words(each.reason or MEANINGS.get(each.code or 0, "not told")),
+                words(each.reason or MEANINGS.get(each.code or 0, "not given")),
                 words(f"{each.count}{', dropped' if each.drop else ''}"),
             )
             for each in reading.closes[:_CODES]
@@ -363,7 +363,7 @@ def _notes(found: Sequence[WebsocketReading], missing: Sequence[str], beside: _B
             yield f"{place}No log of the last {MINUTES} min could be read."
         elif (since := known - each.start) > timedelta(minutes=1):
             ago = duration(MINUTES * 60 - since.total_seconds())
-            yield f"{place}The logs reach back {ago} only; what was before is unknown."
+            yield f"{place}The logs go back only {ago}; earlier drops are unknown."
         yield from (f"{place}{note}" for note in each.notes)
         if each.left_out:
             yield f"{place}{counted(each.left_out, 'older line')} not read: the counts are of the newest ones."

@@ -107,10 +107,10 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
     if silent and not reading.answered:
         error = silent[0].error
         says = error.message.rstrip(".") if error is not None else ""
-        rest = f", and {counted(len(silent) - 1, 'other node')} {by_count(len(silent) - 1, 'does', 'do')} not either"
+        rest = f", and {counted(len(silent) - 1, 'other node')} {by_count(len(silent) - 1, 'fails', 'fail')} too"
         yield CacheTrouble(
             Kind.UNANSWERED,
-            f"No node of the cache can be asked: {says}" + (rest if len(silent) > 1 else ""),
+            f"No node of the cache can be queried: {says}" + (rest if len(silent) > 1 else ""),
             " ".join(error.advice) if error is not None else "",
             grave=True,
             unreachable=any(_unreachable(each.error) for each in silent),
@@ -122,7 +122,7 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
             unreachable = _unreachable(each.error)
             yield CacheTrouble(
                 Kind.UNANSWERED,
-                f"The {each.name} can't be asked: {each.error.message.rstrip('.')}",
+                f"The {each.name} can't be queried: {each.error.message.rstrip('.')}",
                 " ".join(each.error.advice) or "Look at the node in the console of its provider, or at its pod's log.",
                 grave=bool(each.listed_primary) or unreachable,
                 unreachable=unreachable,
@@ -147,14 +147,14 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
         yield CacheTrouble(
             Kind.CLUSTER,
             "The cluster is down: " + (why or "its nodes do not agree on it"),
-            "Bring back the nodes that do not answer; a replica takes a shard over by itself, if most of the primaries answer.",
+            "Bring back the nodes that do not answer; a replica takes over its shard by itself if most primaries answer.",
             grave=True,
         )
     failed = [each for each in reading.answered if each.listed_health == "failed"]
     if failed:
         yield CacheTrouble(
             Kind.CLUSTER,
-            f"The cluster takes {listed((each.address for each in failed), most=_NAMED)} for failed, and the bot reaches it",
+            f"The cluster marks {listed((each.address for each in failed), most=_NAMED)} as failed, but the bot can reach it",
             "Check the network between the nodes: the cluster bus uses the port plus 10000.",
             grave=True,
         )
@@ -213,7 +213,7 @@ def _disk(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
 
 def _clients(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     if node.rejecting or (facts.clients and facts.most_clients and facts.clients >= facts.most_clients * CLIENTS):
-        many = f"{facts.clients or 0:,} are open, of {counted(facts.most_clients or 0, 'connection')}"
+        many = f"{facts.clients or 0:,} of {counted(facts.most_clients or 0, 'connection')} are open"
         yield CacheTrouble(
             Kind.CLIENTS,
             f"The {node.name} {'rejects connections' if node.rejecting else 'has few connections left'}: {many}",
@@ -223,7 +223,7 @@ def _clients(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     if refused := sum(map(node.errors_now, ("WRONGPASS", "NOAUTH", "NOPERM"))):
         yield CacheTrouble(
             Kind.CLIENTS,
-            f"The {node.name} refused the account of a client {counted(refused, 'time')} in {node.seconds:.1f} s",
+            f"The {node.name} denied access to a client {counted(refused, 'time')} in {node.seconds:.1f} s",
             "Compare the services' credentials with the server's ACL. A password may have been replaced.",
             grave=True,
         )
@@ -234,14 +234,14 @@ def _restart(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
         yield CacheTrouble(
             Kind.RESTART,
             f"The {node.name} is loading its data into memory",
-            "It answers once that is done.",
+            "It answers when that is done.",
             grave=True,
         )
     elif facts.uptime is not None and facts.uptime < YOUNG:
         yield CacheTrouble(
             Kind.RESTART,
             f"The {node.name} restarted {duration(facts.uptime)} ago",
-            "What is read for the first time since then comes from the database.",
+            "Until it fills again, more reads go to the database.",
             grave=False,
             seconds=facts.uptime,
         )
@@ -262,7 +262,7 @@ def _replication(reading: CacheReading) -> Iterator[CacheTrouble]:
                 yield CacheTrouble(
                     Kind.REPLICATION,
                     f"The replica {link.address} of the {primary.name} is {lag}",
-                    "Look at the network between them, and for heavy writing.",
+                    "Check the network between them, and look for heavy writes.",
                     grave=False,
                 )
         if not facts.replicas and primary.shard not in broken and replicas:
@@ -288,7 +288,7 @@ def _link(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
         since = f" {duration(facts.link_down)} ago" if facts.link_down else ""
         yield CacheTrouble(
             Kind.REPLICATION,
-            f"The {node.name} lost its primary{since}: it shows old data, and can't take over",
+            f"The {node.name} lost its primary{since}: it serves old data and can't take over",
             "Check the primary, the network between them, and the password that the replica uses (`masterauth`).",
             grave=True,
             seconds=facts.link_down,
@@ -302,6 +302,6 @@ def _hits(reading: CacheReading) -> Iterator[CacheTrouble]:
         yield CacheTrouble(
             Kind.HITS,
             f"The hit ratio is {now:.0%} now, and {since:.0%} since the start".replace("%", " %"),
-            "What is not found is read from the database: `slow-queries` shows what that costs.",
+            "Misses are read from the database: `slow-queries` shows the cost.",
             grave=False,
         )

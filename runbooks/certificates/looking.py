@@ -63,7 +63,7 @@ class FoundCertificate(Frozen):
 
 
 class Certificates(Frozen):
-    """What was found, and what could not be looked at."""
+    """What was found, and what could not be checked."""
 
     found: tuple[FoundCertificate, ...]
     """What is wrong first, then the soonest to expire."""

@@ -34,16 +34,16 @@ class TlsHost(Frozen):
 
 
 class CertificateSettings(Frozen):
-    """Which certificates are looked at; the services' https health URLs and cert-manager's Certificates are, in any case."""
+    """Which certificates are checked, besides those of https health URLs and of cert-manager, which always are."""
 
     hosts: tuple[TlsHost, ...] = Field(default=(), max_length=50)
     """Hosts whose certificates are taken by a TLS handshake, besides those of the services' health URLs."""
     secrets: tuple[SecretName, ...] = Field(default=(), max_length=50)
     """TLS Secrets of the environment's namespace. Only `tls.crt` is read; the bot's account needs `get` on each of them."""
     authorities: Path | None = None
-    """A PEM file with authorities of your own, which the hosts' certificates may be of besides the system's."""
+    """A PEM file of your own certificate authorities, trusted besides the system's."""
     days: tuple[Annotated[int, Field(ge=1, le=365)], ...] = (30, 14, 7)
-    """Days before the end from which a certificate is soon to be renewed, urgent, and critical."""
+    """Days before expiry from which a certificate counts as soon, urgent and critical."""
     seconds: Annotated[float, Field(gt=0, le=30)] = 4.0
     """Time limit for one handshake."""
 

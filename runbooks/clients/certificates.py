@@ -161,9 +161,7 @@ def _why(code: int, message: str, found: CertificateView) -> str:
             else "ends in an authority that clients don't know"
         )
     if code in (_UNKNOWN_ISSUER, _INCOMPLETE):
-        return (
-            "is without its chain, or its authority is unknown: the server does not send the certificate of the issuer"
-        )
+        return "is without its chain or from an unknown authority: the server does not send the issuer's certificate"
     if code == _OTHER_NAME:
         return f"is for other names ({listed(found.names, most=3)})"
     return f"is refused by clients ({message[:_LONGEST]})"
@@ -172,7 +170,7 @@ def _why(code: int, message: str, found: CertificateView) -> str:
 def _reason(error: OSError) -> str:
     """Return why there is no connection, without the address, which may be an internal one."""
     if isinstance(error, socket.gaierror):
-        return "its name has no address"
+        return "its name does not resolve"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, ConnectionError):

@@ -195,7 +195,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.PAUSED: "The Deployment is paused, so nothing would roll out. Run `kubectl rollout resume` first.",
     ReasonCode.IN_MAINTENANCE: "The region is in maintenance by `omnicare.toml`, so nothing is deployed there. Remove `maintenance` when it is over.",
     ReasonCode.BELOW_MINIMUM: "A service is never scaled below its `min_replicas`. The answer says how many it needs.",
-    ReasonCode.AUTOSCALED: "A HorizontalPodAutoscaler sets the number of pods and would take the change back. The answer has the `kubectl` line that changes its limits.",
+    ReasonCode.AUTOSCALED: "A HorizontalPodAutoscaler sets the number of pods and would undo the change. The answer has the `kubectl` line that changes its limits.",
     ReasonCode.GATE_FAILED: "A required gate no longer passed right before the start, so nothing was changed. The card says which one and what to do.",
     ReasonCode.WRONG_DIGEST: "The pods run a different image from the approved one.",
     ReasonCode.CHANGED_MEANWHILE: "Somebody else changed the Deployment, or the items, since the plan was made. Plan again.",

@@ -108,7 +108,7 @@ class Nodes(Frozen):
     version: str = ""
     """The control plane's; empty where it is not known."""
     unknown: tuple[str, ...] = ()
-    """What could not be looked at, in sentences."""
+    """What could not be checked, in sentences."""
 
 
 class OneNode(Frozen):
@@ -250,7 +250,7 @@ def problems_of(node: NodeView, version: str = "", count: int | None = None) -> 
             )
         )
     if node.cordoned:
-        found.append(Problem(code="cordoned", what="is cordoned: no new pod is placed on it", serious=False))
+        found.append(Problem(code="cordoned", what="is cordoned: no new pods are scheduled on it", serious=False))
     if skew := _skew(node.kubelet, version):
         found.append(Problem(code="version", what=skew, serious=False))
     most = amount(node.allocatable.get("pods", 0))

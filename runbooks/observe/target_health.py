@@ -10,7 +10,7 @@ _NAMED = 3
 _PASSING = frozenset({"initial", "draining"})
 """States of targets that come and go with every rollout."""
 _REASONS = {
-    "Target.ResponseCodeMismatch": "answers its health check with another status",
+    "Target.ResponseCodeMismatch": "answers its health check with the wrong status",
     "Target.Timeout": "does not answer its health check in time",
     "Target.FailedHealthChecks": "fails its health check: the connection is refused or breaks",
     "Target.NotRegistered": "is not registered",

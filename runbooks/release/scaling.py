@@ -32,8 +32,8 @@ MOST = 100
 """Pods: more is a slip of the finger."""
 _TRIES = 5
 _KEPT = (
-    "Deploys, rollbacks and `config apply` keep the number. Only what writes the Deployment's own manifest sets it back "
-    "(`kubectl apply`, Helm, a GitOps controller), so change it there too if it is to stay."
+    "Deploys, rollbacks and `config apply` keep the number. A tool that applies the Deployment's own manifest "
+    "(`kubectl apply`, Helm, a GitOps controller) sets it back, so change it there too."
 )
 
 
@@ -96,7 +96,7 @@ class ScaleService(Step):
         return {self.change.service: self.change.before.tag}
 
     def goes_on(self) -> tuple[str, ...]:
-        back = f"`scale {self.change.service} {self.before}` takes it back"
+        back = f"`scale {self.change.service} {self.before}` undoes it"
         return (f"Kubernetes continues to bring {self.change.named} to {counted(self.after, 'pod')}; {back}.",)
 
     def completes(self, approved: Step) -> bool:
@@ -196,7 +196,7 @@ def _left(step: ScaleService, environment: Environment) -> str:
     pods = counted(step.after, "pod")
     return (
         f"{step.change.named.capitalize()} stays at {pods}: those that are ready serve, and Kubernetes goes on "
-        f"trying the others. `scale {step.change.service} {step.before}{only} --env {environment.name}` takes it back."
+        f"trying the others. `scale {step.change.service} {step.before}{only} --env {environment.name}` undoes it."
     )
 
 
@@ -265,7 +265,7 @@ def _enough(service: Service, number: int) -> None:
         raise PermanentError(
             f"{service.name} needs at least {counted(least, 'pod')} (`min_replicas`), so it is not scaled to {number}.",
             code=ReasonCode.BELOW_MINIMUM,
-            advice=(f"`scale {service.name} {least}` is the least.",),
+            advice=(f"`scale {service.name} {least}` is the lowest.",),
         )
 
 
@@ -284,8 +284,8 @@ async def _look(place: Place, service: Service, number: int) -> tuple[ServiceSta
         if not (scaler.trouble and scaler.least <= number <= scaler.most):
             raise _autoscaled(place, state, scaler, number)
         warnings.append(
-            f"Autoscaler {scaler.name} sets the number of {state.named}'s pods. It can't now ({scaler.trouble}), so it lets this "
-            f"stand; once it can again, it sets the number anew, between {scaler.least} and {scaler.most}."
+            f"Autoscaler {scaler.name} sets the number of {state.named}'s pods. It can't now ({scaler.trouble}), so this "
+            f"number stays; once it can again, it sets the number, between {scaler.least} and {scaler.most}."
         )
     extra = number - state.desired
     # the limit of connections is a warning of its own
@@ -300,7 +300,7 @@ async def _autoscalers(place: Place, service: Service) -> list[AutoscalerView] |
     try:
         found = await place.cluster.autoscalers(place.environment.namespace)
     except RunbookError as error:
-        return f"Whether an autoscaler takes this back is unknown: {error.message}"
+        return f"It is unknown whether an autoscaler undoes this: {error.message}"
     return [each for each in found if each.target == f"Deployment/{service.deployment}"]
 
 
@@ -318,7 +318,7 @@ def _autoscaled(place: Place, state: ServiceState, scaler: AutoscalerView, numbe
     )
     return PermanentError(
         f"Autoscaler {scaler.name} sets the number of {state.named}'s pods, from {scaler.least} to {scaler.most} (now {state.desired}), "
-        f"and would take {number} back. Change its {listed(values)} to {number} instead.",
+        f"and would undo {number}. Change its {listed(values)} to {number} instead.",
         code=ReasonCode.AUTOSCALED,
         advice=(f"By hand: `{line}`.",),
     )
@@ -335,4 +335,4 @@ def _connections(service: Service, number: int) -> list[str]:
 def _notes(states: Sequence[ServiceState], number: int) -> list[str]:
     if any(state.desired < number for state in states):
         return ["Each new pod opens connections of its own to the database; `db pool` shows how many are left."]
-    return ["The pods that end first finish the requests that they have, as long as their grace period allows."]
+    return ["Pods that are removed first finish their requests, within their grace period."]

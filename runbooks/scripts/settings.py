@@ -27,11 +27,11 @@ class ConfiguredScript(Frozen):
     runs: Literal["in-pod", "as-job"] = "in-pod"
     """`in-pod`: in a ready pod of the service. `as-job`: as a Job from the image that runs."""
     choices: tuple[Choice, ...] = Field(default=(), max_length=50)
-    """What may be typed behind its name; it takes the place of the word `$argument`."""
+    """What may be typed after its name; it replaces the word `$argument`."""
     changes: bool = True
     """Whether it changes anything. One that only reads (`false`) needs no approval, and waits for no run and no lock."""
     risk: Literal["reversible", "disruptive", "destructive"] = "reversible"
-    """Of one that changes something: whose approval it needs."""
+    """Decides whose approval it needs, if it changes something."""
     permission: str | None = None
     """What the requester needs besides `script:run`, such as `database:restore`."""
     seconds: int = Field(default=60, gt=0, le=3600)

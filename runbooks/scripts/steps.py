@@ -92,7 +92,7 @@ class RunScript(Step):
         return (f"{self.kubectl} exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
 
     def goes_on(self) -> tuple[str, ...]:
-        return (f"`{shlex.join(self.words)}` may go on in its pod.",) if self.runs == "in-pod" else ()
+        return (f"`{shlex.join(self.words)}` may still be running in its pod.",) if self.runs == "in-pod" else ()
 
     def _job(self) -> JobSpec:
         return JobSpec(
@@ -143,7 +143,7 @@ class RunScript(Step):
         except TemporaryError as error:
             if not began:  # nothing was run, or what was run changes nothing: it may be tried again
                 raise
-            raise self._unknown(f"The connection to pod {began} broke off in the middle", (error.message,)) from error
+            raise self._unknown(f"The connection to pod {began} was lost", (error.message,)) from error
         return ScriptRan(where=f"pod {pod}", lines=redacted_lines(out, LINES))
 
     async def _begin_once(self, context: StepContext, pod: str) -> None:
@@ -151,7 +151,7 @@ class RunScript(Step):
         start = ScriptStart(run=context.run, script=self.key, pod=pod, at=at, attempt=secrets.token_hex(8))
         before = await context.use(Fleet).begin_script(context.environment, start)
         if before is not None:
-            raise self._unknown(f"This run began it in pod {before.pod} at {before.at} and was interrupted", ())
+            raise self._unknown(f"This run started it in pod {before.pod} at {before.at} and was interrupted", ())
 
     def _unknown(self, why: str, evidence: tuple[str, ...]) -> RunbookError:
         return PermanentError(

@@ -36,7 +36,7 @@ class Diagnosed:
     well: tuple[str, ...] = ()
     """What was looked at and found well, in a few words each."""
     unknown: tuple[tuple[str, str], ...] = ()
-    """What could not be looked at, and why."""
+    """What could not be checked, and why."""
     not_configured: tuple[str, ...] = ()
     changes: Changes = field(default_factory=Changes)
     """What changed meanwhile, newest first."""
@@ -141,7 +141,7 @@ async def _answer(rule: Rule, case: Case) -> RuleAnswer:
         return could_not_look(error.message)
     except Exception as error:  # noqa: BLE001 - a mistake in one rule hides nothing that the others found
         _log.error("rule %s failed: %s", rule.name, told(error))
-        return could_not_look("an error in the bot itself, which is in its log")
+        return could_not_look("an error in the bot; its log has the details")
 
 
 def _well(rule: Rule, answer: RuleAnswer) -> str:

@@ -30,7 +30,7 @@ _EXPLAINS = {
 class Caches(Rule):
     """Looks at every node of the cache, twice: what happens now shows in the difference."""
 
-    name = "the cache"
+    name = "cache"
     seconds = 8.0
 
     async def look(self, case: Case) -> RuleAnswer:

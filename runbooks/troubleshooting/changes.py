@@ -44,7 +44,7 @@ _RELEASING = frozenset({"deploy", "rollback"})
 
 
 _BACK = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
-_PUT_BACK = (ToDo(text="Put the values back that were there before, then restart the services that read them"),)
+_PUT_BACK = (ToDo(text="Put the previous values back, then restart the services that read them"),)
 
 
 class Change(Frozen):
@@ -107,7 +107,7 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
     if not written:
         return restart
     newest = max(written, key=lambda each: each.at)
-    what = f"{newest.what}, taken up by the restart of {restart.service}"
+    what = f"{newest.what} and read when {restart.service} restarted"
     return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration"})
 
 
@@ -201,7 +201,7 @@ async def _or_why(what: str, asked: Awaitable[Changes]) -> Changes:
         why = error.message.rstrip(".")
     except Exception as error:  # noqa: BLE001 - a mistake here hides nothing that the rules found
         _log.error("what changed: %s", told(error))
-        why = "an error in the bot itself, which is in its log"
+        why = "an error in the bot; its log has the details"
     return Changes(unknown=(f"{what}: {why}" if what else why,))
 
 
@@ -263,13 +263,13 @@ def _of_deployment(service: str, view: DeploymentView) -> Iterator[Change]:
             continue
         command = f"describe {service}"
         if writer.name == _RESTARTER:
-            what = f"A restart of {service} past the bot"
+            what = f"{service} was restarted outside the bot"
             yield Change(what=what, at=at, ended=at, service=service, command=command, how="restart")
             continue
         what = "image" if (writer.name, writer.time) in images else "pod template"
         by = cut_redacted(writer.name, _LONGEST)
         yield Change(
-            what=f"The {what} of {service}, written by {by} past the bot", at=at, ended=at, service=service,
+            what=f"The {what} of {service} was changed outside the bot ({by})", at=at, ended=at, service=service,
             release=what == "image", command=command,
         )  # fmt: skip
 
@@ -286,7 +286,7 @@ async def _config_maps(place: PlaceFacts) -> Changes:
     try:
         views = await place.config_maps()
     except RunbookError as error:
-        return Changes(unknown=(f"ConfigMaps: {error.message.rstrip('.')}",))
+        return Changes(unknown=(_in_sentence(error.message.rstrip(".")),))
     return Changes(found=tuple(_written("ConfigMap", each) for each in views if each.by not in _QUIET))
 
 
@@ -298,12 +298,12 @@ async def _secrets(case: Case, place: PlaceFacts) -> Changes:
     try:
         views = await asyncio.gather(*(cluster.secret_written(namespace, name) for name in names))
     except RunbookError as error:
-        return Changes(unknown=(f"Secrets: {error.message.rstrip('.')}",))
+        return Changes(unknown=(_in_sentence(error.message.rstrip(".")),))
     return Changes(
         found=tuple(_written("Secret", each) for each in views if each is not None and each.by not in _QUIET)
     )
 
 
 def _written(kind: str, each: WrittenView) -> Change:
-    what = f"{kind} {each.name}, written by {cut_redacted(each.by, _LONGEST)}"
+    what = f"{kind} {each.name} was changed by {cut_redacted(each.by, _LONGEST)}"
     return Change(what=what, at=each.at, ended=each.at, how="configuration")

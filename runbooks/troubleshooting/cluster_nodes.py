@@ -23,7 +23,7 @@ _EXPLAINS = {
 _TO_DO = {
     "not-ready": "Look at the machine (stopped, network, kubelet); its pods start elsewhere after about five minutes if there is room",
     "pressure": "Find what fills the node, or drain it and replace it",
-    "condition": "Drain the node and replace it if that does not pass",
+    "condition": "If it stays like this, drain the node and replace it",
 }
 
 

@@ -76,7 +76,7 @@ class Databases(Rule):
         there = [place for place, each in known.items() if isinstance(each, DatabaseStatus)]
         if any(answer.found and place in there for place, answer in zip(known, answers, strict=True)):
             return together(
-                [*answers, could_not_look("its sessions, connections and replicas, since it answers slowly")]
+                [*answers, could_not_look("it answers too slowly to read its sessions, connections and replicas")]
             )
         looks: list[Callable[[], Awaitable[RuleAnswer]]] = []
         if "primary" in there:
@@ -102,10 +102,12 @@ class ApplicationPools(Rule):
             return not_configured()
         status = await application.status()
         if status.not_understood:
-            return could_not_look(f"the pool's script in pod {status.pod} was not understood: {status.not_understood}")
+            return could_not_look(
+                f"the output of the pool's script in pod {status.pod} was not understood: {status.not_understood}"
+            )
         if not status.exhausted:
             return RuleAnswer(details=f"{status.used if status.used is not None else '?'} in use")
-        counts = ((status.used, "in use"), (status.most, "at most"), (status.waiting, "requests that wait for one"))
+        counts = ((status.used, "in use"), (status.most, "at most"), (status.waiting, "requests waiting"))
         return found(
             Finding(
                 kind=Trouble.POOL_EXHAUSTED,
@@ -133,7 +135,7 @@ async def _one_by_one(looks: Iterable[Callable[[], Awaitable[RuleAnswer]]]) -> l
                 except RunbookError as error:
                     answers.append(could_not_look(error.message))
     except TimeoutError:
-        answers.append(could_not_look(f"its sessions and connections: no answer within {_LOOKS:g} s"))
+        answers.append(could_not_look(f"no answer about its sessions and connections within {_LOOKS:g} s"))
     return answers
 
 
@@ -173,7 +175,7 @@ def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer
             Finding(
                 kind=Trouble.DATABASE_UNREACHABLE,
                 cause=reached or error.message.rstrip("."),
-                evidence=("Seen from where the bot runs; pods may have another way there.", error.message, *advice),
+                evidence=("Tested from where the bot runs; pods may take another route.", error.message, *advice),
                 confidence=Confidence.CERTAIN if away else Confidence.LIKELY,
                 explains=_WITHOUT_IT if away else _SYMPTOMS,
                 to_do=(look,),
@@ -184,7 +186,7 @@ def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer
             Finding(
                 kind=Trouble.DATABASE_CREDENTIALS,
                 cause=error.message.rstrip("."),
-                evidence=("The network is fine: the server answers and refuses the bot's own role.", *advice),
+                evidence=("The network is fine: the server answers, but refuses the bot's role.", *advice),
                 confidence=Confidence.LIKELY,
                 to_do=(look,),
             )
@@ -219,12 +221,12 @@ async def _slowly(database: Database, status: DatabaseStatus) -> RuleAnswer:
         Finding(
             kind=Trouble.SLOW_QUERIES,
             cause=f"The {status.place} answers slowly: {milliseconds(latency * 1000)} for a statement that does nothing",
-            evidence=("Every statement takes at least as long, so the network or the server itself is slow.",),
+            evidence=("Every statement takes at least that long, so the network or the server itself is slow.",),
             confidence=Confidence.CERTAIN,
             explains=(*_SYMPTOMS, Trouble.POOL_EXHAUSTED),
             to_do=(
                 ToDo(text="Measure it again", command="db connect", label="Connect"),
-                ToDo(text="See what works there", command="db activity", label="Activity"),
+                ToDo(text="See what runs there", command="db activity", label="Activity"),
             ),
         )
     )
@@ -258,7 +260,7 @@ def _holder(tree: Waits) -> str:
     if isinstance(tree.holder, str):
         return "a prepared transaction that nobody has ended"
     if tree.session is None:
-        return f"pid {tree.holder}, which has ended meanwhile"
+        return f"pid {tree.holder}, which has since ended"
     who = " · ".join(part for part in (tree.session.role, tree.session.application) if part)
     return f"pid {tree.holder}{f' ({who})' if who else ''}, {tree.session.state or tree.session.kind}"
 
@@ -293,10 +295,10 @@ def _idle(case: Case, reading: ActivityReading) -> Iterator[Finding]:
     who = " · ".join(part for part in (longest.role, longest.application) if part) or "unknown"
     yield Finding(
         kind=Trouble.IDLE_TRANSACTIONS,
-        cause=f"{counted(len(idle), 'session')} of the database {by_count(len(idle), 'has', 'have')} left a transaction open, "
+        cause=f"{counted(len(idle), 'session')} of the database {by_count(len(idle), 'is', 'are')} idle in a transaction, "
         f"the longest for {duration(longest.transaction or longest.seconds)}",
         evidence=(
-            f"Pid {longest.pid}, {who}, does nothing since {duration(longest.seconds)}: it keeps its locks and a connection.",
+            f"Pid {longest.pid}, {who}, has been idle for {duration(longest.seconds)} and still holds its locks and a connection.",
         ),
         confidence=Confidence.LIKELY,
         since=case.now - timedelta(seconds=longest.seconds),
@@ -334,7 +336,7 @@ async def _connections(database: Database) -> RuleAnswer:
     return found(
         Finding(
             kind=Trouble.POOL_EXHAUSTED,
-            cause=f"The database's connections run out: {pool.answer(known)}",
+            cause=f"The database is running out of connections: {pool.answer(known)}",
             evidence=tuple(_who_has_them(known)),
             confidence=Confidence.CERTAIN if share >= FULL else Confidence.POSSIBLE,
             explains=_SYMPTOMS if share >= FULL else (),

@@ -45,7 +45,7 @@ def _finding(found: FoundCertificate) -> Finding:
         since=found.ends if found.level == "expired" else None,
         region=found.region,
         to_do=(
-            ToDo(text="Renew it, and make sure that what serves it takes the new one"),
+            ToDo(text="Renew it, then check that the server uses the new one"),
             ToDo(text="See all certificates", command="certs", label="Certificates"),
         ),
         explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.WEBSOCKET_DROPS, Trouble.METRIC, Trouble.ALERT)

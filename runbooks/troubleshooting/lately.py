@@ -1,4 +1,4 @@
-"""What happened to pods lately, though they run now: restarts of the last hour, evictions."""
+"""What happened to pods lately, though they run now: restarts in the last hour, evictions."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _STOPPED = (0, 143)
 class Restarts(RegionRule):
     """Looks at how containers of ready pods ended within the last hour. Pods that are not ready are told by their cause."""
 
-    name = "restarts of the last hour"
+    name = "restarts in the last hour"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return one finding for each service and way of ending, with the last error that the newest one wrote."""
@@ -182,13 +182,13 @@ def _unserved(service: Service, ready: int) -> Finding:
         kind=Trouble.NOT_SERVED,
         cause=f"{service.name}: its Service {service.through} has no ready endpoint, though {counted(ready, 'pod')} {'is' if ready == 1 else 'are'} ready",
         evidence=(
-            "A Service finds pods by labels: its selector and the pods' labels do not fit, or its port has no match.",
+            "A Service selects pods by label: its selector does not match their labels, or its port does not match theirs.",
         ),
         confidence=Confidence.CERTAIN,
         service=service.name,
         to_do=(
             ToDo(text=f"Compare the selector of Service {service.through} with the labels of the pods"),
-            ToDo(text="Look at what is there", command="resources", label="Resources"),
+            ToDo(text="See what is there", command="resources", label="Resources"),
         ),
         explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.ALERT, Trouble.METRIC, Trouble.WEBSOCKET_DROPS),
     )

@@ -49,7 +49,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
             since=read_time(scaler.held_since),
             service=service.name,
             to_do=(
-                ToDo(text="Find what makes the load: a rush, slow queries, a release"),
+                ToDo(text="Find what causes the load: more users, slow queries, a release"),
                 ToDo(
                     text=f'If nodes and database connections allow it: {where} --patch \'{{"spec":{{"maxReplicas":{more}}}}}\''
                 ),
@@ -61,7 +61,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
         yield Finding(
             kind=Trouble.AUTOSCALER,
             cause=f"{service.name}: its autoscaler can't scale ({scaler.trouble})",
-            evidence=(f"It stays at {counted(scaler.current, 'pod')}, between {scaler.least} and {scaler.most}.",),
+            evidence=(f"It stays at {counted(scaler.current, 'pod')} (allowed: {scaler.least} to {scaler.most}).",),
             confidence=Confidence.POSSIBLE,
             since=read_time(scaler.trouble_since),
             service=service.name,
@@ -116,7 +116,7 @@ def _near(
                 ToDo(
                     text="It is killed at its limit: raise `limits.memory`, or find what takes the memory"
                     if memory
-                    else "It is slowed down at its limit: raise `limits.cpu`, or add pods"
+                    else "It is throttled at its limit: raise `limits.cpu`, or add pods"
                 ),
                 ToDo(text="See what each pod uses", command=f"top pods {service.name}", label="Top pods"),
             ),

@@ -23,7 +23,7 @@ _KINDS = {
     "disk": Trouble.DISK_FULL,
 }
 _NEXT = {
-    Trouble.DISK_FULL: ToDo(text="Enlarge the fullest volume (kubectl get pvc), or remove what fills it"),
+    Trouble.DISK_FULL: ToDo(text="Enlarge the fullest volume (kubectl get pvc), or free space on it"),
     Trouble.SLOW: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
     Trouble.SLOW_QUERIES: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
     Trouble.POOL_EXHAUSTED: ToDo(text="See who has the connections", command="db pool", label="Pool"),
@@ -95,7 +95,7 @@ def _finding(case: Case, history: MetricHistory) -> Finding:
         confidence=Confidence.CERTAIN,
         since=began(history),
         measured=True,
-        to_do=(*_next(case, kind), ToDo(text="Look at its course", command=f"metrics {query.name}", label="Metrics")),
+        to_do=(*_next(case, kind), ToDo(text="See how it developed", command=f"metrics {query.name}", label="Metrics")),
         explains=(Trouble.ALERT,),
     )
 

@@ -15,7 +15,7 @@ class Rule(ABC):
     """Looks at one thing. It holds nothing: what it needs is in the case."""
 
     name: ClassVar[str]
-    """What it looks at, as it stands in "Found well: pods, image pulls, certificates"."""
+    """What it looks at, as it stands in "No problem found in: pods, image pulls, certificates"."""
     seconds: ClassVar[float] = 5.0
     """Its time limit; the runner says when it is over."""
 

@@ -37,15 +37,19 @@ class OfflineSync(Rule):
             return not_configured()
         status = await queue.status(seconds=self.seconds * 0.9)
         if status.not_understood:
-            return could_not_look(f"the status script in pod {status.pod} was not understood: {status.not_understood}")
+            return could_not_look(
+                f"the output of the status script in pod {status.pod} was not understood: {status.not_understood}"
+            )
         waits = (
-            f"{counted(status.pending, 'item')} waiting" if status.pending is not None else "an unknown number waiting"
+            f"{counted(status.pending, 'item')} waiting"
+            if status.pending is not None
+            else "an unknown number of items waiting"
         )
         if not queue.is_stuck(status):
             return RuleAnswer(details=waits)
         oldest = status.oldest_seconds
         age = f", the oldest for {duration(oldest)}" if oldest is not None else ""
-        evidence = [f"Nothing leaves the queue: {status.per_minute:g} a minute."] if status.per_minute == 0 else []
+        evidence = ["Nothing leaves the queue."] if status.per_minute == 0 else []
         if status.connected is not None:
             evidence.append(f"{counted(status.connected, 'client')} connected.")
         return found(
@@ -95,9 +99,9 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
     rise = reading.rise
     assert rise is not None, "it was asked"
     worst = reading.pods[0] if reading.pods else None
-    evidence = [f"{rise.after:.3g} drops a minute, before {rise.before:.3g}."]
+    evidence = [f"{rise.after:.3g} drops a minute, up from {rise.before:.3g}."]
     if (most := next((each for each in reading.closes if each.drop), None)) is not None:
-        why = most.reason or MEANINGS.get(most.code or 0, "no reason told")
+        why = most.reason or MEANINGS.get(most.code or 0, "no reason given")
         evidence.append(f"Mostly {f'code {most.code}, ' if most.code is not None else ''}{why}.")
     to_do = [ToDo(text="See them by minute, code and pod", command="sync websocket", label="WebSockets")]
     if worst is not None and reading.spread is Spread.ONE_POD:

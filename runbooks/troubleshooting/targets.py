@@ -11,7 +11,7 @@ from runbooks.wording import counted
 class Targets(Rule):
     """Looks at every configured target group, in every region."""
 
-    name = "the load balancer's targets"
+    name = "load balancer targets"
     seconds = 6.0
 
     async def look(self, case: Case) -> RuleAnswer:

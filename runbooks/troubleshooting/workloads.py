@@ -109,7 +109,7 @@ async def _of_service(
     if deployment is None or state.image is None:
         return [_plain(service, Trouble.NOT_SERVED, f"{service.name}: {_end(state.detail)}")]
     if state.idle:
-        return [_plain(service, Trouble.NOT_SERVED, f"{service.name} is scaled to 0 replicas, so nothing of it runs")]
+        return [_plain(service, Trouble.NOT_SERVED, f"{service.name} is scaled to 0 replicas, so it does not run")]
     if state.state == "complete":
         return []
     snapshot = snapshot_now(state, state.image, deployment, listed, events)
@@ -175,7 +175,7 @@ def _plain(service: Service, kind: Trouble, cause: str) -> Finding:
         cause=cause,
         confidence=Confidence.CERTAIN,
         service=service.name,
-        to_do=(ToDo(text="Look at what is there", command="resources", label="Resources"),),
+        to_do=(ToDo(text="See what is there", command="resources", label="Resources"),),
         explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.METRIC, Trouble.ALERT),
     )
 

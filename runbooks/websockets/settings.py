@@ -13,7 +13,7 @@ _PER_MINUTE = '60 * sum(rate(websocket_disconnects_total{namespace="$namespace",
 
 
 class WebsocketSettings(Frozen):
-    """What tells of WebSocket connections; everything has a default, so the table may be left out."""
+    """Where WebSocket connections are read from. Everything has a default, so the table may be left out."""
 
     service: str | None = None
     """The service that has them. Default: the sync scripts' service, or the first one."""

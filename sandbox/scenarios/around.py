@@ -74,7 +74,7 @@ METRICS: tuple[Scenario, ...] = (
 CACHE: tuple[Scenario, ...] = (
     Scenario(
         "cache-full",
-        "The second shard of the cache is full and evicts nothing, so writes fail and fewer look-ups find something.",
+        "The second shard of the cache is full and evicts nothing, so writes fail and fewer lookups succeed.",
         "cache",
         "The primary of shard 2 is full",
         (BreakCache("full"),),
@@ -100,7 +100,7 @@ CERTIFICATES: tuple[Scenario, ...] = (
         "cert-expiry",
         "The certificate that api.omnicare-health.com shows expires in 5 days. It was renewed in its Secret, and the load balancer has the old one.",
         "certs",
-        "1 certificate of production needs work now",
+        "1 certificate of production needs action now",
         (Expire("api.omnicare-health.com", 5),),
     ),
 )
@@ -109,7 +109,7 @@ CERTIFICATES: tuple[Scenario, ...] = (
 TARGETS: tuple[Scenario, ...] = (
     Scenario(
         "targets-unhealthy",
-        "The backend's pods are well, and all of them fail the load balancer's health check.",
+        "The backend's pods are healthy, but all of them fail the load balancer's health check.",
         "diagnose",
         "backend: no target of the load balancer is healthy",
         (BreakTargets("all"),),

@@ -45,14 +45,14 @@ STANDING: tuple[Scenario, ...] = (
         "bad-release",
         "15 minutes ago somebody set the backend to v2.1.0-errors; 1 % of the requests have failed since.",
         "diagnose",
-        "The image of backend, written by kubectl-set past the bot",
+        "The image of backend was changed outside the bot (kubectl-set)",
         (SetImage("backend", "v2.1.0-errors", 15),),
     ),
     Scenario(
         "bad-config",
-        "20 minutes ago somebody changed FHIR in backend-config and restarted the backend; requests are slow and fail since.",
+        "20 minutes ago somebody changed FHIR in backend-config and restarted the backend; since then requests are slow or fail.",
         "diagnose",
-        "ConfigMap backend-config, written by kubectl-edit, taken up by the restart of backend",
+        "ConfigMap backend-config was changed by kubectl-edit and read when backend restarted",
         (
             Configure("backend-config", "FHIR", "R5", 20),
             Restart("backend", 18),

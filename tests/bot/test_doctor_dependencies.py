@@ -30,11 +30,11 @@ async def test_each_node_that_can_not_be_asked_is_named() -> None:
         found = [each async for each in dependencies.cache(_configured(cache=table), "production")]
         assert [each.level for each in found] == [Severity.WARNING, Severity.FINE]
         assert "does not accept `SLOWLOG GET 5`" in found[0].sentence
-        assert found[1].sentence == "production: the cache: 6 nodes can be asked (Redis 7.0.15)."
+        assert found[1].sentence == "production: the cache: 6 nodes can be queried (Redis 7.0.15)."
         cluster.accounts = {"default": "of-the-services"}
         (refused,) = [each async for each in dependencies.cache(_configured(cache=table), "production")]
     assert refused.level is Severity.FAILED
-    assert "asks for a password that the bot did not send" in refused.sentence
+    assert "requires a password, and the bot sent none" in refused.sentence
     assert "secret_variable" in refused.to_do
 
 

@@ -17,7 +17,7 @@ APP_REASON = "The app-level token opens the Socket Mode connections."
 
 SCOPES: dict[str, str] = {
     "app_mentions:read": "Read mentions, which are the commands in threads: slash commands do not work there.",
-    "channels:history": "After a crash, check whether a run's message was already posted; in a thread, look what was answered before.",
+    "channels:history": "After a crash, check whether a run's message was already posted; in a thread, read what was answered before.",
     "channels:read": "Check whether the bot is in the channel where a command was typed, and who sees a thread there.",
     "chat:write": "Post cards, progress and answers.",
     "commands": "Offer the slash command and the shortcuts.",
@@ -56,7 +56,7 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]
             "name": "Diagnose from here",
             "type": "message",
             "callback_id": Shortcut.DIAGNOSE.value,
-            "description": "Find out what is wrong; it is answered in the thread of that message",
+            "description": "Find out what is wrong; the answer goes to the message's thread",
         }
     ]
     return {
@@ -79,14 +79,14 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]
                     "name": "Run a command",
                     "type": "global",
                     "callback_id": Shortcut.MENU.value,
-                    "description": "Choose a command, fill in its form, and where it is answered",
+                    "description": "Choose a command and a channel, then fill in the form",
                 },
                 *(diagnose if registry.find(DIAGNOSE) is not None else ()),
                 {
                     "name": "Run a command here",
                     "type": "message",
                     "callback_id": Shortcut.THREAD.value,
-                    "description": "Choose a command; it is answered in the thread of that message",
+                    "description": "Choose a command; the answer goes to the message's thread",
                 },
                 {
                     "name": "Show this run",

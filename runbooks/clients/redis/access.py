@@ -18,7 +18,7 @@ class CacheSettings(Frozen):
     """The environment's Redis: a cluster, or single servers. ElastiCache and Valkey speak the same protocol."""
 
     nodes: Nodes
-    """`HOST` or `HOST:PORT`. Of a cluster one is enough, such as ElastiCache's configuration endpoint: it names the others. Without cluster
+    """`HOST` or `HOST:PORT`. One node of a cluster is enough, such as ElastiCache's configuration endpoint: it names the others. Without cluster
     mode list every server, replicas too."""
     regions: dict[str, Nodes] = {}
     """The nodes of other regions, by the region's name; `nodes` are then those of the home region."""
@@ -29,7 +29,7 @@ class CacheSettings(Frozen):
     secret_file: Path | None = None
     """A file with the password, instead of a variable."""
     tls: Literal["verify-full", "disable"] = "verify-full"
-    """`disable` is for a network that nobody else is in; it is refused together with a password."""
+    """`disable` is only for a network that nobody else can reach; it is refused together with a password."""
     root_certificate: Path | None = None
     """Certificate authorities for checking the nodes' certificates; default: this machine's."""
     connect_timeout: float = Field(default=3.0, gt=0, le=20)

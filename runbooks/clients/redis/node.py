@@ -175,7 +175,7 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
             return _later(f"{name} is loading its data into memory, and answers afterwards.")
         case redis.AuthenticationError() if error.status_code == "NOAUTH" or not password:
             return _refused(
-                f"{name} asks for a password that the bot did not send.",
+                f"{name} requires a password, and the bot sent none.",
                 "Set `secret_variable` or `secret_file` in the `cache` table.",
             )
         case redis.AuthenticationError() | redis.AuthenticationWrongNumberOfArgsError():
@@ -190,7 +190,7 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
                 f"As its administrator: `ACL SETUSER NAME +{_right(what)}`." if what is not None else "",
             )
         case redis.MovedError() | redis.AskError():
-            return _later(f"{name} sends the bot on to another node: the cluster is being resharded.")
+            return _later(f"{name} redirects the bot to another node: the cluster is being resharded.")
         case redis.ClusterDownError():
             return _later(f"{name} says that the cluster is down: not every slot has a node.")
         case redis.ResponseError():
@@ -220,7 +220,9 @@ def _unreachable(error: Exception, name: str) -> RunbookError:
             case ConnectionRefusedError():
                 return _later(f"{name} refuses the connection: nothing listens there.")
             case OSError() if each.__class__.__name__ == "gaierror":
-                return _later(f"{name} can't be found: its name has no address.", "Check `nodes` in the `cache` table.")
+                return _later(
+                    f"{name} can't be found: its name does not resolve.", "Check `nodes` in the `cache` table."
+                )
     return _later(f"{name} ended the connection.")
 
 

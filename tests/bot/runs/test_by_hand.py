@@ -27,7 +27,7 @@ async def run_in_a_shell(here: Story, line: str) -> str:
 
 async def lines_for(here: Story, typed: str) -> list[str]:
     await here.type(ON_CALL, f"/omnicare {typed} --kubectl")
-    title = f"Lines for your own terminal: {typed}"
+    title = f"Commands for your own terminal: {typed}"
 
     def look() -> list[str]:
         for message in reversed(here.messages()):
@@ -74,11 +74,11 @@ async def test_the_button_and_a_word_in_the_thread_ask_for_the_lines(here: Story
     await here.answered("3 of 3 pods ready in production")
     head, block, element = here.button_named("kubectl")
     await here.slack.click(AUDITOR, head.ts, DEPLOYS, element["action_id"], block["block_id"], element["value"])
-    await here.answered("Lines for your own terminal: pods backend")
+    await here.answered("Commands for your own terminal: pods backend")
     await here.type(ON_CALL, f"<@{here.slack.app.user_id}> kubectl", thread=head.ts)
 
     def twice() -> bool:
-        title = "Lines for your own terminal: pods backend"
+        title = "Commands for your own terminal: pods backend"
         return sum(title in shown_text(each) for each in here.messages()) > 1
 
     await here.until(twice, "both have the lines")
@@ -88,7 +88,9 @@ async def test_what_was_typed_is_quoted_for_the_shell(here: Story):
     pattern = "it's; rm -rf /"
     await here.type(ON_CALL, f'/omnicare logs backend --grep "{pattern}" kubectl')
     said = json.loads(
-        f'"{(await here.answered("Lines for your own terminal: logs backend")).partition("grep -E ")[2]}"'.split("|")[0]
+        f'"{(await here.answered("Commands for your own terminal: logs backend")).partition("grep -E ")[2]}"'.split(
+            "|"
+        )[0]
         + '"'
     )
     assert shlex.split(said) == [pattern]

@@ -8,7 +8,7 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
     said = await here.answered("production: nothing is wrong")
     for each in (
         "🟢",
-        "Found well: pods and rollouts (6 ready pods)",
+        "No problem found in: pods and rollouts (6 ready pods)",
         "Not configured, so",
         "diagnose --env production",
     ):

@@ -293,7 +293,7 @@ async def test_a_rollback_locks_until_somebody_unlocks_and_a_refused_deploy_can_
         assert here.environment().freeze == lock
 
         further = await here.ask("rollback --to v1.1.0")
-        await here.says(further, "That does not stop going back", "plan")
+        await here.says(further, "It does not stop a rollback", "plan")
         await here.press(APPROVER, "deny", further)
 
         await here.click(ON_CALL, unlock)

@@ -82,7 +82,7 @@ async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: S
         await world.slack.open_home(ON_CALL)
         said = await world.until(lambda: text(world, ON_CALL), "Home")
         assert "unknown: the cluster does not answer" in said
-        assert "Lock and run are unknown" in said
+        assert "lock and the current run are unknown" in said
         await world.leave()
 
 
@@ -112,4 +112,4 @@ async def test_a_failed_run_offers_the_diagnosis(here: Story):
     labels = [each["text"]["text"] for each in (await here.shown("type-diagnose"))[1]["elements"]]
     assert labels == ["Roll back", "Retry", "Evidence", "Leave as is…", "Diagnose"]
     await here.press(ON_CALL, "type-diagnose")
-    assert "crash" in await here.answered("Found well")
+    assert "crash" in await here.answered("No problem found in")

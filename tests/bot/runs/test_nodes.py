@@ -26,7 +26,7 @@ async def test_nodes_are_told_with_what_is_wrong_first_and_one_with_its_pods(her
     assert "🟢" in said
     name = break_first(here)
     await here.type(ON_CALL, "/omnicare nodes")
-    said = await here.answered("not well")
+    said = await here.answered("Problems on")
     for each in (
         "has a disk that is nearly full",
         "kubelet has disk pressure",

@@ -11,7 +11,7 @@ async def test_a_service_is_scaled_after_an_approval_and_never_below_its_minimum
     assert "sets it back" in said, "what is not kept anywhere else is said"
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "backend has 5 pods in production")
-    assert "backend 5/5 ready, before 3." in here.text(run, "result")
+    assert "backend 5/5 ready, 3 before." in here.text(run, "result")
     assert here.releases() == [], "a number of pods is no release"
     assert here.environment().undecided is None
     here.nothing_is_written_twice(run)

@@ -51,7 +51,7 @@ async def test_connections_that_are_cut_are_told_with_code_and_cause_and_as_line
     await here.world.play(BY_NAME["websocket-drops"])
     await here.type(REQUESTER, "/omnicare sync websocket")
     told = await here.answered("WebSocket connections of backend in production drop")
-    for words in ("All pods drop alike", "idle timeout", "1006", "87 (by the status script in pod"):
+    for words in ("All pods drop about equally", "idle timeout", "1006", "87 (from the status script in pod"):
         assert words in told
     await here.type(REQUESTER, "/omnicare sync websocket --kubectl")
     lines = await here.answered("sync:status")

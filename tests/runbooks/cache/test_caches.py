@@ -66,7 +66,7 @@ async def test_one_node_names_the_others_and_each_finding_is_about_its_shard(her
     reading, found = await _looked(asked)
     said = {each.kind: each.says for each in found if each.grave}
     assert said[Kind.CLUSTER].startswith("The cluster is down: the nodes of 5,46")
-    assert said[Kind.UNANSWERED].startswith("The primary of shard 1 can't be asked: 127.0.0.1:")
+    assert said[Kind.UNANSWERED].startswith("The primary of shard 1 can't be queried: 127.0.0.1:")
     assert said[Kind.UNANSWERED].endswith("refuses the connection: nothing listens there")
 
 
@@ -82,7 +82,7 @@ async def test_the_password_is_read_anew_and_each_refusal_is_a_sentence_of_its_o
         error = reading.nodes[0].error
         return first.says.partition(": ")[2].partition(" ")[2], error.code if error is not None else None
 
-    assert await why(cache(here.seed)) == ("asks for a password that the bot did not send", ReasonCode.CACHE_REFUSED)
+    assert await why(cache(here.seed)) == ("requires a password, and the bot sent none", ReasonCode.CACHE_REFUSED)
     asked = cache(here.seed, user="bot", secret_file=file)
     assert (await _looked(asked))[0].nodes[0].error is not None, "there is no file yet"
     file.write_text("wrong-91c2\n")
@@ -113,7 +113,7 @@ async def test_what_a_managed_service_forbids_is_unknown_and_the_rest_is_told(cl
             "is loading its data into memory, and answers afterwards",
         ),
         (b"-CLUSTERDOWN The cluster is down\r\n", "says that the cluster is down: not every slot has a node"),
-        (b"-MOVED 3999 10.0.0.9:6379\r\n", "sends the bot on to another node: the cluster is being resharded"),
+        (b"-MOVED 3999 10.0.0.9:6379\r\n", "redirects the bot to another node: the cluster is being resharded"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak Redis' protocol"),
         (b"-ERR unknown command\r\n", "does not accept `INFO`"),
     ],
@@ -123,7 +123,7 @@ async def test_each_error_is_a_sentence_that_names_the_node(
 ) -> None:
     cluster.answer = answer
     _, (first, *_) = await _looked(cache(cluster.addresses[0]))
-    assert first.says == f"No node of the cache can be asked: {cluster.addresses[0]} {sentence}"
+    assert first.says == f"No node of the cache can be queried: {cluster.addresses[0]} {sentence}"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ async def test_what_a_host_serves_is_told_with_the_days_that_are_left(hosts: Tls
     [
         (["other.example"], 60, True, "is for other names (other.example)"),
         ([API], -3, True, "expired 3 days ago"),
-        ([API], 60, False, "is without its chain, or its authority is unknown"),
+        ([API], 60, False, "is without its chain or from an unknown authority"),
     ],
 )
 async def test_why_clients_refuse_a_certificate(

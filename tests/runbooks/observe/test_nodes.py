@@ -41,7 +41,7 @@ def node(*conditions: tuple[str, str], **update: Any) -> dict[str, Any]:
         (node(("MemoryPressure", "Unknown")), "pressure", "is short of memory"),
         (node(("ReadonlyFilesystem", "True")), "condition", "reports ReadonlyFilesystem True (Why)"),
         (node(("StorageReady", "False")), "condition", "reports StorageReady False (Why)"),
-        (node(spec={"unschedulable": True}), "cordoned", "is cordoned: no new pod is placed on it"),
+        (node(spec={"unschedulable": True}), "cordoned", "is cordoned: no new pods are scheduled on it"),
     ],
 )
 def test_what_is_wrong_is_told_once_and_since_when(item: dict[str, Any], code: str, what: str):

@@ -39,11 +39,11 @@ async def _said(client: TargetGroups | None) -> Diagnosed:
 async def test_targets_that_fail_are_a_cause_with_the_reason_of_the_load_balancer(served: tuple[Served, str]):
     groups, url = served
     client = _client(url)
-    assert (await _said(client)).well == ("the load balancer's targets (3 targets)",)
+    assert (await _said(client)).well == ("load balancer targets (3 targets)",)
     groups.want("one", broken=True)
     (one,) = (await _said(client)).findings
     assert one.cause == "backend: 1 of 3 targets of the load balancer is unhealthy (omnicare-backend)"
-    assert one.evidence == ("10.0.1.10:3001 answers its health check with another status (503).",)
+    assert one.evidence == ("10.0.1.10:3001 answers its health check with the wrong status (503).",)
     assert one.confidence is Confidence.LIKELY
     groups.want("all", broken=True)
     (all_of_them,) = (await _said(client)).findings
@@ -57,7 +57,7 @@ async def test_a_group_that_is_not_there_could_not_be_looked_at_and_none_is_no_t
     said = await _said(_client(url, ARNS["backend"][:-1] + "f"))
     assert not said.findings
     assert "there is no such target group in the account" in said.unknown[0][1]
-    assert (await _said(None)).not_configured == ("the load balancer's targets",)
+    assert (await _said(None)).not_configured == ("load balancer targets",)
 
 
 async def test_a_refusal_names_the_permission_and_never_the_words_of_aws():

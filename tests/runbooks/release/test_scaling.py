@@ -127,7 +127,7 @@ async def test_what_does_not_get_ready_ends_with_the_cause_and_what_is_left(here
         await done(here, found, deadline_seconds=3)
     assert failed.value.code is ReasonCode.QUOTA_EXCEEDED
     assert "Backend stays at 5 pods" in failed.value.advice[-1]
-    assert "`scale backend 3 --env production` takes it back." in failed.value.advice[-1]
+    assert "`scale backend 3 --env production` undoes it." in failed.value.advice[-1]
     assert (await here.cluster.deployment(here.namespace, "backend")).ready >= 3
 
 

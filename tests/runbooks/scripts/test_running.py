@@ -122,7 +122,7 @@ async def test_who_stops_it_is_told_that_it_may_go_on(here: Here):
     pulse.ask_to_stop(Stop(kind="cancelled", by="Tomas"))
     with pytest.raises(Stopped):
         await step.apply(here.context(pulse))
-    assert step.goes_on() == ("`npm run cache:warm wards` may go on in its pod.",)
+    assert step.goes_on() == ("`npm run cache:warm wards` may still be running in its pod.",)
 
 
 async def test_with_regions_it_is_said_where_it_runs_and_the_line_by_hand_leads_there(here: Here):

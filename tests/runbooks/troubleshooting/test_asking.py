@@ -73,7 +73,7 @@ def test_of_equally_sure_findings_the_earlier_is_first_and_a_circle_ends():
 
 
 class _Says(Rule):
-    name = "the cache"
+    name = "cache"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         return found(finding(Trouble.CACHE))
@@ -125,7 +125,7 @@ async def test_a_rule_that_hangs_is_refused_or_fails_is_one_that_could_not_look(
     assert dict(said.unknown) == {
         "the database": "no answer within 0.01 s",
         "certificates": "The bot may not read certificates",
-        "the queue": "an error in the bot itself, which is in its log",
+        "the queue": "an error in the bot; its log has the details",
     }
 
 

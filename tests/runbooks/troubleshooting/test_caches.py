@@ -27,8 +27,8 @@ async def _said(cluster: CacheCluster, *, configured: bool = True) -> Diagnosed:
 
 async def test_a_healthy_cache_is_found_well_and_without_one_there_is_nothing_to_look_at(cluster: CacheCluster):
     (well,) = (await _said(cluster)).well
-    assert well.startswith("the cache (47 % of its memory used, 97 % hits")
-    assert (await _said(cluster, configured=False)).not_configured == ("the cache",)
+    assert well.startswith("cache (47 % of its memory used, 97 % hits")
+    assert (await _said(cluster, configured=False)).not_configured == ("cache",)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ async def test_a_cache_that_is_gone_is_a_cause_and_one_that_refuses_the_bot_coul
     cluster.accounts = {"default": "of-the-services"}
     said = await _said(cluster)
     assert not said.findings
-    assert "asks for a password that the bot did not send" in said.unknown[0][1]
+    assert "requires a password, and the bot sent none" in said.unknown[0][1]
     cluster.answer = b"-LOADING Redis is loading the dataset in memory\r\n"
     (gone,) = (await _said(cluster)).findings
-    assert gone.cause.startswith("No node of the cache can be asked: ")
+    assert gone.cause.startswith("No node of the cache can be queried: ")
     assert Trouble.ERRORS in gone.explains
 
 

@@ -59,7 +59,7 @@ def test_another_service_or_region_is_no_suspect():
 def test_a_restart_is_blamed_for_the_configuration_that_it_took_up():
     restart = change(11, 11, "A restart of backend", how="restart", service="backend")
     config = change(13, 13, "ConfigMap backend-config", how="configuration")
-    assert named(10, restart, config) == "ConfigMap backend-config, taken up by the restart of backend"
+    assert named(10, restart, config) == "ConfigMap backend-config and read when backend restarted"
     assert named(10, restart, change(40, 40, how="configuration")) == "A restart of backend"
     assert named(10, restart, change(10.5, 10.5, "later", how="configuration")) == "later"
 
@@ -125,7 +125,7 @@ async def test_runs_and_what_was_written_past_the_bot_are_told_without_contents(
         found = await changes_of(asked)
     said = {each.what for each in found.found}
     assert "Deploy v2.0.0 to production (failed), by Maya, run 7KQ2" in said
-    assert "The image of backend, written by kubectl-set past the bot" in said
-    assert ("ConfigMap limits, written by kubectl-edit" in said) is may_list
+    assert "The image of backend was changed outside the bot (kubectl-set)" in said
+    assert ("ConfigMap limits was changed by kubectl-edit" in said) is may_list
     assert not any("Sign" in each or "planted" in each for each in said)
     assert bool(found.unknown) is not may_list

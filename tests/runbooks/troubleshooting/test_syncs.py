@@ -106,6 +106,6 @@ async def test_a_pool_that_is_used_up_is_named_and_one_that_is_not_understood_is
     here.pool = _POOL % (4, 9)
     (full,) = (await here.look(ApplicationPools())).found
     assert "its connection pool is used up in pod backend-" in full.cause
-    assert full.evidence == ("4 in use, 4 at most, 9 requests that wait for one.",)
+    assert full.evidence == ("4 in use, 4 at most, 9 requests waiting.",)
     here.pool = b"ready\n"
     assert "was not understood" in (await here.look(ApplicationPools())).unknown[0]

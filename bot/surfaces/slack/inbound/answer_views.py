@@ -21,8 +21,8 @@ from runbooks.kit.errors import RunbookError
 _log = logging.getLogger(__name__)
 
 _LOOKING = "Looking…"
-_ELSEWHERE = "The answer is in your messages with the app, because a form can't hold it."
-_REQUESTED = "Done. What was requested has a thread of its own; Home links to it."
+_ELSEWHERE = "A form can't show this answer. It is in your messages with the app."
+_REQUESTED = "Done. The request has its own thread; Home links to it."
 
 
 class AnswerViews:

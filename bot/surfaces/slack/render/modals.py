@@ -116,7 +116,7 @@ def _where() -> Block:
         "block_id": PLACE,
         "optional": True,
         "label": _plain("Channel", 2000),
-        "hint": _plain("Where it is answered. Leave it empty to be answered in your messages with the app.", 2000),
+        "hint": _plain("Where the answer goes. Leave it empty to get it in your messages with the app.", 2000),
         "element": {
             "type": "conversations_select",
             "action_id": INPUT,
