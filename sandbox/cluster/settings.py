@@ -50,7 +50,7 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
             Rule(("list",), ("nodes", "pods", "events")),
-            Rule(("list",), ("resourcequotas",), namespaces=namespaces),
+            Rule(("list",), ("resourcequotas", "certificates"), namespaces=namespaces),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-bot-database",)),
             Rule(("get", "patch"), ("secrets",), namespaces=namespaces, names=("backend-secret",)),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-tls",)),

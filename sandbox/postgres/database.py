@@ -176,8 +176,11 @@ class Database:
             waits = await self._as_application()
             self._wait("lock", waits, _LISTED.format(table=table, patient=number + 1))
 
-    async def leave_open(self) -> None:
-        """A session of the application's left a transaction open; a migration waits for it, and the application behind the migration."""
+    async def leave_open(self) -> int:
+        """A session of the application's left a transaction open; a migration waits for it, and the application behind the migration.
+
+        Returns that session's pid.
+        """
         await self.ready()
         holder = await self._as_application()
         held = self._held.setdefault("blocked", [])
@@ -197,6 +200,7 @@ class Database:
             await waits.execute("SET application_name = 'backend'")
             self._wait("blocked", waits, _LISTED.format(table="encounters", patient=number + 1))
         self.waiting_since = time.monotonic()
+        return int(holder.info.backend_pid)
 
     async def exhaust(self, most: int = _POOL) -> None:
         """The backend's role has used all connections that it may have; most of them do nothing, in an open transaction."""

@@ -112,8 +112,7 @@ async def test_status_says_who_waits_for_a_lock_and_leads_to_who_holds_it(bot: S
 
 
 async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approved(bot: Story, here: Served):
-    here.do(here.world.leave_open())
-    pid = here.world._held["blocked"][0].info.backend_pid
+    pid = here.do(here.world.leave_open())
     hanging = await bot.ask("deploy v2.1.0-hang")
     await bot.press(APPROVER, "approve", hanging)
     await bot.until(lambda: bot.environment().run, "a deploy has the lease")

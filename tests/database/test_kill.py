@@ -34,9 +34,8 @@ async def refused(here: Served, pid: int) -> RunbookError:
 
 
 async def test_a_session_that_is_idle_in_a_transaction_is_ended_and_those_behind_it_go_on(here: Served):
-    here.do(here.world.leave_open())
-    holder = here.world._held["blocked"][0]
-    plan = await plan_end(here.database(), "primary", holder.info.backend_pid, "production")
+    pid = here.do(here.world.leave_open())
+    plan = await plan_end(here.database(), "primary", pid, "production")
     (row,) = [step.shown().rows[0] for step in plan.steps if isinstance(step, CancelStatement)]
     assert row[2].text == "4 sessions wait"
     assert row[3].text == "update encounters set status = '…' where id = ?"

@@ -205,8 +205,7 @@ async def test_the_lock_that_a_rollback_left_stops_neither_db_kill_nor_db_rollba
         await here.press(ON_CALL, "approve", back)
         await here.ended_with(back, "Back on v1.2.0 in production")
         assert here.environment().freeze is not None
-        await database.leave_open()
-        pid = database._held[0].info.backend_pid
+        pid = await database.leave_open()
         kill = await here.ask(f"db kill {pid}", who="dana")
         await here.press(APPROVER, "approve", kill)
         await here.ended_with(kill, f"The session of pid {pid} is ended")
