@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Awaitable, Callable, Iterable
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.exec import ExecLimits, Output, Program
+from runbooks.clients.kubernetes.exec import ExecLimits, Heard, Output, Program
 from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -49,7 +49,7 @@ class PodScripts:
         limits: ExecLimits,
         stdin: bytes = b"",
         says: bool = False,
-        heard: Callable[[bytes], None] | None = None,
+        heard: Heard | None = None,
         begins: Callable[[str], Awaitable[None]] | None = None,
     ) -> tuple[str, bytes]:
         """The pod and what the script printed there; raises where it did not do its work.

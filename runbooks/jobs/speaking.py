@@ -1,9 +1,11 @@
 """What a program prints, told line by line while it runs, redacted."""
 
 import re
+from dataclasses import dataclass
 
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.steps import Pulse
+from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.redactor import default_redactor
 
 _LONGEST_LINE = 200
@@ -12,26 +14,41 @@ _JSON = ("{", "}", "[{", '["', "[[", "]", '"')
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+@dataclass(slots=True)
+class _Channel:
+    """One of a program's outputs."""
+
+    lines: Lines
+    rest: bytes = b""
+    """The beginning of a line."""
+
+
 class SpokenLines:
-    """Says each whole line of an output to a run's pulse. What belongs together over several lines is redacted as one."""
+    """Says each whole line of an output to a run's pulse. What belongs together over several lines is redacted as one.
+
+    Each channel has lines of its own: what comes on another one in the middle of a line must not part a private value from its cue.
+    """
 
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._scope = default_redactor().scope()
-        self._lines = self._scope.lines(cut=False)
-        self._rest = b""
+        self._channels: dict[int, _Channel] = {}
 
-    def hear(self, chunk: bytes) -> None:
+    def hear(self, chunk: bytes, channel: int = 1) -> None:
         """Take what came; a line's beginning waits for its end."""
-        whole, cut, self._rest = (self._rest + chunk).rpartition(b"\n")
-        told = (self._lines.feed(whole + cut) if cut else b"") + self._lines.pause()
+        heard = self._channels.get(channel)
+        if heard is None:
+            heard = self._channels[channel] = _Channel(self._scope.lines(cut=False))
+        whole, cut, heard.rest = (heard.rest + chunk).rpartition(b"\n")
+        told = (heard.lines.feed(whole + cut) if cut else b"") + heard.lines.pause()
         for line in told.decode(errors="replace").splitlines():
             if plain := plain_line(_said(self._scope.text(line))):
                 self._pulse.say(plain)
 
     def broken_off(self) -> None:
         """Forget a line's beginning: the output is opened again, and comes with whole lines."""
-        self._rest = b""
+        for each in self._channels.values():
+            each.rest = b""
 
 
 def _said(line: str) -> str:

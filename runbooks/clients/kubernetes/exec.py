@@ -33,6 +33,8 @@ _CLOSE = 255
 _ARGUMENT = re.compile(r"[A-Za-z0-9@%+=:,./_-]{1,200}")
 _CODE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _FRAME = 32 * 1024
+Heard = Callable[[bytes, int], None]
+"""Takes a piece of output and its channel."""
 _BYE = 0.5
 """Seconds for closing the socket cleanly."""
 
@@ -93,9 +95,9 @@ class Exec:
         *,
         stdin: bytes = b"",
         limits: ExecLimits,
-        heard: Callable[[bytes], None] | None = None,
+        heard: Heard | None = None,
     ) -> Output:
-        """Run a program; `heard` is told its output as it comes. Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or the connection's errors."""
+        """Run a program; `heard` is told its output as it comes, and whether it is 1 (out) or 2 (errors). Raises `ProgramTimedOut`, PermanentError(OUTPUT_TOO_LARGE), or the connection's errors."""
         if program not in self._programs:
             raise ValueError("this program is not configured")
         query = [("command", word) for word in program.arguments]
@@ -134,7 +136,7 @@ class _Talk:
         socket: "aiohttp.ClientWebSocketResponse",
         limits: ExecLimits,
         doing: str,
-        heard: Callable[[bytes], None] | None,
+        heard: Heard | None,
     ) -> None:
         self._tell = heard
         self._socket = socket
@@ -178,7 +180,7 @@ class _Talk:
         if heard is not None:
             heard += data
             if self._tell is not None:
-                self._tell(data)
+                self._tell(data, channel)
             if len(heard) > self._limits.bytes:
                 raise PermanentError(
                     f"The output exceeded {size(self._limits.bytes)} and was cut off (trying to {self._doing}).",

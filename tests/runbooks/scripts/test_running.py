@@ -74,6 +74,21 @@ async def test_a_script_in_a_pod_is_told_line_by_line_and_its_end_is_kept(here: 
     assert ran.where.startswith("pod backend-")
 
 
+async def test_a_warning_in_the_middle_of_a_line_parts_no_private_value_from_its_cue(here: Here):
+    async def halves(execution: Execution) -> int:
+        await execution.out(b"patient name: Mar")
+        await execution.err(b"npm warn deprecated\n")
+        await execution.out(b"ia Lopez, done\n")
+        return 0
+
+    here.cluster.add_scripts({"broken": halves})
+    pulse, _ = await here.run("broken")
+    said = " ".join(pulse.said)
+    assert "npm warn deprecated" in pulse.said
+    assert "done" in said
+    assert "Lopez" not in said
+
+
 async def test_a_job_is_from_the_image_that_runs_and_bound_to_it(here: Here):
     plan = await here.plan("reindex")
     (substance,) = plan.substances()
