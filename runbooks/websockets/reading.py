@@ -5,19 +5,21 @@ close code other than those of an ordinary end, or one without a code whose line
 the node has thrown older lines away: minutes before that are unknown, never quiet.
 """
 
+import asyncio
 import json
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from runbooks import logs
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.answers import read_time
+from runbooks.kit.patterns import compiled
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.logs.model import LogLine, LogReading
 from runbooks.logs.reading import read_from, sources_of
@@ -58,18 +60,12 @@ _FEW = 5
 PODS = 60
 """So many logs are read at most."""
 
-_CODE = re.compile(r"(?i)\b(?:close_?)?code[\"']?\s*[=:]\s*[\"']?([1-4][0-9]{3})\b")
-_REASON = re.compile(
-    r"(?i)\breason[\"']?\s*[=:]\s*(?:\"([^\"]{0,200})\"|'([^']{0,200})'|(.{0,200}?)(?=\s+\w+=|[,;}]|$))"
-)
-_BROKEN = re.compile(
-    r"(?i)\b(?:lost|dropped|cut off|reset|aborted|terminated|timed? ?out|ping timeout|transport (?:close|error)|broken pipe|econnreset)\b"
-)
-_CLOSED = re.compile(r"(?i)\b(?:clos(?:ed|ing|e)|disconnect(?:ed|ion)?)\b")
-_REFUSED = re.compile(
-    r"(?i)\b(?:failed|failure|refused|rejected|denied|unauthori[sz]ed|handshake error|upgrade error)\b"
-)
-_OPENED = re.compile(r"(?i)\b(?:open(?:ed)?|connected|established|accepted|upgraded)\b")
+_CODE = r"\b(?:close_?)?code[\"']?\s*[=:]\s*[\"']?([1-4][0-9]{3})\b"
+_REASON = r"\breason[\"']?\s*[=:]\s*(?:\"([^\"]*)\"|'([^']*)'|(.*?)(?:\s+\w+=|[,;}]|$))"
+_BROKEN = r"\b(?:lost|dropped|cut off|reset|aborted|terminated|timed? ?out|ping timeout|transport (?:close|error)|broken pipe|econnreset)\b"
+_CLOSED = r"\b(?:clos(?:ed|ing|e)|disconnect(?:ed|ion)?)\b"
+_REFUSED = r"\b(?:failed|failure|refused|rejected|denied|unauthori[sz]ed|handshake error|upgrade error)\b"
+_OPENED = r"\b(?:open(?:ed)?|connected|established|accepted|upgraded)\b"
 
 
 class Kind(StrEnum):
@@ -95,16 +91,26 @@ def event_of(line: LogLine) -> ConnectionEvent | None:
     """Return what a redacted line tells; None where that is nothing."""
     text = line.message or line.text
     code, reason = _code_and_reason(line)
-    broken, closed = _BROKEN.search(f"{text} {reason}") is not None, _CLOSED.search(text) is not None
+    broken, closed = _search(_BROKEN, f"{text} {reason}") is not None, _search(_CLOSED, text) is not None
     if code is not None and (broken or closed or code not in ORDERLY):
         return ConnectionEvent(Kind.CLOSED if code in ORDERLY else Kind.DROPPED, code, _shown(reason))
     if broken:
         return ConnectionEvent(Kind.DROPPED, code, _shown(reason))
-    if _REFUSED.search(text) is not None:
+    if _search(_REFUSED, text) is not None:
         return ConnectionEvent(Kind.REFUSED, code, _shown(reason))
     if closed:
         return ConnectionEvent(Kind.CLOSED, code, _shown(reason))
-    return ConnectionEvent(Kind.OPENED) if _OPENED.search(text) is not None else None
+    return ConnectionEvent(Kind.OPENED) if _search(_OPENED, text) is not None else None
+
+
+def _search(pattern: str, text: str) -> Any:
+    """Return the first match, as bytes. Anybody may write a line that holds up a pattern of Python's own `re`; google-re2 takes linear time."""
+    return _compiled(pattern).search(text.encode(errors="replace"))
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    return compiled(f"(?i){pattern}")
 
 
 def _code_and_reason(line: LogLine) -> tuple[int | None, str]:
@@ -118,9 +124,9 @@ def _code_and_reason(line: LogLine) -> tuple[int | None, str]:
             reason = next((fields[key] for key in ("reason", "closeReason", "close_reason") if key in fields), "")
             known = isinstance(code, int) and not isinstance(code, bool) and 1000 <= code <= 4999  # noqa: PLR2004 - RFC 6455
             return code if known else None, reason if isinstance(reason, str) else ""
-    code_found, reason_found = _CODE.search(line.text), _REASON.search(line.text)
-    reason = next((each for each in reason_found.groups() if each), "") if reason_found is not None else ""
-    return int(code_found[1]) if code_found is not None else None, reason
+    code_found, reason_found = _search(_CODE, line.text), _search(_REASON, line.text)
+    reason = next((each for each in reason_found.groups() if each), b"") if reason_found is not None else b""
+    return int(code_found[1]) if code_found is not None else None, reason.decode()
 
 
 def _shown(reason: str) -> str:
@@ -252,7 +258,8 @@ async def look(
         note = f"Only {most} of {counted(count, 'pod')} were read, so there are more drops than counted."
         streams = streams._replace(found=some, notes=(*streams.notes, note))
     found = await read_from(cluster, asked, streams, default_redactor().scope, limits)
-    return read(found, pods, service, start, region=environment.region)
+    # in a thread: there may be thousands of lines
+    return await asyncio.to_thread(read, found, pods, service, start, region=environment.region)
 
 
 def read(

@@ -1,5 +1,6 @@
 """What logs say of WebSocket connections: drops by minute, code, reason and pod; where they can't tell, they say so."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.targets import Environment, Service
 from runbooks.logs import Groups, LogLine, LogReading, Silent
 from runbooks.logs.blocks import stamped
+from runbooks.websockets import reading
 from runbooks.websockets.reading import Kind, Spread, event_of, look, read
 from runbooks.websockets.settings import MINUTES, WebsocketSettings
 from sandbox.cluster import Cluster, seed_omnicare
@@ -50,6 +52,22 @@ def test_a_line_tells_how_a_connection_fared_and_nothing_of_a_person(
 
 def test_a_line_about_something_else_is_none():
     assert event_of(LogLine(at="", pod="x2lqp", text="INFO websocket pool has 12 workers")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "code"),
+    [
+        (f"websocket closed code=1006 reason={' ' * 3700}{'x' * 210}", Kind.DROPPED, 1006),
+        (f"websocket closed code={' ' * 3900}1006", Kind.DROPPED, 1006),
+        (f"websocket closed {'reason=' * 500}", Kind.CLOSED, None),
+        ('{"msg":"websocket closed \\ud800","code":1006,"reason":"\\ud800"}', Kind.DROPPED, 1006),
+    ],
+)
+def test_a_line_of_any_shape_is_read_in_linear_time(text: str, kind: Kind, code: int | None):
+    event = event_of(LogLine(at="", pod="x2lqp", text=text))
+    assert event is not None
+    assert (event.kind, event.code) == (kind, code)
+    assert not [name for name, each in vars(reading).items() if isinstance(each, re.Pattern)], "google-re2 is linear"
 
 
 def found(drops: Iterable[tuple[float, str]], *, begins: timedelta = timedelta(0), **more: Any) -> LogReading:
