@@ -34,6 +34,7 @@ from commands.kit.card import (
 )
 from runbooks.metrics.chart import Chart, ChartPanel
 from runbooks.redaction.redactor import PrivateKind, Redactor
+from runbooks.redaction.shell import kept_lines
 
 Redact = Callable[[str], str]
 """A `Redactor`, which then opens one scope for all texts of a card, so that equal marks are equal values in it; or any function."""
@@ -119,6 +120,9 @@ class _Redaction:
                 )
             case StepList():
                 return StepList(title=self._redact(element.title), steps=tuple(map(self._step, element.steps)))
+            case Preformatted(to_paste=True):
+                lines = kept_lines(element.text.split("\n"), self._redact)
+                return element.model_copy(update={"text": "\n".join(lines), "label": self._redact(element.label)})
             case Preformatted():
                 return element.model_copy(
                     update={"text": self._redact(element.text), "label": self._redact(element.label)}

@@ -26,6 +26,7 @@ from commands.kit.endings import failure
 from commands.kit.parsing import UsageError
 from commands.kit.question import Question
 from runbooks.kit.reasons import ReasonCode
+from runbooks.redaction.shell import pasted
 from runbooks.wording import listed, short_id
 
 
@@ -84,8 +85,9 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
 
 def by_hand(card: Card, way: ManualRollback, now: datetime) -> Card:
     """Return a refusal to go back, with the lines that do it by hand."""
-    lines = Preformatted(label=way.told(now), text="\n".join(way.lines))
-    return card.model_copy(update={"body": (*card.body, lines), "data": {**card.data, "kubectl": list(way.lines)}})
+    lines = pasted(way.lines)
+    shown = Preformatted(label=way.told(now), text="\n".join(lines), to_paste=True)
+    return card.model_copy(update={"body": (*card.body, shown), "data": {**card.data, "kubectl": list(lines)}})
 
 
 def started_card(request: Request) -> Card:

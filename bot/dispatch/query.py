@@ -15,6 +15,7 @@ from commands.kit.context import Context
 from commands.kit.follow_ups import follow_ups, refreshed, with_buttons
 from commands.kit.follows import LiveState
 from commands.kit.typed_again import typed_again
+from runbooks.redaction.shell import pasted
 
 
 async def answer(act: Act, request: Query) -> Answer:
@@ -63,11 +64,12 @@ def lines_card(request: Observation, lines: tuple[str, ...]) -> Card:
     """Return the lines that tell the same as the query's answer."""
     asked = typed_again(_as_asked(request))
     text = "Commands for your own terminal: "
+    lines = pasted(lines)
     return Card(
         title=words(Strong(text=text), Code(text=asked)),
         summary=f"{text}{asked}",
         body=(
-            Preformatted(text="\n".join(lines)),
+            Preformatted(text="\n".join(lines), to_paste=True),
             Note(
                 text=words(
                     "They change nothing, read no secret, and need your own access. What you do there is not in the audit log."

@@ -203,6 +203,8 @@ class Preformatted(Frozen):
     """Lines of a log: where there is colour, each has its level's."""
     excerpt: bool = False
     """An attachment of the same card has these lines too: where that is shown whole, they are not shown twice."""
+    to_paste: bool = False
+    """Lines to paste into a shell: one that redaction would change is withheld."""
 
 
 class Attachment(Frozen):

@@ -82,7 +82,7 @@ def ending_card(outcome: Outcome, *, mention: Text | None = None, buttons: tuple
     if outcome.advice:
         body.append(Paragraph(text=sentence(" ".join(outcome.advice))))
     if outcome.kubectl:
-        body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl)))
+        body.append(Preformatted(label="By hand", text="\n".join(outcome.kubectl), to_paste=True))
     if not outcome.ok and outcome.code not in _QUIET:
         body.append(Note(text=words(f"Reason code {outcome.code}")))
     return Card(

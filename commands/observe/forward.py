@@ -45,7 +45,7 @@ class Forward(Observation):
             title=words(Strong(text=text)),
             summary=f"{text}: {found.line}",
             body=(
-                Preformatted(text=found.line),
+                Preformatted(text=found.line, to_paste=True),
                 Paragraph(
                     text=sentence(
                         f"Run it in your own terminal, with your own access to the cluster. While it runs, "

@@ -4,9 +4,8 @@ They read the server's statistics only, and leave out the texts of running state
 is psql's own business (`~/.pgpass`, or it asks).
 """
 
-import shlex
-
 from runbooks.clients.postgres.access import PORT, DatabaseSettings, Instance
+from runbooks.redaction.shell import quoted
 
 _ACTIVITY = """
 SELECT pid, usename, application_name, state, now() - xact_start AS in_transaction, now() - state_change AS in_state,
@@ -85,4 +84,4 @@ def psql(settings: DatabaseSettings, place: Instance, statements: tuple[str, ...
         host, _, port = address.rpartition(":") if not address.endswith("]") and ":" in address else (address, "", "")
         words += ["-h", host.strip("[]"), "-p", port or str(PORT)]
     words += ["-d", settings.name] if settings.name else []
-    return tuple(shlex.join([*words, "-c", " ".join(each.split())]) for each in statements)
+    return tuple(quoted([*words, "-c", " ".join(each.split())]) for each in statements)

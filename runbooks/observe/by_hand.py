@@ -1,13 +1,13 @@
 """The `kubectl` lines with which a person sees in a terminal what a command showed. They read; none reads a Secret's values."""
 
 import asyncio
-import shlex
 from collections.abc import Sequence
 
 from runbooks.deployments.places import Place
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment
 from runbooks.observe.pods import named
+from runbooks.redaction.shell import quoted
 
 _PATIENCE = 2.0
 """Seconds for looking up a selector or a pod's whole name: without a cluster the lines are wanted most."""
@@ -18,7 +18,13 @@ KINDS = "deployments,replicasets,pods,services,endpoints,jobs,horizontalpodautos
 def kubectl(where: Environment, *words: str, everywhere: bool = False) -> str:
     """Return one line, quoted for a shell; with the region's context, and the namespace unless it is about all of the cluster."""
     namespace = () if everywhere else ("-n", where.namespace)
-    return " ".join([where.kubectl, *map(shlex.quote, (*words, *namespace))])
+    return f"{where.kubectl} {quoted((*words, *namespace))}"
+
+
+def searched(line: str, pattern: str, tail: int | None = None) -> str:
+    """Return the line with only the lines of its output that have the pattern; the newest `tail` of them."""
+    found = f"{line} | {quoted(('grep', '-E', '-e', pattern))}"
+    return found if tail is None else f"{found} | tail -n {tail}"
 
 
 async def selected(place: Place, service: str | None) -> tuple[str, ...]:
@@ -47,7 +53,7 @@ async def events(place: Place, service: str | None) -> tuple[str, ...]:
     # the pods' own come by their names, which begin with the Deployment's
     return (
         kubectl(where, "events", "--for", f"deployment/{found.deployment}"),
-        f"{kubectl(where, 'events')} | grep {shlex.quote(f'/{found.deployment}-')}",
+        searched(kubectl(where, "events"), f"/{found.deployment}-"),
     )
 
 
@@ -77,7 +83,7 @@ async def logs(place: Place, target: str, options: Sequence[str], pattern: str |
     else:
         one = (await whole_name(place, target),)
     line = kubectl(where, "logs", *one, *options, *([] if pattern else [f"--tail={tail}"] if tail else []))
-    return (f"{line} | grep -E {shlex.quote(pattern)} | tail -n {tail}" if pattern else line,)
+    return (searched(line, pattern, tail) if pattern else line,)
 
 
 async def used(place: Place, service: str | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.plan import Image, ImageChange, versions
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.redaction.shell import pasted
 
 WIDTH = 78
 """Characters: a printed page, and a phone held sideways."""
@@ -80,7 +81,7 @@ class Sheet(Frozen):
             each for change in self.back for each in _lines_of(RunningService(service=change.named, image=change.after))
         ]
         by_hand = self.back_lines or tuple(kubectl_lines(self.back))
-        return [*lines, "", f"To {to}:", *found, "", "Without the bot, line by line:", *by_hand]
+        return [*lines, "", f"To {to}:", *found, "", "Without the bot, line by line:", *pasted(by_hand)]
 
     def _else(self, namespace: str, deployments: Sequence[str]) -> list[str]:
         return [

@@ -178,7 +178,7 @@ class DurableSteps:
         )
         if not self._by_hand:
             return card
-        by_hand = Preformatted(label="By hand", text="\n".join(self._by_hand))
+        by_hand = Preformatted(label="By hand", text="\n".join(self._by_hand), to_paste=True)
         return card.model_copy(update={"body": (*card.body, by_hand)})
 
     def _audit_log_is_gone(self) -> str:

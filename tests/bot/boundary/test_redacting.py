@@ -4,8 +4,9 @@ import pytest
 
 from bot.boundary.leaving import card_out
 from bot.boundary.redacting import Withheld, redacted
-from commands.kit.card import Attachment, Card, Fact, Facts, Note, Paragraph, Strong, Table, words
+from commands.kit.card import Attachment, Card, Fact, Facts, Note, Paragraph, Preformatted, Strong, Table, words
 from runbooks.redaction.redactor import Redactor
+from runbooks.redaction.shell import WITHHELD_LINE
 from tests.support.corpus import corpus
 
 
@@ -61,3 +62,12 @@ def test_no_planted_value_leaves_in_any_part_of_a_card(seed: int) -> None:
         )
         out = str(card_out(whole, redactor)) + said(redacted(whole, redactor))
         assert [value for _, value in item.private if value in out] == [], item.text
+
+
+def test_a_line_for_a_shell_is_withheld_where_redaction_would_change_it() -> None:
+    hostile = "kubectl logs backend | grep -E 'password='\"'\"'; touch PWN #'"
+    lines = Preformatted(text=f"kubectl get pods\n{hostile}", to_paste=True)
+    made = card("Lines").model_copy(update={"body": (lines,)})
+    (shown, _) = redacted(made, Redactor()).body
+    assert shown == lines.model_copy(update={"text": f"kubectl get pods\n{WITHHELD_LINE}"})
+    assert "PWN" not in str(card_out(made, Redactor()))

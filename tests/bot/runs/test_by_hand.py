@@ -93,4 +93,4 @@ async def test_what_was_typed_is_quoted_for_the_shell(here: Story):
         )[0]
         + '"'
     )
-    assert shlex.split(said) == [pattern]
+    assert shlex.split(said) == ["-e", pattern]
