@@ -20,7 +20,7 @@ _TROUBLE = {
     Kind.MEMORY: "the cache is full",
     Kind.CLUSTER: "the cache is down",
     Kind.REPLICATION: "a replica of the cache lost its primary",
-    Kind.UNANSWERED: "the cache does not answer everywhere",
+    Kind.UNANSWERED: "some nodes of the cache do not answer",
     Kind.DISK: "the cache can't write to disk",
     Kind.CLIENTS: "the cache refuses clients",
     Kind.RESTART: "the cache is loading its data",
@@ -70,7 +70,7 @@ async def _cache(context: Context, seconds: float) -> DependencyFacts:
     shown = words(f"{said}: ", Code(text=f"cache --env {where}")) if grave or late else words(said)
     return DependencyFacts(
         facts=(Fact(label="Cache", value=shown),),
-        trouble=f", {_TROUBLE.get(grave[0].kind, 'the cache is not well')}" if grave else "",
+        trouble=f", {_TROUBLE.get(grave[0].kind, 'the cache has a problem')}" if grave else "",
         looks=(("Cache", "cache"),) if grave else (),
         data={"cache": [each.says for each in grave]},
     )

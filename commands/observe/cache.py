@@ -153,7 +153,7 @@ def _facts(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
         "Keys": f"{sum(each.facts.keys or 0 for each in primaries if each.facts is not None):,}",
         "On disk": _disk(facts),
         "Refused since the start": _errors(facts),
-        "Up": _up(facts),
+        "Uptime": _up(facts),
         "Version": listed(sorted({each.version for each in facts})),
     }
     yield Facts(facts=tuple(Fact(label=label, value=words(value)) for label, value in said.items() if value))
@@ -181,7 +181,7 @@ def _cluster(regions: Mapping[str, CacheReading]) -> str:
     for region, reading in regions.items():
         health, named = reading.health, f"{region}: " if region else ""
         if reading.shards:
-            state = {True: "takes commands", False: "is down", None: "state unknown"}[health.well if health else None]
+            state = {True: "up", False: "down", None: "state unknown"}[health.well if health else None]
             slots = (
                 f"{health.assigned:,} of 16,384 slots" if health and health.assigned is not None else "slots unknown"
             )

@@ -156,7 +156,7 @@ def _table(nodes: list[NodeState]) -> Table:
 
 def _word(node: NodeState) -> str:
     said = ["ready" if node.ready else "not ready"]
-    said += ["pressure"] if any(each.code == "pressure" for each in node.problems) else []
+    said += ["under pressure"] if any(each.code == "pressure" for each in node.problems) else []
     said += ["cordoned"] if node.cordoned else []
     said += ["tainted"] if node.taints else []
     return ", ".join(said)

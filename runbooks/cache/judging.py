@@ -73,7 +73,7 @@ def answer(regions: Mapping[str, CacheReading], found: Iterable[CacheTrouble]) -
     """Return the answer in one sentence, without its full stop."""
     known = [*found]
     if not known:
-        return f"The cache is well: {in_short(regions)}"
+        return f"The cache is healthy: {in_short(regions)}"
     more = len(known) - 1
     return known[0].says + (f", and {counted(more, 'more finding')}" if more else "")
 
@@ -146,7 +146,7 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
         )
         yield CacheTrouble(
             Kind.CLUSTER,
-            "The cluster is down: " + (why or "its nodes do not agree on it"),
+            "The cache cluster is down: " + (why or "its nodes do not agree on it"),
             "Bring back the nodes that do not answer; a replica takes over its shard by itself if most primaries answer.",
             grave=True,
         )
@@ -154,7 +154,7 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
     if failed:
         yield CacheTrouble(
             Kind.CLUSTER,
-            f"The cluster marks {listed((each.address for each in failed), most=_NAMED)} as failed, but the bot can reach it",
+            f"The cache cluster marks {listed((each.address for each in failed), most=_NAMED)} as failed, but the bot can reach it",
             "Check the network between the nodes: the cluster bus uses the port plus 10000.",
             grave=True,
         )

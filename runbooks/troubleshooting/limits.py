@@ -44,7 +44,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
         yield Finding(
             kind=Trouble.AUTOSCALER,
             cause=f"{service.name}: its autoscaler is at its maximum of {counted(scaler.most, 'pod')} and wants more",
-            evidence=tuple(filter(None, (f"It is driven by {listed(scaler.drivers)}." if scaler.drivers else "",))),
+            evidence=tuple(filter(None, (f"It scales on {listed(scaler.drivers)}." if scaler.drivers else "",))),
             confidence=Confidence.LIKELY,
             since=read_time(scaler.held_since),
             service=service.name,

@@ -63,7 +63,7 @@ class OfflineSync(Rule):
                 to_do=(
                     ToDo(text="See the queue", command="sync status", label="Sync status"),
                     ToDo(text="See whether devices connect", command="sync websocket", label="WebSockets"),
-                    ToDo(text="Let devices connect again", command=f"restart {queue.scripts.service}"),
+                    ToDo(text="Make the devices reconnect", command=f"restart {queue.scripts.service}"),
                 ),
             )
         )

@@ -140,7 +140,13 @@ async def _of_cause(place: PlaceFacts, service: Service, snapshot: Snapshot, cau
         confidence=Confidence.CERTAIN if cause.certain else Confidence.LIKELY,
         since=_since(snapshot, cause),
         service=service.name,
-        to_do=(*(ToDo(text=f"If {each.cause}: {each.to_do}") for each in said.causes), *to_do),
+        to_do=(
+            *(
+                ToDo(text=f"Possible cause: {each.cause}. {each.to_do[:1].upper()}{each.to_do[1:]}")
+                for each in said.causes
+            ),
+            *to_do,
+        ),
         explains=_EXPLAINS,
     )
 

@@ -90,7 +90,7 @@ CACHE: tuple[Scenario, ...] = (
         "cache-node-down",
         "The primary of the cache's first shard is gone, and no replica has taken over.",
         "cache",
-        "The cluster is down",
+        "The cache cluster is down",
         (BreakCache("node"),),
     ),
 )

@@ -28,7 +28,7 @@ class AutoscalerView:
     """Its metrics ask for more pods than its maximum."""
     held_since: str = ""
     drivers: tuple[str, ...] = ()
-    """Its metrics that are over their target: `cpu at 140 % of the requests, its target is 70 %`."""
+    """Its metrics that are over their target: `cpu at 140 % of the requests (target 70 %)`."""
 
 
 def autoscaler(item: Json) -> AutoscalerView:
@@ -63,7 +63,7 @@ def _drivers(wanted: list[Json], measured: list[Json]) -> Iterator[str]:
         name = _name(each)
         aim, now = (_share(side) for side in (each, known.get(name, {})))
         if aim and now > aim:
-            yield f"{name} at {now} % of the requests, its target is {aim} %"
+            yield f"{name} at {now} % of the requests (target {aim} %)"
         elif not aim and name:
             yield name
 

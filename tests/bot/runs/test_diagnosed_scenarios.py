@@ -34,7 +34,7 @@ FIRST = {
     "cert-expiry": "The certificate of api.omnicare-health.com",
     "cache-full": "The primary of shard 2 is full",
     "cache-replica-down": "The replica of shard 3 lost its primary",
-    "cache-node-down": "The cluster is down",
+    "cache-node-down": "The cache cluster is down",
 }
 """Scenario → the first words of what is found first."""
 PAIRS = (

@@ -35,7 +35,7 @@ async def test_nodes_are_told_with_what_is_wrong_first_and_one_with_its_pods(her
     ):
         assert each in said
     await here.type(ON_CALL, f"/omnicare nodes {name}")
-    said = await here.answered(f"{name} in production is ready, pressure, cordoned")
+    said = await here.answered(f"{name} in production is ready, under pressure, cordoned")
     for each in ("DiskPressure", "allocatable", "Kubelet"):
         assert each in said
     await here.type(ON_CALL, "/omnicare nodes node-99")

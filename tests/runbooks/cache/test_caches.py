@@ -65,7 +65,7 @@ async def test_one_node_names_the_others_and_each_finding_is_about_its_shard(her
     await here.stop_first()
     reading, found = await _looked(asked)
     said = {each.kind: each.says for each in found if each.grave}
-    assert said[Kind.CLUSTER].startswith("The cluster is down: the nodes of 5,46")
+    assert said[Kind.CLUSTER].startswith("The cache cluster is down: the nodes of 5,46")
     assert said[Kind.UNANSWERED].startswith("The primary of shard 1 can't be queried: 127.0.0.1:")
     assert said[Kind.UNANSWERED].endswith("refuses the connection: nothing listens there")
 

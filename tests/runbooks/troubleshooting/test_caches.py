@@ -36,7 +36,7 @@ async def test_a_healthy_cache_is_found_well_and_without_one_there_is_nothing_to
     [
         ("full", Trouble.CACHE_MEMORY, "The primary of shard 2 is full (256 MiB of 256 MiB) and evicts nothing"),
         ("replica", Trouble.CACHE_REPLICATION, "The replica of shard 3 lost its primary 7 min ago"),
-        ("node", Trouble.CACHE, "The cluster is down: the nodes of 5,461 slots do not answer"),
+        ("node", Trouble.CACHE, "The cache cluster is down: the nodes of 5,461 slots do not answer"),
     ],
 )
 async def test_the_cause_comes_first(cluster: CacheCluster, fault: CacheFault, kind: Trouble, cause: str):
