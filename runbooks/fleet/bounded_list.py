@@ -30,7 +30,7 @@ class BoundedList(Generic[E]):
 
     def read(self, data: Mapping[str, str]) -> tuple[tuple[E, ...], int]:
         """Return the entries that can be read, and how many can't: one that somebody wrote wrong hides no other."""
-        if not data.get(self.key):
+        if self.key not in data:
             return (), 0
         try:
             listed = read_json(data[self.key], self._can_not_be_read)

@@ -46,7 +46,7 @@ from runbooks.fleet.records import (
     utc_now,
 )
 from runbooks.fleet.schema_proofs import SCHEMA_PROOFS, SchemaProof
-from runbooks.fleet.script_starts import SCRIPT_STARTS, ScriptStart
+from runbooks.fleet.script_starts import SCRIPT_STARTS, ScriptStart, begun
 from runbooks.fleet.signatures import SIGNATURES, KnownSignatures, Signature
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError
@@ -325,18 +325,18 @@ class Fleet:
 
     # scripts that run once
 
-    async def begin_script(self, environment: Environment, start: ScriptStart) -> ScriptStart | None:
-        """Write down that a run begins a script, and return None; or return how the same run began it before."""
+    async def begin_script(
+        self, environment: Environment, start: ScriptStart, planned: datetime | None
+    ) -> ScriptStart | None:
+        """Write down that a run begins a script, and return None; or return how the same run began it before.
 
-        def change(data: dict[str, str]) -> tuple[dict[str, str], ScriptStart | None]:
-            known, unreadable = SCRIPT_STARTS.read(data)
-            before = next((each for each in known if (each.run, each.script) == (start.run, start.script)), None)
-            if before is not None:
-                return data, None if before.attempt == start.attempt else before
-            return SCRIPT_STARTS.written((start, *known), data, unreadable=unreadable), None
-
-        labels = {_RECORD: "script-starts", _ENVIRONMENT: environment.name}
-        return await self._update(environment.record_namespace, _name("script-starts", environment), labels, change)
+        PermanentError where nobody can say whether it did; `planned`: when its plan was made.
+        """
+        name, labels = (
+            _name(SCRIPT_STARTS.key, environment),
+            {_RECORD: SCRIPT_STARTS.key, _ENVIRONMENT: environment.name},
+        )
+        return await self._update(environment.record_namespace, name, labels, lambda data: begun(data, start, planned))
 
     # the audit logs' heads
 

@@ -21,6 +21,7 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.script_starts import ScriptStart
 from runbooks.jobs.running import run_job
 from runbooks.jobs.speaking import SpokenLines, redacted_lines
+from runbooks.kit.answers import read_time
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
@@ -67,6 +68,8 @@ class RunScript(Step):
     kubectl: str = "kubectl"
     """As a person types it for the region where it runs."""
     secrets: tuple[SecretVariable, ...] = ()
+    planned: str = ""
+    """When the plan was made (ISO 8601)."""
 
     @property
     def target(self) -> str:
@@ -149,7 +152,7 @@ class RunScript(Step):
     async def _begin_once(self, context: StepContext, pod: str) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         start = ScriptStart(run=context.run, script=self.key, pod=pod, at=at, attempt=secrets.token_hex(8))
-        before = await context.use(Fleet).begin_script(context.environment, start)
+        before = await context.use(Fleet).begin_script(context.environment, start, read_time(self.planned))
         if before is not None:
             raise self._unknown(f"This run started it in pod {before.pod} at {before.at} and was interrupted", ())
 
@@ -194,6 +197,7 @@ async def plan_script(
         image=image,
         kubectl=environment.within(environment.home).kubectl,
         secrets=script.secrets,
+        planned=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return Plan(
         title=f"Run {' '.join(filter(None, (name, choice)))} in {environment.name}",

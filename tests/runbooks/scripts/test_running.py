@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.script_starts import ScriptStart, begun
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -105,6 +107,41 @@ async def test_a_script_that_was_begun_is_not_begun_again_by_the_same_run(here: 
     assert "it is unknown how far `npm run cache:warm wards` got. It was not run again." in caught.value.message
     assert caught.value.code is ReasonCode.SCRIPT_UNANSWERED
     await here.run("cache-warm", "wards", run="two")
+
+
+STARTS = "script-starts"
+
+
+async def test_one_whose_earlier_start_can_not_be_read_is_not_begun_again(here: Here):
+    await here.run("cache-warm", "wards")
+    where = (PRODUCTION.record_namespace, f"{STARTS}-{PRODUCTION.name}")
+    found = await here.client.config_map(*where)
+    damages = ({STARTS: found.data[STARTS][:-5]}, {STARTS: ""}, {STARTS: "[]", f"{STARTS}-unreadable": "[{"})
+    for data in damages:
+        kept = await here.client.config_map(*where)
+        await here.client.replace_config_map(kept, data)
+        with pytest.raises(PermanentError) as caught:
+            await here.run("cache-warm", "wards")
+        assert caught.value.message.endswith("it is unknown whether this run began the script before. It was not run.")
+        assert (await here.client.config_map(*where)).data == data
+
+
+def test_a_start_may_have_left_the_list_once_others_have_filled_it():
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def start(run: int) -> ScriptStart:
+        at = (now + timedelta(seconds=run)).isoformat()
+        return ScriptStart(run=f"run-{run}", script="run-script:x", pod="p", at=at, attempt=str(run))
+
+    data: dict[str, str] = {}
+    for run in range(100):
+        data, before = begun(data, start(run), now + timedelta(seconds=run))
+        assert before is None
+    data, before = begun(data, start(100), now + timedelta(seconds=50))  # what it may have begun would stand there
+    assert before is None
+    for planned in (now, None):
+        with pytest.raises(PermanentError, match="100 other scripts were begun"):
+            begun(data, start(0), planned)
 
 
 async def test_one_that_only_reads_may_be_begun_again(here: Here):
