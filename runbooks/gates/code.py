@@ -1,5 +1,6 @@
 """The gates on the release's code: its tag and commit, its checks, code scanning, and the notes, all as GitHub has them."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -222,7 +223,10 @@ class Revision(CodeGate):
         wrong = list(filter(None, await side_by_side(*(_other(registry, each, commit) for each in subject.images))))
         if wrong:
             return self.not_passed(
-                "failed", "; ".join(wrong), f"Build the images from {commit[:_DIGITS]} and push a new version."
+                "failed",
+                "; ".join(wrong),
+                f"Build the images from {commit[:_DIGITS]} and push a new version.",
+                reason="; ".join(wrong),
             )
         return self.passed(f"all images were built from {commit[:_DIGITS]}")
 
@@ -243,6 +247,11 @@ def called(name: str, checks: Sequence[CheckFound]) -> list[CheckFound]:
     return [each for each in checks if each.name.casefold() == name.casefold()]
 
 
+def _all(checks: Sequence[CheckFound]) -> str:
+    """Return the full names of all of them, also of those that are not shown: one more, or another one, is another reason."""
+    return json.dumps(sorted((each.name, each.said) for each in checks))
+
+
 def judged(gate: Gate, checks: Sequence[CheckFound]) -> GateResult:
     """Return whether all of them have passed, or which have not."""
     failed = [each for each in checks if each.state == "failed"]
@@ -255,10 +264,13 @@ def judged(gate: Gate, checks: Sequence[CheckFound]) -> GateResult:
             "Fix the cause and tag a new version, or run CI again.",
             url=failed[0].url,
             at=failed[0].at,
+            reason=_all(failed),
         )
     if open_ones := [each for each in checks if each.state != "passed"]:
         names = listed([f"{each.name} ({each.said})" for each in open_ones[:_SHOWN]])
-        return gate.not_passed("unknown", names, "Wait for CI, then deploy again.", url=open_ones[0].url)
+        return gate.not_passed(
+            "unknown", names, "Wait for CI, then deploy again.", url=open_ones[0].url, reason=_all(open_ones)
+        )
     if len(checks) == 1:
         return gate.passed(checks[0].said, url=checks[0].url, at=checks[0].at)
     return gate.passed(f"all {len(checks)} checks passed", url=checks[0].url if checks else None, number=len(checks))

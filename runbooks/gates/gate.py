@@ -37,7 +37,10 @@ class GateResult(Frozen):
     evidence: str
     """What was seen, without a full stop. It may move by itself (numbers, ages), so no approval is bound to it as it stands."""
     reason: str = ""
-    """Why it has not passed, without what moves by itself; where nothing is said, the evidence without its numbers."""
+    """Why it has not passed, without what moves by itself; where nothing is said, the evidence without its numbers.
+
+    A gate whose evidence has names or digests, in which digits tell one thing from another, or that shows only the first of them, gives it.
+    """
     advice: str = ""
     """What to do, as sentences, where it has not passed."""
     url: str | None = None

@@ -23,7 +23,9 @@ class ImagesExist(Gate):
         changed = [change for change in subject.images if change.after.tag is not None]
         wrong = list(filter(None, await side_by_side(*(_wrong(registry, change) for change in changed))))
         if wrong:
-            return self.not_passed("failed", "; ".join(wrong), "Find out who changed the tag, then deploy again.")
+            return self.not_passed(
+                "failed", "; ".join(wrong), "Find out who changed the tag, then deploy again.", reason="; ".join(wrong)
+            )
         found = (f"{change.service} {short_digest(change.after.digest or '', 6)}" for change in changed)
         return self.passed(listed(found))
 

@@ -36,7 +36,12 @@ class Provenance(CodeGate):
         unknown = [why for state, why in found if state == "unknown"]
         if wrong or unknown:
             advice = "Have the workflow that builds the images attest them (`actions/attest-build-provenance`), and push a new version."
-            return self.not_passed("failed" if wrong else "unknown", "; ".join(wrong or unknown), advice)
+            return self.not_passed(
+                "failed" if wrong else "unknown",
+                "; ".join(wrong or unknown),
+                advice,
+                reason="; ".join(wrong or unknown),
+            )
         attested = by_count(len(found), "is attested as", "are attested as")
         return self.passed(
             f"{counted(len(found), 'image')} {attested} built by {self.code.github.settings.repository} from {commit[:_DIGITS]}; {_UNSIGNED}"

@@ -72,6 +72,25 @@ async def test_without_names_all_checks_count(github: Github, deploy: Subject) -
     assert (found.state, found.evidence) == ("failed", "npm audit (failure)")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["test (node 18)"], ["test (node 20)"]),
+        (["a", "b", "c", "d"], ["a", "b", "c", "d", "e"]),
+        (["a", "b", "c", "d"], ["a", "b", "c", "e"]),
+    ],
+)
+async def test_another_failed_check_is_another_finding(
+    before: list[str], after: list[str], github: Github, deploy: Subject
+) -> None:
+    async def finding(names: list[str]) -> str:
+        github.versions["v2.0.0"].checks = dict.fromkeys(names, "failure")
+        return (await look(deploy, CodeSettings()))["checks"].finding
+
+    assert await finding(before) == await finding(before[::-1])
+    assert await finding(before) != await finding(after)
+
+
 def _version(name: str, value: object) -> Callable[[Github], None]:
     return lambda github: setattr(github.versions["v2.0.0"], name, value)
 
