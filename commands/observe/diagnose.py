@@ -28,6 +28,7 @@ from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
 from runbooks.troubleshooting.changes import SYMPTOMS
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
+from runbooks.troubleshooting.rules import PERMISSIONS
 from runbooks.wording import counted, listed
 
 _OTHERS = 5
@@ -82,10 +83,16 @@ class Diagnose(Observation):
             service=where.service(self.service) if self.service else None,
             clients=context.services,
             now=context.now,
+            may=await _may(context),
             runs=runs,
         ) as case:
             found = await diagnose(case)
         return _card(context, self, found)
+
+
+async def _may(context: Context) -> frozenset[str]:
+    may, where = context.authority.may, context.where.name
+    return frozenset([each for each in PERMISSIONS if await may(context.actor, each, where)])
 
 
 def _run(context: Context, record: RunRecord) -> RecentRun:
@@ -131,6 +138,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
             "well": list(found.well),
             "unknown": [{"rule": rule, "why": why} for rule, why in found.unknown],
             "not_configured": list(found.not_configured),
+            "not_permitted": [{"rule": rule, "permission": needed} for rule, needed in found.not_permitted],
         },
     )
 
@@ -140,7 +148,7 @@ def _answer(found: Diagnosed) -> str:
         return f"{found.findings[0].cause}{_where(found.findings[0])}"
     if found.unknown:
         return f"no problem found, but {counted(len(found.unknown), 'thing')} could not be checked"
-    return "nothing is wrong"
+    return "no problem found in what you may see" if found.not_permitted else "nothing is wrong"
 
 
 def _state(found: Diagnosed) -> State:
@@ -212,6 +220,9 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
         yield Note(text=words(f"{counted(more, 'more thing')} could not be checked."))
     if found.not_configured:
         yield Note(text=words(f"Not configured, so not checked: {listed(found.not_configured)}."))
+    for needed in dict.fromkeys(permission for _, permission in found.not_permitted):
+        names = listed(rule for rule, permission in found.not_permitted if permission == needed)
+        yield Note(text=words(f"Not checked, because you need the permission {needed}: {names}."))
 
 
 def _buttons(context: Context, findings: Sequence[Finding]) -> tuple[Button, ...]:

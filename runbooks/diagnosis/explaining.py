@@ -41,7 +41,7 @@ class _Looked:
 
 
 async def explained(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *, log_lines: int) -> RunbookError:
-    """Return the error for people: one sentence, and the diagnosis that was made."""
+    """Return the error for people: one sentence, and the diagnosis that was made. With no log lines no log is read."""
     looked = await _look(cluster, snapshot, cause, log_lines)
     cause = in_its_log(cause, looked.log)
     if cause.pod is not None and not cause.certain:
@@ -108,7 +108,7 @@ async def _nodes_of(
 
 async def _log_of(cluster: ClusterClient, cause: Cause, count: int) -> tuple[list[str], bool]:
     """Return the last log lines, and whether they are of a container that has ended."""
-    if cause.pod is None or cause.container is None or cause.silent:
+    if not count or cause.pod is None or cause.container is None or cause.silent:
         return [], False
     view = cause.pod.container(cause.container)
     over = view is not None and view.phase == "terminated"  # its log is still the present one

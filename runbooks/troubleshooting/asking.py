@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
-from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.case import LOGS, Case
 from runbooks.troubleshooting.changes import Changes, blamed, changes_of
 from runbooks.troubleshooting.findings import ORDER, Finding, RuleAnswer, Trouble, could_not_look, explains, no_answer
 from runbooks.troubleshooting.rule import Rule
@@ -38,12 +38,16 @@ class Diagnosed:
     unknown: tuple[tuple[str, str], ...] = ()
     """What could not be checked, and why."""
     not_configured: tuple[str, ...] = ()
+    not_permitted: tuple[tuple[str, str], ...] = ()
+    """What was not looked at, and the permission that who asks lacks."""
     changes: Changes = field(default_factory=Changes)
     """What changed meanwhile, newest first."""
 
 
 async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
-    """Return what the rules say, and what changed before it began."""
+    """Return what the rules say, and what changed before it began. A rule whose permission is missing does not look."""
+    refused = [(rule.name, rule.permission) for rule in rules if rule.permission not in case.may]
+    rules = [rule for rule in rules if rule.permission in case.may]
     lateness = Lateness()
     async with lateness.measured():
         changes, answers = await asyncio.gather(
@@ -62,6 +66,7 @@ async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
         well=tuple(_well(rule, answer) for rule, answer in pairs if answer.well),
         unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
         not_configured=tuple(rule.name for rule, answer in pairs if answer.not_configured),
+        not_permitted=(*refused, *([] if LOGS in case.may else [("log lines", LOGS)])),
     )
 
 

@@ -31,6 +31,7 @@ class Caches(Rule):
     """Looks at every node of the cache, twice: what happens now shows in the difference."""
 
     name = "cache"
+    permission = "fleet:read"
     seconds = 8.0
 
     async def look(self, case: Case) -> RuleAnswer:

@@ -20,6 +20,8 @@ from runbooks.metrics.standing import MetricHistory
 T = TypeVar("T")
 
 LOOKED_BACK = timedelta(hours=2)
+LOGS = "logs:read"
+"""The permission without which no finding shows a line of a log."""
 _POINTS = 120
 """Of each metric: one a minute."""
 
@@ -112,6 +114,8 @@ class Case:
     """In the reader's zone."""
     since: datetime
     """How far back changes and metrics are looked at."""
+    may: frozenset[str]
+    """The permissions of who asks, of those that rules need."""
     runs: ReadOnce[Sequence[RecentRun]]
     """The bot's own, newest first."""
     releases: ReadOnce[KnownReleases]
@@ -137,6 +141,7 @@ async def opened(
     service: Service | None,
     clients: Mapping[type, object],
     now: datetime,
+    may: frozenset[str],
     runs: Callable[[], Awaitable[Sequence[RecentRun]]],
 ) -> AsyncGenerator[Case]:
     """Yield the case; what is still being read at the end is ended."""
@@ -159,6 +164,7 @@ async def opened(
             clients=clients,
             now=now,
             since=now - LOOKED_BACK,
+            may=may,
             runs=ReadOnce(runs, reads),
             releases=ReadOnce(releases, reads),
             histories=ReadOnce(histories, reads),

@@ -31,6 +31,7 @@ class ClusterNodes(RegionRule):
     """Looks at the state of every node, and at cordoned ones while pods are pending."""
 
     name = "nodes"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:  # noqa: ARG002 - nodes are not of one service
         """Return the nodes that are not well. Where the bot may not list nodes, it could not look."""

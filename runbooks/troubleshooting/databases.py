@@ -63,6 +63,7 @@ class Databases(Rule):
     """Looks at the database's servers, as the bot's own role sees them."""
 
     name = "database"
+    permission = "database:read"
     seconds = 10.0
 
     async def look(self, case: Case) -> RuleAnswer:
@@ -93,6 +94,7 @@ class ApplicationPools(Rule):
     """Looks at the application's own connection pool, by its script."""
 
     name = "connection pool"
+    permission = "database:read"
     seconds = 5.0
 
     async def look(self, case: Case) -> RuleAnswer:

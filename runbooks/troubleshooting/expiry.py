@@ -15,6 +15,7 @@ class Expiry(Rule):
     """Looks at what hosts serve, at the TLS Secrets that are configured, and at cert-manager's Certificates."""
 
     name = "certificates"
+    permission = "fleet:read"
     seconds = 5.0
 
     async def look(self, case: Case) -> RuleAnswer:

@@ -12,7 +12,7 @@ from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Service
 from runbooks.redaction.redactor import default_redactor
-from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import counted
@@ -27,6 +27,7 @@ class Restarts(RegionRule):
     """Looks at how containers of ready pods ended within the last hour. Pods that are not ready are told by their cause."""
 
     name = "restarts in the last hour"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return one finding for each service and way of ending, with the last error that the newest one wrote."""
@@ -36,7 +37,7 @@ class Restarts(RegionRule):
             ended = list(_ended(case, listed, service))
             for reason in dict.fromkeys(_way(each) for _, each, _ in ended):
                 alike = [each for each in ended if _way(each[1]) == reason]
-                findings.append(await _restarted(place, service, alike))
+                findings.append(await _restarted(case, place, service, alike))
         return found(*findings)
 
 
@@ -60,7 +61,7 @@ def _way(container: ContainerView) -> str:
 
 
 async def _restarted(
-    place: PlaceFacts, service: Service, ended: Sequence[tuple[PodView, ContainerView, datetime]]
+    case: Case, place: PlaceFacts, service: Service, ended: Sequence[tuple[PodView, ContainerView, datetime]]
 ) -> Finding:
     pod, container, _ = max(ended, key=lambda each: each[2])
     pods = len({each.uid for each, _, _ in ended})
@@ -79,7 +80,7 @@ async def _restarted(
         why = f"{container.ended_reason or 'ended'}, exit code {container.ended_code}"
         gentle = container.ended_code in _STOPPED
         kind, confidence = Trouble.RESTARTS, Confidence.POSSIBLE if gentle else Confidence.LIKELY
-    error = await _last_error(place, pod, container)
+    error = await _last_error(place, pod, container) if LOGS in case.may else ""
     return Finding(
         kind=kind,
         cause=f"{service.name}: {whose}: {clean(why)}",
@@ -117,6 +118,7 @@ class Evictions(RegionRule):
     """Looks for pods that a node or somebody else put out within the time that is looked at."""
 
     name = "evictions"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return one finding for each service, with the node's own reason."""
@@ -164,6 +166,7 @@ class Serving(RegionRule):
     """Looks at whether each service's Kubernetes Service leads to its ready pods."""
 
     name = "services' endpoints"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return the services without an endpoint although pods are ready: selector and labels do not fit."""

@@ -25,6 +25,7 @@ class Autoscalers(RegionRule):
     """Looks at each service's autoscaler: whether it would add pods and may not, or can't tell."""
 
     name = "autoscalers"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return those at their maximum, with the metric that drives them, and those that can't scale."""
@@ -77,6 +78,7 @@ class Usage(RegionRule):
     """Looks at what containers use now, beside their limits."""
 
     name = "CPU and memory of pods"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return the services with containers near a limit. Without a metrics API it could not look."""

@@ -41,6 +41,7 @@ class Measured(Rule):
     """Looks at every metric that has a limit."""
 
     name = "metrics"
+    permission = "fleet:read"
     seconds = 5.0
 
     async def look(self, case: Case) -> RuleAnswer:
@@ -61,6 +62,7 @@ class Alerts(Rule):
     """Looks at the alerts that fire."""
 
     name = "alerts"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:
         """Return one finding for all of them: what is behind them is for other rules to say."""

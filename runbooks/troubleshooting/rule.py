@@ -16,6 +16,8 @@ class Rule(ABC):
 
     name: ClassVar[str]
     """What it looks at, as it stands in "No problem found in: pods, image pulls, certificates"."""
+    permission: ClassVar[str]
+    """The permission of the command that shows the same: who lacks it gets nothing of what the rule reads. There is no default."""
     seconds: ClassVar[float] = 5.0
     """Its time limit; the runner says when it is over."""
 

@@ -1,6 +1,7 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
 from runbooks.troubleshooting.caches import Caches
+from runbooks.troubleshooting.case import LOGS
 from runbooks.troubleshooting.cluster_nodes import ClusterNodes
 from runbooks.troubleshooting.databases import ApplicationPools, Databases
 from runbooks.troubleshooting.expiry import Expiry
@@ -30,3 +31,5 @@ RULES: tuple[Rule, ...] = (
     Measured(),
     Alerts(),
 )
+PERMISSIONS = frozenset({LOGS, *(rule.permission for rule in RULES)})
+"""All that they ask for."""

@@ -28,6 +28,7 @@ class OfflineSync(Rule):
     """Looks at the queue of what clinicians wrote offline."""
 
     name = "offline sync"
+    permission = "sync:read"
     seconds = 6.0
 
     async def look(self, case: Case) -> RuleAnswer:
@@ -73,6 +74,7 @@ class Websockets(RegionRule):
     """Looks for WebSocket connections that drop more often than before, in the logs."""
 
     name = "WebSocket connections"
+    permission = "sync:read"
     seconds = 6.0
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:

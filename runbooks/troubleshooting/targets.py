@@ -12,6 +12,7 @@ class Targets(Rule):
     """Looks at every configured target group, in every region."""
 
     name = "load balancer targets"
+    permission = "fleet:read"
     seconds = 6.0
 
     async def look(self, case: Case) -> RuleAnswer:

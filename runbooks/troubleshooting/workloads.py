@@ -16,7 +16,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Service
 from runbooks.observe.service_health import is_old, snapshot_now
-from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, could_not_look
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import counted
@@ -67,6 +67,7 @@ class Workloads(RegionRule):
     """Looks at each service's Deployment and pods."""
 
     name = "pods and rollouts"
+    permission = "fleet:read"
     seconds = 8.0
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
@@ -87,7 +88,7 @@ class Workloads(RegionRule):
             except RunbookError as error:  # there are fewer causes without them
                 unknown = (f"events: {error.message}",)
         found = await asyncio.gather(
-            *(_of_service(place, service, state, listed, events, case.since) for service, state in pairs)
+            *(_of_service(case, place, service, state, listed, events) for service, state in pairs)
         )
         return RuleAnswer(
             found=tuple(finding for each in found for finding in each),
@@ -97,12 +98,12 @@ class Workloads(RegionRule):
 
 
 async def _of_service(
+    case: Case,
     place: PlaceFacts,
     service: Service,
     state: ServiceState,
     listed: Listed,
     events: Sequence[EventView],
-    since: datetime,
 ) -> list[Finding]:
     deployment = listed.deployment(service)
     look = ToDo(text="Look at its pods, probes and warnings", command=f"describe {service.name}", label="Describe")
@@ -116,16 +117,19 @@ async def _of_service(
     causes = [
         cause
         for cause in every_standing(snapshot)
-        if (cause.certain or is_old(snapshot)) and not _is_history(cause, since)
+        if (cause.certain or is_old(snapshot)) and not _is_history(cause, case.since)
     ][:_CAUSES]
     if not causes:
         return _stuck(service, state, deployment, look)
-    return list(await asyncio.gather(*(_of_cause(place, service, snapshot, cause, look) for cause in causes)))
+    return list(await asyncio.gather(*(_of_cause(case, place, service, snapshot, cause, look) for cause in causes)))
 
 
-async def _of_cause(place: PlaceFacts, service: Service, snapshot: Snapshot, cause: Cause, look: ToDo) -> Finding:
+async def _of_cause(
+    case: Case, place: PlaceFacts, service: Service, snapshot: Snapshot, cause: Cause, look: ToDo
+) -> Finding:
     """Return the finding for one cause: its words, Kubernetes' own, the log's last error, what to do."""
-    error = await explained(place.place.cluster, snapshot, cause, log_lines=_LOG_LINES)
+    logs = LOGS in case.may
+    error = await explained(place.place.cluster, snapshot, cause, log_lines=_LOG_LINES if logs else 0)
     said = error.diagnosis
     assert said is not None, "an explained cause has a diagnosis"
     to_do: tuple[ToDo, ...] = (look,)
@@ -136,7 +140,12 @@ async def _of_cause(place: PlaceFacts, service: Service, snapshot: Snapshot, cau
     return Finding(
         kind=_KINDS.get(error.code, Trouble.NOT_READY),
         cause=f"{service.name}: {said.cause}{_whose(snapshot)}",
-        evidence=(*errors, *said.said, *(line for line in said.seen if line not in errors)),
+        # what a container leaves as its last message may be the end of its log
+        evidence=(
+            *errors,
+            *(said.said if logs or not cause.crashed else ()),
+            *(line for line in said.seen if line not in errors),
+        ),
         confidence=Confidence.CERTAIN if cause.certain else Confidence.LIKELY,
         since=_since(snapshot, cause),
         service=service.name,

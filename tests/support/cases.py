@@ -8,6 +8,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import places_of
 from runbooks.kit.targets import Environment, Service
 from runbooks.troubleshooting.case import Case, RecentRun, opened
+from runbooks.troubleshooting.rules import PERMISSIONS
 
 BACKEND = Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend")
 PRODUCTION = Environment(
@@ -25,6 +26,7 @@ async def case(
     now: datetime | None = None,
     runs: Sequence[RecentRun] = (),
     regions: Mapping[str, Mapping[type, object]] | None = None,
+    may: frozenset[str] = PERMISSIONS,
 ) -> AsyncGenerator[Case]:
     """Yield it; without a cluster it has no regions to look at."""
 
@@ -38,6 +40,7 @@ async def case(
         service=service,
         clients=clients or {},
         now=now or datetime.now(UTC),
+        may=may,
         runs=recent,
     ) as made:
         yield made

@@ -4,8 +4,9 @@ from tests.support.worlds import AUDITOR, ON_CALL, OUTSIDER, Story
 
 
 async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_named(here: Story):
-    await here.type(AUDITOR, "/omnicare diagnose")
+    await here.type(ON_CALL, "/omnicare diagnose")
     said = await here.answered("production: nothing is wrong")
+    assert "you need the permission" not in said
     for each in (
         "🟢",
         "No problem found in: pods and rollouts (6 ready pods)",
@@ -32,5 +33,15 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
         {"env": "production"},
         {"service": "backend", "env": "production"},
     ]
+    assert "Last error: " in said
+    await here.type(AUDITOR, "/omnicare diagnose backend --env production")
+    said = await here.answered("Not checked, because you need the permission logs:read: log lines.")
+    assert "production: backend: the container keeps starting and exiting" in said
+    for each in (
+        "permission database:read: database and connection pool.",
+        "permission sync:read: offline sync and WebSocket connections.",
+    ):
+        assert each in said
+    assert "Last error: " not in said
     await here.type(OUTSIDER, "/omnicare diagnose")
     await here.whispered(OUTSIDER, "not listed")

@@ -74,6 +74,7 @@ def test_of_equally_sure_findings_the_earlier_is_first_and_a_circle_ends():
 
 class _Says(Rule):
     name = "cache"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         return found(finding(Trouble.CACHE))
@@ -81,6 +82,7 @@ class _Says(Rule):
 
 class _Well(Rule):
     name = "nodes"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         return RuleAnswer(details="3 nodes")
@@ -88,6 +90,7 @@ class _Well(Rule):
 
 class _Hangs(Rule):
     name = "the database"
+    permission = "fleet:read"
     seconds: ClassVar[float] = 0.01
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
@@ -97,6 +100,7 @@ class _Hangs(Rule):
 
 class _Refused(Rule):
     name = "certificates"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         raise PermanentError("The bot may not read certificates.", code=ReasonCode.CLUSTER_REFUSED)
@@ -104,6 +108,7 @@ class _Refused(Rule):
 
 class _Absent(Rule):
     name = "the load balancer"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         return not_configured()
@@ -111,6 +116,7 @@ class _Absent(Rule):
 
 class _Broken(Rule):
     name = "the queue"
+    permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
         raise KeyError("a patient's name")
@@ -129,6 +135,16 @@ async def test_a_rule_that_hangs_is_refused_or_fails_is_one_that_could_not_look(
     }
 
 
+async def test_a_rule_whose_permission_is_missing_does_not_look():
+    class Secret(_Broken):
+        permission = "database:read"
+
+    async with case(may=frozenset({"fleet:read"})) as asked:
+        said = await diagnose(asked, (_Well(), Secret()))
+    assert (said.well, said.unknown) == (("nodes (3 nodes)",), ())
+    assert said.not_permitted == (("the queue", "database:read"), ("log lines", "logs:read"))
+
+
 async def test_what_several_rules_need_is_read_once_and_given_up_by_one_only():
     times = 0
     go = asyncio.Event()
@@ -139,7 +155,9 @@ async def test_what_several_rules_need_is_read_once_and_given_up_by_one_only():
         await go.wait()
         return ()
 
-    async with opened((), environment=PRODUCTION, service=None, clients={}, now=NOW, runs=runs) as asked:
+    async with opened(
+        (), environment=PRODUCTION, service=None, clients={}, now=NOW, may=frozenset(), runs=runs
+    ) as asked:
         impatient = asyncio.create_task(asked.runs())
         patient = asyncio.create_task(asked.runs())
         await asyncio.sleep(0)
@@ -159,6 +177,7 @@ async def test_who_could_not_look_is_asked_again_and_others_are_not():
 
 class _There(RegionRule):
     name = "pods"
+    permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:  # noqa: ARG002
         if place.region == "us":
