@@ -124,6 +124,8 @@ class Dispatcher:
             return await self._corrected(act, error)
         except Denied as denied:
             refused = await self._denied(act, denied)
+            if denied.code is ReasonCode.ACCOUNT_REFUSED:
+                return refused  # it looks at nothing, so it gets no lines either
         except RunbookError as error:
             card = refusal_card(self._redact(error.message), error.code, advice=error.advice)
             refused = Answer(card=card, exit=Exit.FAILED)
@@ -168,8 +170,11 @@ class Dispatcher:
         return replace(refused, card=by_hand(refused.card, way, self._services.clock()))
 
     async def _corrected(self, act: Act, error: UsageError) -> Answer:
-        """Return what to type instead; to an unlisted account a refusal, which tells nothing of the commands."""
+        """Return what to type instead; to an unlisted or refused account a refusal, which tells nothing of the commands."""
         try:
+            await self._accounts.zone(
+                act.inbound, act.actor, fresh=False
+            )  # before anything is looked up for the account
             await self._permissions.require(act.actor, None, None, changes=False)
         except Denied as denied:
             return await self._denied(act, denied)

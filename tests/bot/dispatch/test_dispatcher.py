@@ -327,10 +327,13 @@ async def test_from_a_terminal_it_begins_in_the_environments_channel_and_says_it
 async def test_an_account_in_no_good_standing_does_nothing_though_it_is_listed(here: Threshold, why: str) -> None:
     request = await here.asking()
     here.accounts.refused[GUEST] = why
-    for text in ("deploy v2.1.0", f"approve {request.id}", "status", "whoami", "runs", "help"):
+    wrong = ("restart", "deploy", "logs", "statsu", "deploy --env nowhere")
+    for text in ("deploy v2.1.0", f"approve {request.id}", "status", "whoami", "runs", "help", "rollback", *wrong):
         answer = await here.type(GUEST, text)
         assert (answer.exit, code(answer)) == (Exit.DENIED, ReasonCode.ACCOUNT_REFUSED)
         assert why in said(answer)
+        assert answer.card is not None
+        assert answer.card.choices is None
     assert said(await here.type(GUEST, "")).endswith(f"{why}.")
     form = await here.dispatcher.form(here.inbound(GUEST), OpenForm(command="deploy"))
     assert isinstance(form, Answer)
