@@ -218,7 +218,7 @@ def _paused(change: ImageChange) -> PermanentError:
     return PermanentError(
         f"{change.service}: deployment {change.deployment} is paused",
         code=ReasonCode.PAUSED,
-        advice=(f"kubectl rollout resume deployment/{change.deployment} -n {change.namespace}",),
+        advice=(f"{change.kubectl} rollout resume deployment/{change.deployment} -n {change.namespace}",),
     )
 
 

@@ -57,6 +57,8 @@ class RunScript(Step):
     words: tuple[str, ...]
     service: str
     deployment: str
+    container: str = ""
+    """Empty in a plan of the version before."""
     namespace: str
     runs: Literal["in-pod", "as-job"]
     writes: bool
@@ -92,7 +94,8 @@ class RunScript(Step):
     def by_hand(self) -> tuple[str, ...]:
         if self.runs == "as-job":
             return self._job().by_hand()
-        return (f"{self.kubectl} exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
+        where = f"deployment/{self.deployment}" + (f" -c {self.container}" if self.container else "")
+        return (f"{self.kubectl} exec -n {self.namespace} {where} -- {shlex.join(self.words)}",)
 
     def goes_on(self) -> tuple[str, ...]:
         return (f"`{shlex.join(self.words)}` may still be running in its pod.",) if self.runs == "in-pod" else ()
@@ -189,6 +192,7 @@ async def plan_script(
         words=script.program(choice),
         service=service.name,
         deployment=service.deployment,
+        container=service.container,
         namespace=environment.namespace,
         runs=script.runs,
         writes=script.changes,

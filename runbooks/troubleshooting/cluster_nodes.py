@@ -41,7 +41,7 @@ class ClusterNodes(RegionRule):
         bad = [(node, each) for node in nodes for each in problems_of(node)[:1] if each.serious]
         bad.sort(key=lambda pair: (-on[pair[0].name], pair[0].name))
         findings = [_finding(node, each, on[node.name]) for node, each in bad[:_MOST]]
-        return RuleAnswer(found=(*findings, *_cordoned(nodes, pods)), details=counted(len(nodes), "node"))
+        return RuleAnswer(found=(*findings, *_cordoned(place, nodes, pods)), details=counted(len(nodes), "node"))
 
 
 def _finding(node: NodeView, problem: Problem, pods: int) -> Finding:
@@ -62,7 +62,7 @@ def _finding(node: NodeView, problem: Problem, pods: int) -> Finding:
     )
 
 
-def _cordoned(nodes: Sequence[NodeView], pods: Sequence[PodView]) -> Iterator[Finding]:
+def _cordoned(place: PlaceFacts, nodes: Sequence[NodeView], pods: Sequence[PodView]) -> Iterator[Finding]:
     cordoned = [node.name for node in nodes if node.cordoned]
     waiting = [pod for pod in pods if pod.unschedulable]
     if not cordoned or not waiting:
@@ -77,7 +77,7 @@ def _cordoned(nodes: Sequence[NodeView], pods: Sequence[PodView]) -> Iterator[Fi
         confidence=Confidence.LIKELY if told else Confidence.POSSIBLE,
         since=min((at for pod in waiting if (at := read_time(pod.created)) is not None), default=None),
         to_do=(
-            ToDo(text=f"If the work on them is over: kubectl uncordon {cordoned[0]}"),
+            ToDo(text=f"If the work on them is over: {place.environment.kubectl} uncordon {cordoned[0]}"),
             ToDo(text="See all nodes", command="nodes", label="Nodes"),
         ),
         explains=(Trouble.PENDING, Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.ALERT),

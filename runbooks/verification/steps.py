@@ -126,8 +126,12 @@ class ScriptJob(Step):
 
     service: str
     deployment: str
+    container: str = ""
+    """Empty in a plan of the version before."""
     namespace: str
     words: tuple[str, ...]
+    kubectl: str = "kubectl"
+    """As a person types it for the region where it runs."""
     decides: ClassVar[bool] = False
 
     def changes(self) -> dict[str, JsonValue]:
@@ -137,7 +141,8 @@ class ScriptJob(Step):
         return ()
 
     def by_hand(self) -> tuple[str, ...]:
-        return (f"kubectl exec -n {self.namespace} deployment/{self.deployment} -- {shlex.join(self.words)}",)
+        where = f"deployment/{self.deployment}" + (f" -c {self.container}" if self.container else "")
+        return (f"{self.kubectl} exec -n {self.namespace} {where} -- {shlex.join(self.words)}",)
 
     def _as_planned(self, script: S | None, context: StepContext) -> S:
         """Return the configured script; PermanentError where it is another one than in the plan."""
@@ -216,8 +221,10 @@ def _script_step(
     return kind(
         service=service.name,
         deployment=service.deployment,
+        container=service.container,
         namespace=environment.namespace,
         words=script.program(environment.name),
+        kubectl=environment.within(environment.home).kubectl,
     )
 
 

@@ -183,7 +183,9 @@ async def test_with_regions_it_is_said_where_it_runs_and_the_line_by_hand_leads_
     plan = await plan_script(here.client, environment, "cache-warm", WARM, "wards")
     assert plan.notes[-1] == "It runs in the home region us only."
     (line,) = plan.steps[0].by_hand()
-    assert line.startswith("kubectl --context us exec -n omnicare-prod deployment/backend -- npm run cache:warm wards")
+    assert line.startswith(
+        "kubectl --context us exec -n omnicare-prod deployment/backend -c backend -- npm run cache:warm wards"
+    )
 
 
 @pytest.mark.parametrize(

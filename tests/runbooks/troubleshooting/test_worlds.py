@@ -10,13 +10,13 @@ from aiohttp import web
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.prometheus.access import MonitoringServer
-from runbooks.kit.targets import Service
+from runbooks.kit.targets import Region, Service
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import MetricsSettings
 from runbooks.metrics.standing import MetricHistory
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
-from tests.runbooks.troubleshooting.broken_capacity import CAPACITY
+from tests.runbooks.troubleshooting.broken_capacity import CAPACITY, cordoned
 from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, healthy
 from tests.support.cases import PRODUCTION, case
 
@@ -91,6 +91,22 @@ async def test_what_is_broken_is_named_and_nothing_beside_it(
         causes = [each.cause for each, cause in zip(said.findings, said.caused_by, strict=True) if cause is None]
         assert words in causes[0], [seed, *causes]
         assert len(causes) == 1, [seed, *causes]
+
+
+async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
+    served: tuple[Served, str], client: ClusterClient
+):
+    world = served[0].world = healthy(1)
+    cordoned(world)
+    regions = (Region(name="us", kubectl="kubectl --context us"),)
+    where = WHERE.model_copy(update={"regions": regions, "home": "us"})
+    async with case(
+        cluster=client, environment=where, now=world.now, runs=world.runs, regions={"us": {ClusterClient: client}}
+    ) as made:
+        said = await diagnose(made)
+    lines = [each.text for found in said.findings for each in found.to_do if "If the work on them is over" in each.text]
+    assert lines
+    assert all("kubectl --context us uncordon " in each for each in lines)
 
 
 @pytest.mark.parametrize(("kind", "rule"), [("nodes", "nodes"), ("horizontalpodautoscalers", "autoscalers")])
