@@ -1,6 +1,7 @@
 """What services lean on besides the cluster and the database, in a fact each for `status`."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,9 +12,11 @@ from runbooks.cache.caches import Cache
 from runbooks.cache.judging import Kind
 from runbooks.cache.reading import CacheReading
 from runbooks.clients.aws.target_groups import TargetGroups
+from runbooks.kit.errors import RunbookError
 from runbooks.observe import target_health
 from runbooks.wording import counted, listed
 
+_log = logging.getLogger(__name__)
 _SHARE = 0.45
 """Of the time, for each of the two things that a look at a cache takes."""
 _TROUBLE = {
@@ -40,8 +43,8 @@ class DependencyFacts:
 
 
 async def dependency_facts(context: Context, seconds: float) -> DependencyFacts:
-    """Return them within so many seconds; what takes longer is unknown."""
-    parts = await asyncio.gather(*(_within(part, context, seconds) for part in _PARTS))
+    """Return them within so many seconds; what takes longer, or can't be looked at, is unknown."""
+    parts = await asyncio.gather(*(looked(each.label, each.look(context, seconds), seconds) for each in _PARTS))
     return DependencyFacts(
         facts=tuple(fact for each in parts for fact in each.facts),
         trouble="".join(each.trouble for each in parts),
@@ -50,12 +53,19 @@ async def dependency_facts(context: Context, seconds: float) -> DependencyFacts:
     )
 
 
-async def _within(part: "Part", context: Context, seconds: float) -> DependencyFacts:
+async def looked(label: str, look: Awaitable[DependencyFacts], seconds: float) -> DependencyFacts:
+    """Return what a look gives; whatever it raises is that this one is unknown, and ends no other."""
     try:
         async with asyncio.timeout(seconds):
-            return await part.look(context, seconds)
+            return await look
     except TimeoutError:
-        return DependencyFacts(facts=(Fact(label=part.label, value=words(f"no answer within {seconds:g} s")),))
+        why = f"no answer within {seconds:g} s"
+    except RunbookError as error:
+        why = f"unknown: {error.message.rstrip('.')}"
+    except Exception:  # noqa: BLE001 - whatever it is, the rest of the answer is worth more
+        _log.exception("a dependency could not be looked at", extra={"dependency": label})
+        why = "unknown: an error in the bot; its log has more"
+    return DependencyFacts(facts=(Fact(label=label, value=words(why)),))
 
 
 async def _cache(context: Context, seconds: float) -> DependencyFacts:

@@ -21,6 +21,7 @@ from runbooks.kit.addresses import joined, split_address
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import Redactor
+from runbooks.wording import size
 
 SLOWEST = 5
 """Entries of a node's slow log that are read."""
@@ -71,7 +72,12 @@ class NodeSession:
             async with asyncio.timeout(self._seconds):
                 await self._connection.send_command(*what.value)
                 return await self._connection.read_response()
-        except (RedisError, OSError, ValueError) as error:  # not chained, because it may quote what was sent
+        except (
+            RedisError,
+            OSError,
+            ValueError,
+            RecursionError,
+        ) as error:  # not chained, because it may quote what was sent
             raise _said(error, self.address, self._seconds, what) from None
 
 
@@ -115,12 +121,15 @@ def _password(settings: CacheSettings, redactor: Redactor) -> str | None:
 
 async def _imported() -> None:
     """Import the driver in a thread: it takes a third of a second, in which everything else would wait."""
+    await asyncio.to_thread(importlib.import_module, "runbooks.clients.redis.bounded")
     await asyncio.to_thread(importlib.import_module, "redis.asyncio.connection")
 
 
 async def _open(settings: CacheSettings, host: str, port: int, password: str | None, seconds: float) -> _Connection:
     from redis.asyncio import connection as redis
     from redis.exceptions import RedisError
+
+    from runbooks.clients.redis.bounded import BoundedParser
 
     name = joined(host, port)
     made = cast(
@@ -133,6 +142,7 @@ async def _open(settings: CacheSettings, host: str, port: int, password: str | N
             socket_timeout=None,
             driver_info=None,
             protocol=2,
+            parser_class=BoundedParser,
         )
         if settings.tls == "disable"
         else redis.SSLConnection(
@@ -143,6 +153,7 @@ async def _open(settings: CacheSettings, host: str, port: int, password: str | N
             socket_timeout=None,
             driver_info=None,
             protocol=2,
+            parser_class=BoundedParser,
             ssl_cert_reqs="required",
             ssl_check_hostname=True,
             ssl_ca_certs=str(settings.root_certificate) if settings.root_certificate else None,
@@ -151,7 +162,12 @@ async def _open(settings: CacheSettings, host: str, port: int, password: str | N
     try:
         async with asyncio.timeout(seconds):
             await made.connect()
-    except (RedisError, OSError, ValueError) as error:  # not chained, because it may quote what was sent
+    except (
+        RedisError,
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # not chained, because it may quote what was sent
         await made.disconnect(nowait=True)
         raise _said(error, name, seconds, None, password=password is not None) from None
     except BaseException:
@@ -196,18 +212,22 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
         case redis.ResponseError():
             command = f" `{what.shown}`" if what is not None else " the login"
             return _refused(f"{name} does not accept{command}.")
-        case redis.InvalidResponse() | ValueError():
+        case redis.InvalidResponse() | ValueError() | RecursionError():
             return _later(f"{name} does not speak Redis' protocol.", "Check its port, and whether it wants TLS.")
     return _unreachable(error, name)
 
 
 def _unreachable(error: Exception, name: str) -> RunbookError:
     """Return the sentence for a connection that did not come about, or ended; the driver has wrapped the system's error."""
+    from runbooks.clients.redis.bounded import LARGEST, ReplyTooLong
+
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
     for each in chain:
         match each:
+            case ReplyTooLong():
+                return _later(f"{name} answers with more than {size(LARGEST)}, which is not read.")
             case ssl.SSLCertVerificationError():
                 return _refused(
                     f"{name}: its certificate can't be verified ({each.verify_message}).",

@@ -15,6 +15,8 @@ _REPLICAS = 20
 _ERRORS = 40
 _WORD = 40
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
+_LONGEST = 100 * 366 * 86400
+"""Seconds that can be told; more is no time."""
 _PAIR, _ENTRY = 2, 4
 """Parts of a range or a setting, and those that an entry of the slow log has at least."""
 
@@ -118,7 +120,7 @@ def facts_of(reply: object) -> NodeFacts:
     return NodeFacts(
         version=_version(told),
         cluster=_flag(told.get("cluster_enabled")),
-        uptime=_number(told.get("uptime_in_seconds")),
+        uptime=_seconds(told.get("uptime_in_seconds")),
         loading=_flag(told.get("loading")),
         clients=_number(told.get("connected_clients")),
         most_clients=_number(told.get("maxclients")),
@@ -138,7 +140,7 @@ def facts_of(reply: object) -> NodeFacts:
         unsaved=_number(told.get("rdb_changes_since_last_save")),
         primary=primary,
         link_up=None if primary is not False else {"up": True, "down": False}.get(told.get("master_link_status", "")),
-        link_down=_number(told.get("master_link_down_since_seconds")),
+        link_down=_seconds(told.get("master_link_down_since_seconds")),
         copying=_flag(told.get("master_sync_in_progress")),
         offset=_number(told.get("master_repl_offset" if primary else "slave_repl_offset")),
         replicas=tuple(_replicas(told)),
@@ -205,7 +207,7 @@ def _replicas(told: Mapping[str, str]) -> Iterator[ReplicaLink]:
         port = _number(parts.get("port"))
         host = _host(parts.get("ip", ""))
         if host and port:
-            lag = _number(parts.get("lag"))
+            lag = _seconds(parts.get("lag"))
             yield ReplicaLink(joined(host, port), _word(parts.get("state")), _number(parts.get("offset")), lag)
 
 
@@ -261,6 +263,11 @@ def _number(text: str | None) -> int | None:
         return max(0, int(text)) if text is not None and len(text) <= _WORD else None
     except ValueError:
         return None
+
+
+def _seconds(text: str | None) -> int | None:
+    found = _number(text)
+    return found if found is not None and found <= _LONGEST else None
 
 
 def _flag(text: str | None) -> bool | None:

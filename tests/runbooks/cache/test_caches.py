@@ -116,7 +116,11 @@ async def test_what_a_managed_service_forbids_is_unknown_and_the_rest_is_told(cl
         (b"-MOVED 3999 10.0.0.9:6379\r\n", "redirects the bot to another node: the cluster is being resharded"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak Redis' protocol"),
         (b"-ERR unknown command\r\n", "does not accept `INFO`"),
+        (b"*1\r\n" * 5000 + b":1\r\n", "does not speak Redis' protocol"),
+        (b"*2000000000\r\n" + b":1\r\n" * 40_000, "answers with more than 1 MiB, which is not read"),
+        (b"$1100000\r\n" + b"a:1\r\n" * 220_000 + b"\r\n", "answers with more than 1 MiB, which is not read"),
     ],
+    ids=["loading", "down", "moved", "http", "unknown", "nested", "many", "long"],
 )
 async def test_each_error_is_a_sentence_that_names_the_node(
     cluster: CacheCluster, answer: bytes, sentence: str

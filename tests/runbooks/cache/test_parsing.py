@@ -54,6 +54,11 @@ def test_any_list_of_nodes_and_any_slow_log_can_be_read(reply: object) -> None:
         assert shown(entry).arguments >= 0
 
 
+def test_what_no_clock_shows_is_no_time() -> None:
+    said = facts_of(b"role:slave\r\nmaster_link_down_since_seconds:%b\r\nuptime_in_seconds:12\r\n" % (b"9" * 38))
+    assert (said.link_down, said.uptime) == (None, 12)
+
+
 def test_a_node_that_does_not_know_its_name_is_known_by_its_address() -> None:
     node = [b"id", b"x", b"port", 6379, b"ip", b"10.0.0.4", b"endpoint", b"?", b"role", b"master", b"health", b"online"]
     (member,) = members_of([[b"slots", [0, 16383], b"nodes", [node]]], tls=False)
