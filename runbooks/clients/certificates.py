@@ -58,25 +58,24 @@ class Served(Frozen):
 
 def read_pem(content: bytes) -> list[CertificateView]:
     """Return the certificates of a PEM text, the server's own first. Raises NotACertificate, which tells nothing of the content."""
-    from cryptography import x509  # importing it takes a tenth of a second, and few commands need it
-
+    blocks = _PEM.findall(content)[:_MOST]
     try:
-        found = [x509.load_pem_x509_certificate(each) for each in _PEM.findall(content)[:_MOST]]
-    except ValueError:
+        found = [read_der(ssl.PEM_cert_to_DER_cert(each.decode("ascii"))) for each in blocks]
+    except ValueError:  # one of a chain that can't be read may be the first to end
         found = []
     if not found:
         raise NotACertificate("it holds no certificate that can be read")
-    return [_view(each) for each in found]
+    return found
 
 
 def read_der(content: bytes) -> CertificateView:
     """Return the certificate. Raises NotACertificate."""
-    from cryptography import x509
+    from cryptography import x509  # importing it takes a tenth of a second, and few commands need it
 
     try:
         return _view(x509.load_der_x509_certificate(content))
-    except ValueError as error:
-        raise NotACertificate("it can't be read") from error
+    except Exception:  # noqa: BLE001 - it is the server's, and each part is parsed only as it is read; the cause may quote it
+        raise NotACertificate("it can't be read") from None
 
 
 def _view(found: "Certificate") -> CertificateView:
@@ -114,15 +113,11 @@ async def served(host: str, port: int, *, connect: str | None, authorities: Path
     """
     try:
         async with asyncio.timeout(deadline):
-            context = ssl.create_default_context(cafile=str(authorities) if authorities else None)
-            if authorities is not None:
-                context.load_default_certs()
+            context = await asyncio.to_thread(_verifying, authorities)
             try:
                 return Served(certificate=await _leaf(context, connect or host, port, host))
             except ssl.SSLCertVerificationError as error:
-                blind = ssl.create_default_context()
-                blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
-                found = await _leaf(blind, connect or host, port, host)
+                found = await _leaf(_blind(), connect or host, port, host)
                 return Served(certificate=found, refused=_why(error.verify_code, error.verify_message, found))
     except NotACertificate as error:
         raise _unanswered("shows a certificate that can't be read") from error
@@ -136,6 +131,21 @@ async def served(host: str, port: int, *, connect: str | None, authorities: Path
         raise _unanswered(f"can't be reached ({_reason(error)})") from error
 
 
+def _verifying(authorities: Path | None) -> ssl.SSLContext:
+    """Return one that trusts the system's authorities and these. Loading them takes so long that it needs a thread."""
+    context = ssl.create_default_context(cafile=str(authorities) if authorities else None)
+    if authorities is not None:
+        context.load_default_certs()
+    return context
+
+
+def _blind() -> ssl.SSLContext:
+    """Return one that takes any certificate, and so needs no authorities."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 async def _leaf(context: ssl.SSLContext, address: str, port: int, host: str) -> CertificateView:
     _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host)
     try:
@@ -144,9 +154,7 @@ async def _leaf(context: ssl.SSLContext, address: str, port: int, host: str) -> 
             raise NotACertificate("there is none")
         return read_der(found)
     finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        writer.transport.abort()  # closing would wait for the server to close too, which it may never do
 
 
 def _why(code: int, message: str, found: CertificateView) -> str:

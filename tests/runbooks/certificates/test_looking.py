@@ -1,6 +1,9 @@
 """Certificates as they are found: by a handshake, in a Secret, from cert-manager; and what is said of each."""
 
+import asyncio
 import base64
+import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +14,7 @@ import pytest
 from runbooks.certificates import looking
 from runbooks.certificates.looking import Certificates, FoundCertificate, level_of, look
 from runbooks.certificates.settings import CertificateSettings, TlsHost
-from runbooks.clients.certificates import NotACertificate, read_pem
+from runbooks.clients.certificates import NotACertificate, read_der, read_pem
 from runbooks.clients.kubernetes.cert_manager import managed_certificate
 from runbooks.deployments.places import Place as RunPlace
 from runbooks.kit.targets import Environment
@@ -99,9 +102,55 @@ def test_what_is_no_certificate_is_refused_without_its_content():
         assert "secret" not in str(refused.value)
 
 
+def damaged(certificate: bytes, before: bytes, after: bytes) -> bytes:
+    """The certificate with other bytes; nobody looks at its signature."""
+    der = ssl.PEM_cert_to_DER_cert(certificate.decode())
+    assert before in der
+    return der.replace(before, after)
+
+
+TWO_OF_A_KIND = (bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d11"))
+"""The key's identifier becomes a second list of names."""
+
+
+@pytest.mark.parametrize(("before", "after"), [TWO_OF_A_KIND, (b"\x0c\x17a", b"\x0c\x17\xff")], ids=["twice", "name"])
+def test_one_whose_parts_can_not_be_read_can_not_be_read(hosts: TlsHosts, before: bytes, after: bytes):
+    der = damaged(hosts.authority.issue([API], days=60)[0], before, after)
+    with pytest.raises(NotACertificate):
+        read_der(der)
+    with pytest.raises(NotACertificate):
+        read_pem(ssl.DER_cert_to_PEM_cert(der).encode())
+
+
+async def test_a_server_that_is_silent_after_the_handshake_has_shown_its_certificate(hosts: TlsHosts, tmp_path: Path):
+    certificate, key = hosts.authority.issue([API], days=60)
+    (tmp_path / "both.pem").write_bytes(certificate + key)
+    (tmp_path / "authority.pem").write_bytes(hosts.authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came, leaves = ssl.MemoryBIO(), ssl.MemoryBIO()
+        talk = context.wrap_bio(came, leaves, server_side=True)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                came.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    talk.do_handshake()
+                writer.write(leaves.read())
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        host = TlsHost(host=API, port=server.sockets[0].getsockname()[1], connect="127.0.0.1")
+        found = await looked(CertificateSettings(hosts=(host,), authorities=tmp_path / "authority.pem"))
+    assert ([each.days for each in found.found], found.unknown) == ([60], ())
+
+
 async def test_only_the_certificate_of_a_secret_is_read(here: Place, hosts: TlsHosts):
     certificate, key = hosts.authority.issue([API], days=12)
-    for name, content in (("tls", certificate), ("odd", b"nothing")):
+    bad = ssl.DER_cert_to_PEM_cert(damaged(certificate, *TWO_OF_A_KIND)).encode()
+    for name, content in (("tls", certificate), ("odd", b"nothing"), ("bad", bad)):
         data = {"tls.crt": base64.b64encode(content).decode(), "tls.key": base64.b64encode(key).decode()}
         manifest = {
             "apiVersion": "v1",
@@ -112,11 +161,12 @@ async def test_only_the_certificate_of_a_secret_is_read(here: Place, hosts: TlsH
         }
         await here.create(f"/api/v1/namespaces/{here.namespace}/secrets", manifest)
     assert await here.cluster.public_certificate(here.namespace, "tls") == certificate
-    settings = CertificateSettings(secrets=("tls", "odd", "missing"))
+    settings = CertificateSettings(secrets=("tls", "odd", "bad", "missing"))
     found = await looked(settings, here.environment, RunPlace(here.environment, here.cluster))
     assert [(each.where, each.days, each.level) for each in found.found] == [("Secret tls", 12, "urgent")]
     assert found.unknown == (
         "Secret odd has no usable `tls.crt`: it holds no certificate that can be read.",
+        "Secret bad has no usable `tls.crt`: it holds no certificate that can be read.",
         "Secret missing does not exist.",
     )
 
