@@ -128,25 +128,26 @@ def read_http_date(header: str | None) -> datetime | None:
 
 
 def read_time(value: object) -> datetime | None:
-    """Return the point in time of an RFC 3339 text, in UTC; None where it is not one, or has no zone."""
+    """Return the point in time of an RFC 3339 text, in UTC; None where it is not one, has no zone, or has a year that clocks don't show.
+
+    Whoever adds a minute to it, or shows it in another zone, stays within the calendar.
+    """
     if not isinstance(value, str) or len(value) > _LONGEST_TIME:
         return None
     try:
-        found = datetime.fromisoformat(_FRACTION.sub(r"\1", value))
-        return found.astimezone(UTC) if found.tzinfo is not None else None
+        read = datetime.fromisoformat(_FRACTION.sub(r"\1", value))
+        found = read.astimezone(UTC) if read.tzinfo is not None else None
     except (ValueError, OverflowError):  # the year 1 of a zone east of Greenwich is before all years
         return None
+    return found if found is not None and found.year in _YEARS else None
 
 
 def read_stamp(value: object) -> str:
-    """Return a point in time as records have it (ISO 8601, UTC); empty where it is none. What has no zone is taken for UTC.
-
-    Anybody may write one by hand: a year that no calendar or zone can hold is no time either.
-    """
+    """Return a point in time as records have it (ISO 8601, UTC); empty where it is none. What has no zone is taken for UTC."""
     if not isinstance(value, str):
         return ""
     found = read_time(value) or read_time(f"{value}+00:00")
-    return found.isoformat() if found is not None and found.year in _YEARS else ""
+    return found.isoformat() if found is not None else ""
 
 
 def _finite(text: str) -> float:

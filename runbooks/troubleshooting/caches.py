@@ -1,7 +1,6 @@
 """The cache: full, without a replica, down, or refusing the services."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
@@ -9,7 +8,7 @@ from runbooks.cache.judging import CacheTrouble, Kind
 from runbooks.cache.reading import CacheReading
 from runbooks.clients.redis.node import NoAnswer
 from runbooks.kit.reasons import ReasonCode
-from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.case import Case, before
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
 from runbooks.troubleshooting.rule import Rule
 
@@ -70,7 +69,7 @@ def _refused(regions: Mapping[str, CacheReading]) -> list[str]:
 
 
 def _finding(each: CacheTrouble, case: Case) -> Finding:
-    began = case.now - timedelta(seconds=each.seconds) if each.seconds is not None else None
+    began = before(case.now, each.seconds) if each.seconds is not None else None
     return Finding(
         kind=_KINDS.get(each.kind, Trouble.CACHE),
         cause=each.says,

@@ -22,8 +22,14 @@ T = TypeVar("T")
 LOOKED_BACK = timedelta(hours=2)
 LOGS = "logs:read"
 """The permission without which no finding shows a line of a log."""
+_CENTURY = 100 * 365 * 86400.0
 _POINTS = 120
 """Of each metric: one a minute."""
+
+
+def before(at: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds earlier, at most a century: what a server counts may be older than the calendar."""
+    return at - timedelta(seconds=min(seconds, _CENTURY))
 
 
 class RecentRun(Frozen):

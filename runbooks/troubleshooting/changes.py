@@ -18,7 +18,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.rotation.settings import Rotations
-from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun
+from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble, explains
 from runbooks.wording import duration, short_id
 
@@ -66,7 +66,7 @@ class Change(Frozen):
 
     def lead(self, start: datetime) -> timedelta | None:
         """Return how long before the start it ended, zero if it was under way; None where it can't be the cause."""
-        if self.at > start + _LATE or start - self.ended > _AFTER:
+        if self.at - start > _LATE or start - self.ended > _AFTER:
             return None
         return max(timedelta(0), start - self.ended)
 
@@ -212,7 +212,7 @@ async def _of_runs(case: Case) -> Changes:
     others = [
         Change(
             what=f"Release {cut_redacted(each.version, _LONGEST)}, by {cut_redacted(each.by, _LONGEST)}, run {short_id(each.run)}",
-            at=at - timedelta(seconds=each.seconds or 0),
+            at=before(at, each.seconds or 0),
             ended=at,
             release=True,
             command=f"runs {short_id(each.run)}",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import timedelta
 
 from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.connections import Connections
@@ -18,7 +17,7 @@ from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.metrics.standing import MetricHistory, Standing
 from runbooks.redaction.redactor import default_redactor
-from runbooks.troubleshooting.case import Case
+from runbooks.troubleshooting.case import Case, before
 from runbooks.troubleshooting.findings import (
     Confidence,
     Finding,
@@ -252,7 +251,7 @@ def _blocked(case: Case, reading: ActivityReading) -> Iterator[Finding]:
             cause=f"{counted(count, 'session')} of the database {by_count(count, 'waits', 'wait')} for {_holder(tree)}",
             evidence=tuple(_of_holder(tree, waited)),
             confidence=Confidence.CERTAIN,
-            since=case.now - timedelta(seconds=waited),
+            since=before(case.now, waited),
             explains=(*_SYMPTOMS, Trouble.POOL_EXHAUSTED, Trouble.SLOW_QUERIES),
             to_do=_to_do_about(tree),
         )
@@ -303,7 +302,7 @@ def _idle(case: Case, reading: ActivityReading) -> Iterator[Finding]:
             f"Pid {longest.pid}, {who}, has been idle for {duration(longest.seconds)} and still holds its locks and a connection.",
         ),
         confidence=Confidence.LIKELY,
-        since=case.now - timedelta(seconds=longest.seconds),
+        since=before(case.now, longest.seconds),
         explains=(Trouble.SLOW,),
         to_do=(
             ToDo(text="See the sessions", command="db activity", label="Activity"),
@@ -324,7 +323,7 @@ def _long(case: Case, reading: ActivityReading) -> Iterator[Finding]:
         cause=f"A statement has been running in the database for {duration(longest.seconds)}, pid {longest.pid}",
         evidence=(f"{longest.role} runs: {shortened(longest.text, _STATEMENT)}",) if longest.text else (),
         confidence=Confidence.POSSIBLE,
-        since=case.now - timedelta(seconds=longest.seconds),
+        since=before(case.now, longest.seconds),
         explains=(Trouble.SLOW,),
         to_do=(ToDo(text="See it", command="db activity", label="Activity"),),
     )

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from runbooks.logs import LogLimits
 from runbooks.sync.queue import SyncQueue
-from runbooks.troubleshooting.case import Case, PlaceFacts
+from runbooks.troubleshooting.case import Case, PlaceFacts, before
 from runbooks.troubleshooting.findings import (
     Confidence,
     Finding,
@@ -59,7 +59,7 @@ class OfflineSync(Rule):
                 cause=f"Offline sync is stuck: {waits}{age}",
                 evidence=(*evidence, "Clinicians' entries stay on their devices until it continues."),
                 confidence=Confidence.CERTAIN,
-                since=case.now - timedelta(seconds=oldest) if oldest is not None else None,
+                since=before(case.now, oldest) if oldest is not None else None,
                 service=queue.scripts.service,
                 to_do=(
                     ToDo(text="See the queue", command="sync status", label="Sync status"),

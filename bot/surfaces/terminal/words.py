@@ -90,9 +90,16 @@ def _to_type(text: str, reader: Audience) -> str:
     return f"{PROGRAM} {text}" if known is not None else text
 
 
+def _in_zone(at: datetime, now: datetime) -> datetime:
+    try:
+        return at.astimezone(now.tzinfo)
+    except OverflowError:  # such as the last second of the year 9999, which certificates that never expire have
+        return at
+
+
 def moment(span: Moment, now: datetime) -> str:
     """Return a point in time on the reader's clock, with the date if it is another day."""
-    at = span.at.astimezone(now.tzinfo)
+    at = _in_zone(span.at, now)
     dated = span.form == "date-time" or at.date() != now.date()
     shown = at.strftime("%Y-%m-%d %H:%M" if dated else "%H:%M:%S" if span.form == "seconds" else "%H:%M")
     if not span.age:

@@ -79,5 +79,12 @@ def test_what_is_no_object_with_an_end_is_a_runaudit_log_error(body: bytes):
         read_object(body, unreadable)
 
 
+@pytest.mark.parametrize(
+    "text", ["9999-12-31T23:59:59Z", "9998-12-31T23:59:59-00:01", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00+00:01"]
+)
+def test_a_year_at_the_ends_of_the_calendar_is_no_time(text: str):
+    assert read_time(text) is None
+
+
 def test_half_a_character_is_replaced_and_a_whole_one_stays():
     assert read_object(rb'{"a": "\ud800", "b": "\ud83d\ude00"}', unreadable) == {"a": "?", "b": "😀"}

@@ -50,6 +50,12 @@ def test_what_came_later_or_long_before_is_no_suspect_nor_is_any_without_a_start
     assert named(None, change(10, 10)) == ""
 
 
+def test_a_start_at_either_end_of_the_calendar_has_no_suspect():
+    for at in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        began = errors(None).model_copy(update={"since": at})
+        assert suspect(began, [change(10, 10)]) is None
+
+
 def test_another_service_or_region_is_no_suspect():
     assert named(10, change(11, 11, service="frontend"), service="backend") == ""
     assert named(10, change(11, 11, region="eu"), region="us") == ""

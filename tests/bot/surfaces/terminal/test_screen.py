@@ -124,6 +124,11 @@ def test_a_moment_of_another_day_says_its_date() -> None:
     assert plain.lines(card, READER) == ["2026-11-20 09:00"]
 
 
+def test_the_last_moment_of_the_calendar_is_shown_east_of_greenwich() -> None:
+    card = Card(title=words(Moment(at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))), summary="never")
+    assert plain.lines(card, READER) == ["9999-12-31 23:59"]
+
+
 def test_a_long_output_is_shown_whole() -> None:
     content = "\n".join(f"line {number}" for number in range(5000))
     card = Card(
