@@ -72,6 +72,8 @@ class Inbound:
     place: Location = NOWHERE
     thread_commands: tuple[str, ...] = ()
     """What was answered in the thread before, newest first, as it would be typed: a follow-up means the same service and environment."""
+    thread_unread: bool = False
+    """It was typed in a thread that could not be read: what is meant there is unknown."""
     named: str | None = None
     """Who acts, where the surface may choose (the sandbox's `--as`)."""
     zone: tzinfo | None = None

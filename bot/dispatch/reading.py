@@ -7,7 +7,7 @@ from bot.policy.people import People
 from commands.kit.command import Command
 from commands.kit.parsing import BY_HAND, LONGEST, UsageError, find, parse, parse_follow_up, split
 from commands.kit.registry import Registry
-from commands.kit.remembered import NOTHING, Subject, subject_of, together
+from commands.kit.remembered import NOTHING, UNREAD, Subject, subject_of, together
 from commands.kit.spec import Kind
 from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
@@ -48,9 +48,9 @@ class RequestReader:
             tokens = [self._person_meant(token) for token in split(text)]
         if [each.lower() for each in tokens] == [BY_HAND]:
             tokens = self._by_hand(inbound.thread_commands)
-        if not inbound.thread_commands:
+        if not inbound.thread_commands and not inbound.thread_unread:
             return parse(tokens, self._registry, self._known, default_environment=default), ""
-        about = self._subject(inbound.thread_commands)
+        about = self._subject(inbound.thread_commands) if not inbound.thread_unread else UNREAD
         request, taken = parse_follow_up(tokens, self._registry, self._known, about, default_environment=default)
         if taken == Subject(environment=default):
             taken = NOTHING  # as it would have been without the thread

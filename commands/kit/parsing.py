@@ -162,6 +162,9 @@ def _parsed(
 BY_HAND = "kubectl"
 """The last word asks for the lines that tell the same in a terminal."""
 
+GOES_BACK = "rollback"
+"""What is never held up by a thread that is not clear."""
+
 _HELP = ("--help", "-h")
 """Where an option may stand: as shells have it, `deploy --help` is `help deploy`."""
 
@@ -400,24 +403,31 @@ class _Values:
             raise self._fail(str(error) if near else self._as_option(token) or str(error)) from None
 
     def recall(self, about: Subject, default_environment: str | None) -> Subject:
-        """Fill in what was not typed and the thread tells, and return that. Raises `UsageError` for a decision about it."""
-        if self._spec.kind is Kind.DECISION:
-            where = self._untold()
-            if (
-                where is not None
-                and about.environment in self._known.environments
-                and about.environment != default_environment
-            ):
-                # it acts at once, so it takes nothing silently
-                raise self._fail(
-                    f"This thread is about {about.environment}. Name the environment for `{self._spec.name}`: "
-                    f"add `{where.flag} {about.environment}` or another one.",
-                    missing=where,
-                )
+        """Fill in what was not typed and the thread tells, and return that. Raises `UsageError` where the environment has to be named."""
+        decision, where = self._spec.kind is Kind.DECISION, self._untold()
+        if where is not None:
+            if about.unsure and self._changes():
+                raise self._unsure(about.unsure, where, about.environment)
+            named = about.environment in self._known.environments and about.environment != default_environment
+            if decision and named:  # it acts at once, so it takes nothing silently
+                raise self._unsure(f"This thread is about {about.environment}", where, about.environment)
+        if decision:
             return NOTHING
         values, taken = recalled(self._spec, self._found, self._known, about)
         self._found |= values
         return taken
+
+    def _changes(self) -> bool:
+        """Whether it changes something. Going back is not held up: its plan names the environment, and a person confirms it."""
+        if self._spec.kind is not Kind.OPERATION:
+            return self._spec.kind is Kind.DECISION
+        goes_back = self._spec.name == GOES_BACK and "to" not in self._found
+        return not goes_back and not self._found.get("dry_run")
+
+    def _unsure(self, why: str, where: Parameter, environment: str | None) -> UsageError:
+        shown = environment if environment in self._known.environments else self._known.environments[-1]
+        text = f"{why}. Name the environment for `{self._spec.name}`: add `{where.flag} {shown}` or another one."
+        return self._fail(text, missing=where)
 
     def _untold(self) -> Parameter | None:
         """The parameter of the environment, where the channel's own is meant."""

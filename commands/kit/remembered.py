@@ -17,6 +17,8 @@ class Subject(Frozen):
     service: str | None = None
     environment: str | None = None
     region: str | None = None
+    unsure: str = ""
+    """Why nothing that changes something may go by it, as a sentence without its end; empty: it may."""
 
     def told(self, default_environment: str | None = None) -> str:
         """Return it in words: "backend in staging", with the channel's own environment where that is another one; empty: nothing is known."""
@@ -31,6 +33,7 @@ class Subject(Frozen):
 
 
 NOTHING = Subject()
+UNREAD = Subject(unsure="The bot could not read this thread")
 
 
 def subject_of(request: Command, known: Known) -> Subject:
@@ -51,8 +54,9 @@ def subject_of(request: Command, known: Known) -> Subject:
 
 def together(newest_first: Iterable[Subject]) -> Subject:
     """Return what several answers of one thread are about: the newest first, and nothing of another environment than the newest one's."""
-    found = NOTHING
-    for each in newest_first:
+    found, subjects = NOTHING, list(newest_first)
+    named = sorted({each.environment for each in subjects if each.environment})
+    for each in subjects:
         if found.environment and each.environment and each.environment != found.environment:
             break
         found = Subject(
@@ -60,7 +64,7 @@ def together(newest_first: Iterable[Subject]) -> Subject:
             environment=found.environment or each.environment,
             region=found.region or each.region,
         )
-    return found
+    return found.model_copy(update={"unsure": f"This thread is about {listed(named)}" if len(named) > 1 else ""})
 
 
 def recalled(

@@ -4,7 +4,7 @@ import pytest
 
 from commands.kit.parsing import UsageError, parse, parse_follow_up, split
 from commands.kit.registry import load
-from commands.kit.remembered import Subject, subject_of, together
+from commands.kit.remembered import UNREAD, Subject, subject_of, together
 from commands.kit.types import Known
 
 REGISTRY = load()
@@ -70,6 +70,20 @@ def test_several_answers_are_read_newest_first_and_only_of_one_environment() -> 
         return together(subject_of(each, KNOWN) for each in requests)
 
     assert of("status --env staging", "pods backend --env staging --region eu") == BACKEND
-    assert of("status --env production", "pods backend --env staging") == Subject(environment="production")
+    both = Subject(environment="production", unsure="This thread is about production and staging")
+    assert of("status --env production", "pods backend --env staging") == both
     assert of("logs backend-7c9f-x2lqp --env staging").service == "backend"
     assert of("rollback backend frontend --env staging").service is None
+
+
+def test_what_changes_something_names_its_environment_where_the_thread_is_not_clear() -> None:
+    both = together([Subject(environment="production"), Subject(environment="staging")])
+    for about, why in ((UNREAD, "could not read this thread"), (both, "This thread is about production and staging")):
+        for text in ("restart backend", "deploy v2.0.0", "rollback --to v1.0.0", "lock"):
+            with pytest.raises(UsageError, match=why) as caught:
+                follow_up(text, about)
+            assert caught.value.question is not None
+            assert set(caught.value.question.values) == {"production", "staging"}
+            assert follow_up(f"{text} --env staging", about)[0]["env"] == "staging"
+        for text in ("pods", "deploy v2.0.0 --dry-run", "rollback"):  # going back is not held up
+            assert follow_up(text, about)[0]["env"] == "production"

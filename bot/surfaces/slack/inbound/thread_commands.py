@@ -1,6 +1,7 @@
 """What was asked in a thread before a follow-up: read from the bot's own messages in it, so that nothing is kept in the process.
 
-A thread in which Slack lets the bot read nothing, or not in time, tells nothing: the follow-up is then read as if typed elsewhere.
+A thread in which Slack lets the bot read nothing, or not in time, tells nothing, and the follow-up says so: a query is then read as if typed
+elsewhere, and what changes something has to name its environment.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ class ThreadCommands:
                 found = await self._found(origin.channel, origin.thread)
         except Exception as error:  # noqa: BLE001 - whatever it was: the follow-up is acknowledged, and read alone
             _log.warning("a thread could not be read: %s", type(error).__name__)
-            return inbound
+            return replace(inbound, thread_unread=True)
         return replace(inbound, thread_commands=found)
 
     async def _found(self, channel: str, thread: str) -> tuple[str, ...]:

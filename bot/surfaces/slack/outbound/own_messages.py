@@ -17,6 +17,10 @@ _PAGES = 10
 _PAGE = 200
 
 
+class ThreadTooLong(Exception):
+    """A thread has more messages than are read."""
+
+
 class Asked(NamedTuple):
     """What a message of the bot's own is about: a command as typed, or a run."""
 
@@ -46,17 +50,23 @@ class OwnMessages:
         return False
 
     async def asked(self, *, channel: str, thread: str) -> list[Asked]:
-        """Return what the bot's messages on the thread's first page are about, oldest first."""
-        me = await self._api.myself()
-        found = await self._api.read(
-            "conversations.replies", channel=channel, ts=thread, limit=_PAGE, include_all_metadata="true"
-        )
+        """Return what the bot's messages in the thread are about, oldest first. Raises `ThreadTooLong`, or what Slack raises.
+
+        Slack gives a thread's oldest messages first, and the newest ones say what it is about.
+        """
+        me, left = await self._api.myself(), _PAGES
         about: list[Asked] = []
-        for message in list_at(found, "messages"):
-            kind, payload = at(message, "metadata", "event_type"), at(message, "metadata", "event_payload")
-            typed, run = text_at(payload, "typed") or "", text_at(payload, "run") or ""
-            if _is_mine(message, me) and ((kind == ANSWER and typed) or (kind == METADATA and run)):
-                about.append(Asked(typed if kind == ANSWER else "", run))
+        async for page in self._api.pages(
+            "conversations.replies", channel=channel, ts=thread, limit=_PAGE, include_all_metadata="true"
+        ):
+            if not left:
+                raise ThreadTooLong
+            left -= 1
+            for message in list_at(page, "messages"):
+                kind, payload = at(message, "metadata", "event_type"), at(message, "metadata", "event_payload")
+                typed, run = text_at(payload, "typed") or "", text_at(payload, "run") or ""
+                if _is_mine(message, me) and ((kind == ANSWER and typed) or (kind == METADATA and run)):
+                    about.append(Asked(typed if kind == ANSWER else "", run))
         return about
 
     async def _own(self, channel: str, thread: str | None) -> AsyncIterator[object]:
