@@ -155,7 +155,7 @@ def _finding(symptom: Finding, change: Change) -> Finding:
     )
     return Finding(
         kind=Trouble.CHANGE,
-        cause=f"{change.what}: {_in_sentence(symptom.cause)} since then",
+        cause=f"{change.what}; since then {_in_sentence(symptom.cause)}",
         evidence=(f"It began {_when(symptom, change)} this change.",),
         confidence=Confidence.LIKELY,
         since=symptom.since,

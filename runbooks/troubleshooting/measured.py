@@ -87,13 +87,12 @@ class Alerts(Rule):
 
 def _finding(case: Case, history: MetricHistory) -> Finding:
     query = history.query
-    side = "above" if query.must_be == "below" else "below"
-    usual = f", usually {query.shown(history.usual)}" if history.usual is not None else ""
+    limit = "limit" if query.must_be == "below" else "lower limit"
     kind = _KINDS.get(query.name, Trouble.METRIC)
     return Finding(
         kind=kind,
-        cause=f"{query.title} is {side} its limit: {query.shown(history.now)}",
-        evidence=(f"The limit is {query.limit_shown}{usual}.",),
+        cause=f"{query.title}: {query.shown(history.now)}, the {limit} is {query.shown(query.limit)}",
+        evidence=(f"Usually {query.shown(history.usual)}.",) if history.usual is not None else (),
         confidence=Confidence.CERTAIN,
         since=began(history),
         measured=True,

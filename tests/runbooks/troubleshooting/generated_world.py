@@ -449,7 +449,7 @@ def bad_release(world: World) -> str:
     world.runs.clear()
     run = _ran(world, 20)
     world.metrics["error-rate"][-19:] = [4.0 + world.rng.gauss(0, 0.2) for _ in range(19)]
-    return f"{run.title}, by Maya, run 7KQ2: error rate is above its limit"
+    return f"{run.title}, by Maya, run 7KQ2; since then error rate: "
 
 
 BREAKAGES: tuple[Breakage, ...] = (

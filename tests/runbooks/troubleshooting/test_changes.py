@@ -31,7 +31,7 @@ def change(began: float, ended: float, what: str = "", **more: object) -> Change
 
 def errors(since: float | None, **more: object) -> Finding:
     began = ago(since) if since is not None else None
-    known = {"kind": Trouble.ERRORS, "cause": "Error rate is above its limit: 4 %", "confidence": Confidence.CERTAIN}
+    known = {"kind": Trouble.ERRORS, "cause": "Error rate: 4 %, the limit is 0.1 %", "confidence": Confidence.CERTAIN}
     return Finding.model_validate(known | {"since": began} | more)
 
 
@@ -72,7 +72,7 @@ def test_a_restart_is_blamed_for_the_configuration_that_it_took_up():
 
 def test_a_release_before_a_symptom_is_named_first_and_can_be_undone():
     first, second = ranked(blamed([errors(10)], [change(14, 11, "Deploy v2.0.0, run 7KQ2", release=True)]))
-    assert first.cause == "Deploy v2.0.0, run 7KQ2: error rate is above its limit: 4 % since then"
+    assert first.cause == "Deploy v2.0.0, run 7KQ2; since then error rate: 4 %, the limit is 0.1 %"
     assert [each.command for each in first.to_do] == ["rollback"]
     assert second.evidence == ("It began 1 min after this change: Deploy v2.0.0, run 7KQ2.",)
 

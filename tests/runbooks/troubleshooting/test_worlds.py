@@ -1,5 +1,6 @@
 """Two hundred healthy worlds in which nothing may be found, and the same worlds broken in one way, which must be named first and alone."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from runbooks.metrics.settings import MetricsSettings
 from runbooks.metrics.standing import MetricHistory
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
+from runbooks.troubleshooting.findings import Trouble
 from tests.runbooks.troubleshooting.broken_capacity import CAPACITY, cordoned
-from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, healthy
+from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, bad_release, healthy
 from tests.support.cases import PRODUCTION, case
 
 WORLDS = 200
@@ -91,6 +93,16 @@ async def test_what_is_broken_is_named_and_nothing_beside_it(
         causes = [each.cause for each, cause in zip(said.findings, said.caused_by, strict=True) if cause is None]
         assert words in causes[0], [seed, *causes]
         assert len(causes) == 1, [seed, *causes]
+
+
+async def test_a_metric_beyond_its_limit_names_its_value_then_the_limit(
+    served: tuple[Served, str], client: ClusterClient
+):
+    world = healthy(1)
+    bad_release(world)
+    said = await asked(served[0], client, world)
+    (errors,) = (each for each in said.findings if each.kind is Trouble.ERRORS)
+    assert re.fullmatch(r"Error rate: [\d.]+ %, the limit is 0.1 %", errors.cause)
 
 
 async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
