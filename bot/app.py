@@ -104,6 +104,7 @@ class Contexts:
             policies=self._settings.policies(home),
             menu=tuple(registry.load()),
             now=datetime.now(UTC),
+            deadline=self._settings.times.query_deadline,
             run_id=run_id,
             approved_by=approved_by,
             reason=reason,

@@ -231,6 +231,8 @@ class Context:
     menu: Sequence[CommandSpec] = ()
     now: datetime
     """In the reader's zone where that is known, else UTC."""
+    deadline: float = 20.0
+    """Seconds in which a query must be answered."""
     run_id: str | None = None
     """Of the run that asks, where one does."""
     follows: Follows = field(default_factory=Follows)

@@ -39,6 +39,8 @@ _BUTTONS = 4
 _UNKNOWN = 8
 _CHANGES = 5
 _RUNS = 50
+_SHARE = 0.85
+"""Of the time for an answer: the rest is for what comes before and after, and what is known by then is shown."""
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
@@ -86,7 +88,7 @@ class Diagnose(Observation):
             may=await _may(context),
             runs=runs,
         ) as case:
-            found = await diagnose(case)
+            found = await diagnose(case, seconds=context.deadline * _SHARE)
         return _card(context, self, found)
 
 

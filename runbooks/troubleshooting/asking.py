@@ -18,8 +18,8 @@ from runbooks.troubleshooting.rules import RULES
 _TICK = 0.05
 _LATE = 0.5
 """Seconds."""
-_AGAIN = 10.0
-"""Seconds for looking again."""
+_SECONDS = 17.0
+"""For all of it, where nobody says otherwise."""
 _SILENT = (Trouble.DATABASE_UNREACHABLE, Trouble.CACHE)
 """What may be found because no answer came in time."""
 _log = logging.getLogger(__name__)
@@ -44,18 +44,23 @@ class Diagnosed:
     """What changed meanwhile, newest first."""
 
 
-async def diagnose(case: Case, rules: Sequence[Rule] = RULES) -> Diagnosed:
-    """Return what the rules say, and what changed before it began. A rule whose permission is missing does not look."""
+async def diagnose(case: Case, rules: Sequence[Rule] = RULES, *, seconds: float = _SECONDS) -> Diagnosed:
+    """Return what the rules say, and what changed before it began. A rule whose permission is missing does not look.
+
+    Within so many seconds: of what gives no answer by then that is what is known.
+    """
+    ends = asyncio.get_running_loop().time() + seconds
     refused = [(rule.name, rule.permission) for rule in rules if rule.permission not in case.may]
     rules = [rule for rule in rules if rule.permission in case.may]
     lateness = Lateness()
     async with lateness.measured():
         changes, answers = await asyncio.gather(
-            changes_of(case), asyncio.gather(*(_answer(rule, case) for rule in rules))
+            changes_of(case, seconds), asyncio.gather(*(_answer(rule, case, seconds) for rule in rules))
         )
     if lateness.worst > _LATE:  # such as the first time, when clients' libraries are loaded
-        answers = await looked_again(case, rules, answers)
-        changes = await changes_of(case) if changes.unknown else changes
+        answers, changes = await asyncio.gather(
+            looked_again(case, rules, answers, ends), _changes_again(case, changes, ends)
+        )
     pairs = list(zip(rules, answers, strict=True))
     findings = [_clean(finding) for answer in answers for finding in answer.found]
     in_order = ranked(blamed(findings, changes.found))
@@ -95,15 +100,25 @@ class Lateness:
             self.worst = max(self.worst, loop.time() - began - _TICK)
 
 
-async def looked_again(case: Case, rules: Sequence[Rule], answers: Sequence[RuleAnswer]) -> list[RuleAnswer]:
+async def looked_again(
+    case: Case, rules: Sequence[Rule], answers: Sequence[RuleAnswer], ends: float
+) -> list[RuleAnswer]:
     """Return the answers, with those of rules that could not look asked for again, one rule after another, as far as there is time."""
     again = list(answers)
     with suppress(TimeoutError):
-        async with asyncio.timeout(_AGAIN):
+        async with asyncio.timeout_at(ends):
             for place, (rule, answer) in enumerate(zip(rules, answers, strict=True)):
                 if answer.unknown or any(finding.kind in _SILENT for finding in answer.found):
-                    again[place] = await _answer(rule, case)
+                    again[place] = await _answer(rule, case, rule.seconds)
     return again
+
+
+async def _changes_again(case: Case, known: Changes, ends: float) -> Changes:
+    if known.unknown:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                return await changes_of(case)
+    return known
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -136,12 +151,13 @@ def _depths(findings: Sequence[Finding]) -> list[int]:
     return depths
 
 
-async def _answer(rule: Rule, case: Case) -> RuleAnswer:
+async def _answer(rule: Rule, case: Case, seconds: float) -> RuleAnswer:
+    within = min(rule.seconds, seconds)
     try:
-        async with asyncio.timeout(rule.seconds):
+        async with asyncio.timeout(within):
             return await rule.look(case)
     except TimeoutError:
-        return no_answer(rule.seconds)
+        return no_answer(within)
     except RunbookError as error:
         return could_not_look(error.message)
     except Exception as error:  # noqa: BLE001 - a mistake in one rule hides nothing that the others found

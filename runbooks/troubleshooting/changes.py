@@ -181,22 +181,24 @@ def _when(finding: Finding, change: Change) -> str:
     return f"{duration(lead.total_seconds())} after" if lead else "during"
 
 
-async def changes_of(case: Case) -> Changes:
-    """Return what changed, from all that knows of it, side by side."""
+async def changes_of(case: Case, seconds: float = _PATIENCE) -> Changes:
+    """Return what changed, from all that knows of it, side by side, within some seconds."""
+    within = min(seconds, _PATIENCE)
     parts = await asyncio.gather(
-        _or_why("the bot's runs", _of_runs(case)), *(_or_why("", _of_place(case, place)) for place in case.places)
+        _or_why("the bot's runs", _of_runs(case), within),
+        *(_or_why("", _of_place(case, place), within) for place in case.places),
     )
     found = [change for part in parts for change in part.found if change.ended >= case.since]
     found.sort(key=lambda change: change.ended, reverse=True)
     return Changes(found=tuple(found), unknown=tuple(why for part in parts for why in part.unknown))
 
 
-async def _or_why(what: str, asked: Awaitable[Changes]) -> Changes:
+async def _or_why(what: str, asked: Awaitable[Changes], seconds: float) -> Changes:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(seconds):
             return await asked
     except TimeoutError:
-        why = f"no answer within {_PATIENCE:g} s"
+        why = f"no answer within {seconds:g} s"
     except RunbookError as error:
         why = error.message.rstrip(".")
     except Exception as error:  # noqa: BLE001 - a mistake here hides nothing that the rules found

@@ -171,8 +171,34 @@ async def test_who_could_not_look_is_asked_again_and_others_are_not():
     late = RuleAnswer(unknown=("no answer within 5 s",))
     unreachable = found(finding(Trouble.DATABASE_UNREACHABLE))
     async with case() as asked:
-        again = await looked_again(asked, (_Well(), _Says(), _Absent()), (late, unreachable, found()))
+        ends = asyncio.get_running_loop().time() + 60
+        again = await looked_again(asked, (_Well(), _Says(), _Absent()), (late, unreachable, found()), ends)
     assert again == [RuleAnswer(details="3 nodes"), found(finding(Trouble.CACHE)), found()]
+
+
+class _Endless(_Hangs):
+    seconds = 3600.0
+
+
+async def test_what_is_known_when_the_time_is_over_is_told():
+    async def runs() -> Sequence[RecentRun]:
+        await asyncio.Event().wait()
+        return ()
+
+    may = frozenset({"fleet:read", "logs:read"})
+    async with opened((), environment=PRODUCTION, service=None, clients={}, now=NOW, may=may, runs=runs) as asked:
+        said = await diagnose(asked, (_Says(), _Endless()), seconds=0.1)
+    assert [each.kind for each in said.findings] == [Trouble.CACHE]
+    assert said.unknown == (("the database", "no answer within 0.1 s"),)
+    assert said.changes.unknown == ("the bot's runs: no answer within 0.1 s",)
+
+
+async def test_a_second_look_ends_with_the_time_and_keeps_what_the_first_one_knew():
+    late = RuleAnswer(unknown=("no answer within 5 s",))
+    async with case() as asked:
+        ends = asyncio.get_running_loop().time() + 0.1
+        again = await looked_again(asked, (_Well(), _Endless(), _Well()), (late, late, late), ends)
+    assert again == [RuleAnswer(details="3 nodes"), late, late]
 
 
 class _There(RegionRule):
