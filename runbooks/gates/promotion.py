@@ -46,7 +46,7 @@ class Promoted(Gate):
             why = f": {newest.why}" if newest.why else ""
             evidence = f"{subject.version} is recorded as {newest.verdict} in {there}{why}"
             advice = f"Find out why, then deploy the version there again: `{first}`."
-            return self.not_passed("failed", evidence, advice, at=newest.at or None, button=button)
+            return self.not_passed("failed", evidence, advice, at=newest.at or None, button=button, reason=evidence)
         if others := _others(newest, subject):
             evidence = f"{there} ran {subject.version} with a different image of {listed(others)}"
             return self.not_passed(
@@ -55,6 +55,7 @@ class Promoted(Gate):
                 f"The tag was moved. Deploy the version there again: `{first}`.",
                 at=newest.at or None,
                 button=button,
+                reason=evidence,
             )
         same = [each for each in releases if each.verdict == "good" and not _others(each, subject)]
         verified = next((each for each in same if each.verification is not None), newest)

@@ -95,6 +95,19 @@ async def test_promotion(
     assert found.state == "passed" or "deploy v2.0.0 --env staging" in found.advice
 
 
+async def test_another_reason_of_a_bad_release_is_another_finding(
+    cluster: tuple[ClusterClient, World], subject: MakesSubject
+) -> None:
+    fleet = Fleet(cluster[0])
+    findings = set()
+    for why in ("test 18 failed", "test 20 failed"):
+        await fleet.record_release(STAGING, released(verdict="bad", why=why, run=f"staging.deploy.{why[5:7]}"))
+        found = await look(Promoted(), subject(PromotedFrom(environment=STAGING, fleet=fleet)))
+        assert why in found.evidence
+        findings.add(found.finding)
+    assert len(findings) == 2
+
+
 @pytest.mark.parametrize(
     ("verifies", "unverified", "state"),
     [(False, "warn", "passed"), (False, "refuse", "unknown"), (True, "warn", "unknown")],
