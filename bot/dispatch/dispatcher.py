@@ -210,12 +210,13 @@ class Dispatcher:
     def _actor(self, inbound: Inbound) -> Actor:
         return self._people.actor(inbound.surface, inbound.account, inbound.named)
 
-    async def typed_for(self, run: str) -> str | None:
-        """Return what a run was asked for with, as it would be typed; None where there is no such run."""
+    async def typed_for(self, run: str) -> tuple[str, str] | None:
+        """Return what a run was asked for with, as it would be typed, and the key of who asked; None where there is no such run."""
         try:
-            return (await self._runs.find(run)).text
+            found = await self._runs.find(run)
         except Denied:
             return None
+        return found.text, found.requester
 
     # forms and the menu
 

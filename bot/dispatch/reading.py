@@ -50,7 +50,7 @@ class RequestReader:
             tokens = self._by_hand(inbound.thread_commands)
         if not inbound.thread_commands and not inbound.thread_unread:
             return parse(tokens, self._registry, self._known, default_environment=default), ""
-        about = self._subject(inbound.thread_commands) if not inbound.thread_unread else UNREAD
+        about = self._subject(inbound) if not inbound.thread_unread else UNREAD
         request, taken = parse_follow_up(tokens, self._registry, self._known, about, default_environment=default)
         if taken == Subject(environment=default):
             taken = NOTHING  # as it would have been without the thread
@@ -67,16 +67,18 @@ class RequestReader:
             example=f"pods {BY_HAND}",
         )
 
-    def _subject(self, commands: tuple[str, ...]) -> Subject:
+    def _subject(self, inbound: Inbound) -> Subject:
         """Return what a thread is about. What can't be read any more, such as a command of an older version, is left out."""
         found: list[Subject] = []
-        for text in commands:
+        for text in inbound.thread_commands:
             try:
                 request = parse(split(text), self._registry, self._known, default_environment=None)
             except UsageError:
                 continue
             found.append(subject_of(request, self._known))
-        return together(found)
+        by = self._people.by_slack(inbound.thread_asked_by) or inbound.thread_asked_by
+        actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
+        return together(found).model_copy(update={"to_another": by not in (actor.key, actor.account)})
 
     def _person_meant(self, token: str) -> str:
         """Return the key of a listed person for a mention that stands alone or as an option's value; else what was typed."""

@@ -411,6 +411,9 @@ class _Values:
             named = about.environment in self._known.environments and about.environment != default_environment
             if decision and named:  # it acts at once, so it takes nothing silently
                 raise self._unsure(f"This thread is about {about.environment}", where, about.environment)
+            if named and about.to_another and self._changes():
+                why = f"The newest answer in this thread was to another person, about {about.environment}"
+                raise self._unsure(why, where, about.environment)
         if decision:
             return NOTHING
         values, taken = recalled(self._spec, self._found, self._known, about)

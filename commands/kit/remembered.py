@@ -20,6 +20,9 @@ class Subject(Frozen):
     unsure: str = ""
     """Why nothing that changes something may go by it, as a sentence without its end; empty: it may."""
 
+    to_another: bool = False
+    """The newest answer was to another person than who types now: the same is not meant without saying so."""
+
     def told(self, default_environment: str | None = None) -> str:
         """Return it in words: "backend in staging", with the channel's own environment where that is another one; empty: nothing is known."""
         if not any((self.service, self.environment, self.region)):

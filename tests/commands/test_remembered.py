@@ -87,3 +87,15 @@ def test_what_changes_something_names_its_environment_where_the_thread_is_not_cl
             assert follow_up(f"{text} --env staging", about)[0]["env"] == "staging"
         for text in ("pods", "deploy v2.0.0 --dry-run", "rollback"):  # going back is not held up
             assert follow_up(text, about)[0]["env"] == "production"
+
+
+def test_an_operation_takes_no_other_environment_from_an_answer_to_another_person() -> None:
+    theirs = BACKEND.model_copy(update={"to_another": True})
+    for text in ("restart", "rollback --to v1.0.0"):
+        with pytest.raises(UsageError, match="newest answer in this thread was to another person, about staging"):
+            follow_up(text, theirs)
+        assert follow_up(f"{text} --env staging", theirs)[0]["env"] == "staging"
+    for text in ("logs", "rollback"):
+        assert follow_up(text, theirs)[0]["env"] == "staging"
+    same = theirs.model_copy(update={"environment": "production"})
+    assert follow_up("restart", same)[0]["env"] == "production"

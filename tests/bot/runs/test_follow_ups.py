@@ -31,6 +31,10 @@ async def test_a_follow_up_means_the_service_and_environment_of_its_thread(here:
 
     await mentioned(here, ON_CALL, "lock --reason release", thread)
     await here.whispered(ON_CALL, "This thread is about staging")
+    await mentioned(here, REQUESTER, "restart", thread)
+    await here.whispered(REQUESTER, "The newest answer in this thread was to another person, about staging")
+    await mentioned(here, REQUESTER, "pods frontend", thread)
+    await here.until(lambda: sum(answers in shown_text(each) for each in here.messages()) > 2, "it is answered")
     before = set(here.runs())
     await mentioned(here, REQUESTER, "restart", thread)
     await here.until(lambda: set(here.runs()) - before, "the restart has a thread")

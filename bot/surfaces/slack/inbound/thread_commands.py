@@ -6,7 +6,7 @@ elsewhere, and what changes something has to name its environment.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.boundary.inbound import Inbound
@@ -20,8 +20,8 @@ _DEADLINE = 1.0
 _MOST = 10
 _RUNS = 3
 
-TypedForRun = Callable[[str], Awaitable[str | None]]
-"""A run's id → what it was asked for with; None where there is no such run."""
+TypedForRun = Callable[[str], Awaitable[tuple[str, str] | None]]
+"""A run's id → what it was asked for with, and the key of who asked; None where there is no such run."""
 
 
 class ThreadCommands:
@@ -42,16 +42,17 @@ class ThreadCommands:
         except Exception as error:  # noqa: BLE001 - whatever it was: the follow-up is acknowledged, and read alone
             _log.warning("a thread could not be read: %s", type(error).__name__)
             return replace(inbound, thread_unread=True)
-        return replace(inbound, thread_commands=found)
+        return replace(inbound, thread_commands=tuple(found)[:_MOST], thread_asked_by=next(iter(found.values()), ""))
 
-    async def _found(self, channel: str, thread: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
+    async def _found(self, channel: str, thread: str) -> Mapping[str, str]:
+        """Return what was asked and by whom it was asked last, newest first."""
+        found: dict[str, str] = {}
         runs: set[str] = set()
         for asked in reversed(await self._messages.asked(channel=channel, thread=thread)):
             if asked.typed:
-                found[asked.typed] = None
+                found.setdefault(asked.typed, asked.by)
             elif self._typed_for is not None and asked.run not in runs and len(runs) < _RUNS:
                 runs.add(asked.run)
-                if text := await self._typed_for(asked.run):
-                    found[text] = None
-        return tuple(found)[:_MOST]
+                if (known := await self._typed_for(asked.run)) is not None:
+                    found.setdefault(*known)
+        return found

@@ -135,10 +135,12 @@ class SlackMessenger:
         """Return a card, redacted, for another surface than a message."""
         return await self._sender.drawn(card, surface=surface)
 
-    async def say(self, card: Card, *, channel: str, thread: str | None = None, typed: str = "") -> Posted:
-        """Post a message that belongs to no run, such as the public answer to what was `typed`, and return it."""
+    async def say(
+        self, card: Card, *, channel: str, thread: str | None = None, typed: str = "", account: str = ""
+    ) -> Posted:
+        """Post a message that belongs to no run, such as the public answer to what an account `typed`, and return it."""
         drawing = await self._sender.drawn(card)
-        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=self._answer(typed))
+        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=self._answer(typed, account))
         for file in drawing.files:
             await self._uploads.upload(file, channel=channel, thread=thread or posted.ts)
         return posted
@@ -162,7 +164,7 @@ class SlackMessenger:
             "response_type": "in_channel" if public else "ephemeral",
             "replace_original": False,
         }
-        if metadata := self._answer(typed):
+        if metadata := self._answer(typed, account):
             kind["metadata"] = metadata
         await self._sender.send(
             drawing,
@@ -177,7 +179,7 @@ class SlackMessenger:
         """Put the card in the place of the message that was clicked. `files`: the thread for its files; None: they go to that person."""
         drawing = await self._sender.drawn(card)
         kind: dict[str, object] = {"replace_original": True}
-        if metadata := self._answer(typed):
+        if metadata := self._answer(typed, account):
             kind["metadata"] = metadata
         await self._sender.send(
             drawing, card, lambda text, blocks: self._api.send(url, json={"text": text, "blocks": blocks or [], **kind})
@@ -206,11 +208,11 @@ class SlackMessenger:
         """End the live progress that is under way."""
         await self._progress.close()
 
-    def _answer(self, typed: str) -> Mapping[str, object] | None:
-        """Return the metadata by which a follow-up finds what was asked; None where the words must not leave, or are many."""
+    def _answer(self, typed: str, account: str) -> Mapping[str, object] | None:
+        """Return the metadata by which a follow-up finds what was asked, and by whom; None where the words must not leave, or are many."""
         if not typed or len(typed) > _LONGEST_TYPED or self._redact(typed) != typed:
             return None
-        return {"event_type": ANSWER, "event_payload": {"typed": typed}}
+        return {"event_type": ANSWER, "event_payload": {"typed": typed, "by": account}}
 
     # How it leaves
 

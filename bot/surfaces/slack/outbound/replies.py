@@ -75,7 +75,9 @@ class Replies:
         if origin.channel is not None:
             for again in range(_TRIES):
                 try:
-                    return await self._messenger.say(card, channel=origin.channel, thread=origin.thread, typed=typed)
+                    return await self._messenger.say(
+                        card, channel=origin.channel, thread=origin.thread, typed=typed, account=origin.account
+                    )
                 except Withheld:
                     raise
                 except TemporaryError as error:
@@ -130,7 +132,7 @@ class Replies:
         if url is not None and thread is None and not origin.direct and not has_file:
             ways.append(lambda: messenger.respond(card, url, account=account, public=True, typed=typed))
         if channel is not None:
-            ways.append(lambda: messenger.say(card, channel=channel, thread=thread, typed=typed))
+            ways.append(lambda: messenger.say(card, channel=channel, thread=thread, typed=typed, account=account))
         return [*ways, *self._private(origin, card)]
 
     async def _directly(self, account: str, card: Card) -> None:

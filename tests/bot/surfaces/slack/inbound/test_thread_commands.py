@@ -17,6 +17,7 @@ async def test_what_the_bot_answered_in_the_thread_comes_with_a_mention(slack: S
     await slack.workspace.type("requester", "deploys", f"{mention} logs", head.ts)
     await slack.until(lambda: len(slack.dispatcher.taken) > 1)
     assert slack.dispatcher.taken[-1].thread_commands == (ASKED,)
+    assert slack.dispatcher.taken[-1].thread_asked_by == slack.dispatcher.taken[0].account
 
     await slack.workspace.type("requester", "deploys", f"{mention} logs")  # elsewhere
     await slack.until(lambda: len(slack.dispatcher.taken) > 2)
