@@ -33,6 +33,7 @@ from commands.kit.menu import GROUPS, menu_card
 from commands.kit.parsing import UsageError
 from commands.kit.question import Question
 from commands.kit.registry import Registry
+from commands.kit.script_type import ScriptType
 from commands.kit.spec import CommandSpec, Kind
 from commands.kit.types import EnvironmentType, Known, ServiceType, TargetType, TextType, VersionType
 from runbooks.kit.errors import RunbookError
@@ -201,6 +202,8 @@ class Dispatcher:
             case ServiceType() | TargetType() if where is not None:
                 services = {each.name for each in self._settings.environments[where].services}
                 return [name for name in question.values if name in services]
+            case ScriptType() if where is not None:
+                return tuple(self._settings.environments[where].scripts)
         return question.values
 
     async def _denied(self, act: Act, denied: Denied) -> Answer:

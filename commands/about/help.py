@@ -25,7 +25,9 @@ class Help(Query):
 
 
 def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
-    """Every command in a line."""
+    """Every command in a line; first the one for who is in trouble."""
+    trouble = Paragraph(text=words("Trouble? ", Code(text="diagnose")))
+    first = (trouble,) if any(spec.name == "diagnose" for spec in specs) else ()
     table = Table(
         columns=("Command", "What it does"),
         rows=tuple((words(Code(text=spec.name)), sentence(spec.summary)) for spec in specs),
@@ -33,7 +35,7 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
     return Card(
         title=words(Strong(text="Commands")),
         summary="Commands: " + ", ".join(spec.name for spec in specs),
-        body=(table, Paragraph(text=words(Code(text="help COMMAND"), " explains one command."))),
+        body=(*first, table, Paragraph(text=words(Code(text="help COMMAND"), " explains one command."))),
         data={"commands": {spec.name: spec.summary for spec in specs}},
     )
 

@@ -189,12 +189,27 @@ def find(tokens: list[str], registry: Registry) -> CommandSpec | None:
     return registry.find(" ".join(tokens[:2]).lower()) or (registry.find(tokens[0].lower()) if tokens else None)
 
 
+_TROUBLE = "diagnose"
+_FREE_WORDS = frozenset(
+    ("why", "what", "what's", "whats", "is", "how", "something", "trouble", "problem", "broken", "down", "wrong")
+)
+"""First words of a question about what is wrong, in words of one's own."""
+
+
 def _command(tokens: list[str], registry: Registry) -> tuple[CommandSpec, list[str]]:
     """The command and what is left to read. A name has one word or two, and `releases adpt` is a mistyped `releases adopt`."""
     whole = registry.find(" ".join(tokens[:2]).lower()) if len(tokens) > 1 else None
     if whole is not None:
         return whole, tokens[2:]
     spec = registry.find(tokens[0].lower())
+    if (
+        spec is None
+        and tokens[0].lower().replace("\u2019", "'").rstrip("?!.,:") in _FREE_WORDS
+        and registry.find(_TROUBLE) is not None
+    ):
+        raise UsageError(
+            f"There is no {cited(tokens[0])}. Did you mean `{_TROUBLE}`?", suggestion=_TROUBLE, choices=(_TROUBLE,)
+        )
     meant = _mistyped(tokens, registry, other_than=spec)
     if spec is not None and meant is None:
         return spec, tokens[1:]

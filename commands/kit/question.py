@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.regions import RegionsType
+from commands.kit.script_type import ScriptType
 from commands.kit.spec import CommandSpec, Parameter, environment_parameter
 from commands.kit.typed_again import typed_words
 from commands.kit.types import ChoiceType, EnvironmentType, Known, ServiceType, TargetType, VersionType
 
-_FEW = ServiceType | TargetType | EnvironmentType | ChoiceType | RegionsType | VersionType
+_FEW = ServiceType | TargetType | EnvironmentType | ChoiceType | RegionsType | ScriptType | VersionType
 """Types with few values."""
 
 

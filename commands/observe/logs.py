@@ -68,7 +68,7 @@ class Logs(Observation):
         next=(FollowUp(command="describe"), FollowUp(command="diagnose")),
     )
 
-    target: Target = argument("whose logs: a service, or a pod by the end of its name")
+    target: Target = argument("a service, or a pod by the end of its name")
     since: Duration | None = option("only lines newer than this")
     until: Until | None = option("only lines older than this time or age")
     run: RunId | None = option("only lines from the time of this run")

@@ -8,8 +8,9 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from commands.kit.policy import ApprovalPolicy, Policies, Risk, raised
+from commands.kit.script_type import ScriptType
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
-from commands.kit.types import EnvironmentName, Invalid, Known, TextType, choose, nearest
+from commands.kit.types import EnvironmentName, TextType, nearest
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -20,21 +21,6 @@ from runbooks.scripts.steps import RunScript, ScriptRan, plan_script
 from runbooks.wording import cited, listed
 
 _PERMISSION = "script:run"
-
-
-class ScriptType:
-    """The name of a configured script."""
-
-    name = "script"
-    example = "cache-warm"
-
-    def parse(self, text: str, known: Known) -> str:
-        if not known.scripts:
-            raise Invalid("No scripts are configured. The maintainers of `omnicare.toml` can name some.")
-        return choose("script", text.lower(), known.scripts)
-
-    def suggestions(self, known: Known) -> tuple[str, ...]:
-        return known.scripts
 
 
 class Run(Operation):
@@ -48,7 +34,7 @@ class Run(Operation):
         permission=_PERMISSION, risk=Risk.REVERSIBLE, examples=["cache-warm wards", "sessions"], name="run"
     )
 
-    script: Annotated[str, ScriptType()] = argument("which script; `help run` lists them")
+    script: Annotated[str, ScriptType()] = argument("one of those that `help run` lists")
     choice: Annotated[str | None, TextType(longest=100, name="argument", example="wards")] = argument(
         "the script's argument, if it takes one", default=None
     )

@@ -2,7 +2,7 @@
 
 from bot.surfaces.terminal import plain
 from bot.surfaces.terminal.words import Audience
-from commands.about.help import command_card
+from commands.about.help import command_card, commands_card
 from commands.kit import registry
 from tests.bot.surfaces.terminal.test_screen import NOW
 
@@ -24,3 +24,10 @@ def test_the_lines_of_a_description_end_where_its_paragraphs_do() -> None:
     said = [line for line in shown("deploy") if line.startswith(("Makes a plan", "With --at"))]
     assert [line[-1] for line in said] == [".", "."]
     assert all("  " not in line for line in said)
+
+
+def test_the_list_begins_with_what_to_do_in_trouble() -> None:
+    specs = tuple(registry.load())
+    assert plain.lines(commands_card(specs), Audience(now=NOW))[1].strip() == "Trouble? diagnose"
+    without = tuple(spec for spec in specs if spec.name != "diagnose")
+    assert not any("Trouble?" in line for line in plain.lines(commands_card(without), Audience(now=NOW)))

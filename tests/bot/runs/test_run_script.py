@@ -39,3 +39,11 @@ async def test_nothing_else_can_be_run(here: Story):
     await here.type(REQUESTER, "/omnicare help run")
     told = str((await here.whispered(REQUESTER, "run cache-warm wards|drugs|forms")).blocks)
     assert "Only reads" in told
+
+
+async def test_a_script_that_was_not_named_is_chosen_from_those_of_the_environment(here: Story):
+    await here.type(ON_CALL, "/omnicare run")
+    question = await here.whispered(ON_CALL, "`run` needs the script")
+    buttons = [each for block in question.blocks if block["type"] == "actions" for each in block["elements"]]
+    names = [each["text"]["text"] for each in buttons if each["action_id"].startswith("type-run")]
+    assert sorted(names) == ["cache-warm", "search-reindex", "sessions"]
