@@ -75,6 +75,7 @@ def test_the_roles_in_kubernetes_are_what_the_doctor_asks_for() -> None:
     assert [(each["kind"], each["metadata"]["name"]) for each in documents] == [
         ("ClusterRole", "omnicare-bot-services"),
         ("ClusterRole", "omnicare-bot-rotations"),
+        ("ClusterRole", "omnicare-bot-certificates"),
         ("ClusterRole", "omnicare-bot-configuration"),
         ("ClusterRole", "omnicare-bot-record"),
         ("ClusterRole", "omnicare-bot-nodes"),
