@@ -11,7 +11,16 @@ from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case
 from runbooks.troubleshooting.changes import Changes, blamed, changes_of
-from runbooks.troubleshooting.findings import ORDER, Finding, RuleAnswer, Trouble, could_not_look, explains, no_answer
+from runbooks.troubleshooting.findings import (
+    ORDER,
+    Confidence,
+    Finding,
+    RuleAnswer,
+    Trouble,
+    could_not_look,
+    explains,
+    no_answer,
+)
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.rules import RULES
 
@@ -122,13 +131,18 @@ async def _changes_again(case: Case, known: Changes, ends: float) -> Changes:
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return them in order: a cause before what it explains, the surer before the less sure, the earlier before the later."""
+    """Return them in order: a cause before what it explains, the surer before the less sure, the earlier before the later.
+
+    A change that fits the start of what people notice stands before what is certain but has no known start.
+    """
     depths = _depths(findings)
 
-    def key(place: int) -> tuple[int, int, float, int]:
+    def key(place: int) -> tuple[int, int, bool, float, int]:
         finding = findings[place]
         began = finding.since.timestamp() if finding.since is not None else float("inf")
-        return depths[place], ORDER[finding.confidence], began, place
+        change = finding.kind is Trouble.CHANGE
+        sure = ORDER[Confidence.CERTAIN if change else finding.confidence]
+        return depths[place], sure, change or finding.since is None, 0 if change else began, place
 
     return tuple(findings[place] for place in sorted(range(len(findings)), key=key))
 

@@ -114,7 +114,7 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
     """Return the findings with the change that came before each as evidence.
 
-    Before a mere symptom that nothing else explains, or only what was wrong long before, such a change is a finding of its own.
+    Before a mere symptom that nothing else explains, or only what has no known start or was wrong long before, such a change is a finding of its own.
     """
     with_suspects = [(each, suspect(each, changes)) for each in findings]
     following = [_after(each, change) if change is not None else each for each, change in with_suspects]
@@ -123,17 +123,29 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
         for each, change in reversed(with_suspects)
         if change is not None
         and each.kind in SYMPTOMS
-        and not any(explains(cause, each) and not _much_older(cause, each, change) for cause in findings)
+        and not _explained(each, change, findings)
     }
     return [*causes.values(), *following]
 
 
-def _much_older(cause: Finding, symptom: Finding, change: Change) -> bool:
-    """Whether the change fits the start of the symptom clearly better than what was wrong long before."""
-    if cause.since is None or symptom.since is None:
-        return False
-    lead = change.lead(symptom.since)
-    return lead is not None and symptom.since - cause.since > lead + _BETTER
+def _explained(finding: Finding, change: Change, findings: Sequence[Finding]) -> bool:
+    """Whether something else explains it at least as well as the change does, which fits its start.
+
+    What has no known start, or was wrong long before, does not, except a metric behind its alert: the two are one thing.
+    """
+    lead, start = _lead(finding, change), finding.since
+    assert start is not None, "what has no start has no suspect"
+    return any(
+        cause.measured if cause.since is None else start - cause.since <= lead + _BETTER
+        for cause in findings
+        if explains(cause, finding)
+    )
+
+
+def _lead(finding: Finding, change: Change) -> timedelta:
+    lead = change.lead(finding.since) if finding.since is not None else None
+    assert lead is not None, "a suspect fits the start"
+    return lead
 
 
 def _after(finding: Finding, change: Change) -> Finding:
@@ -176,8 +188,7 @@ def _in_sentence(cause: str) -> str:
 
 
 def _when(finding: Finding, change: Change) -> str:
-    assert finding.since is not None, "what has no start has no suspect"
-    lead = change.lead(finding.since)
+    lead = _lead(finding, change)
     return f"{duration(lead.total_seconds())} after" if lead else "during"
 
 

@@ -85,6 +85,15 @@ def test_what_was_wrong_long_before_a_symptom_hides_no_change_right_before_it():
     assert blamed([old, errors(10)], [config])[0].kind is Trouble.CHANGE
 
 
+def test_what_has_no_known_start_hides_no_change_right_before_a_symptom():
+    cache = errors(None, kind=Trouble.CACHE_MEMORY, cause="The cache is full", explains=(Trouble.ERRORS, Trouble.SLOW))
+    config = change(10.5, 10.5, "ConfigMap backend-config", how="configuration")
+    found = ranked(blamed([cache, errors(10)], [config]))
+    assert [each.kind for each in found] == [Trouble.CHANGE, Trouble.CACHE_MEMORY, Trouble.ERRORS]
+    crash = errors(10.2, kind=Trouble.CRASHES)
+    assert [each.kind for each in ranked([*found, crash])][:2] == [Trouble.CRASHES, Trouble.CHANGE]
+
+
 def test_a_certain_cause_stays_first_and_names_the_change_before_it():
     crash = errors(10).model_copy(update={"kind": Trouble.CRASHES, "explains": (Trouble.ERRORS,)})
     found = ranked(blamed([errors(9), crash], [change(14, 11, "Deploy v2.0.0")]))
