@@ -26,7 +26,11 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _AFTER = timedelta(minutes=15)
-"""What a change broke shows within this time, as a rule."""
+"""What a release broke shows within this time, as a rule; an alert waits before it fires."""
+_SOON = timedelta(minutes=5)
+"""What any other change broke shows within this time."""
+_ALIKE = timedelta(minutes=2)
+"""By how much later than the first thing that a change broke another may begin: metrics have a point a minute."""
 _BETTER = timedelta(minutes=5)
 """By how much nearer to a symptom's start a change must be than another cause."""
 _LATE = timedelta(seconds=60)
@@ -86,6 +90,7 @@ def suspect(finding: Finding, changes: Sequence[Change]) -> Change | None:
         (lead, place)
         for place, change in enumerate(changes)
         if (lead := change.lead(finding.since)) is not None
+        and (lead <= _SOON or change.release or finding.kind is Trouble.ALERT)
         and (not change.service or not finding.service or change.service == finding.service)
         and (not change.region or not finding.region or change.region == finding.region)
     ]
@@ -116,16 +121,33 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
 
     Before a mere symptom that nothing else explains, or only what has no known start or was wrong long before, such a change is a finding of its own.
     """
-    with_suspects = [(each, suspect(each, changes)) for each in findings]
+    with_suspects = _nearest([(each, suspect(each, changes)) for each in findings])
     following = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
         change: _finding(each, change)
         for each, change in reversed(with_suspects)
-        if change is not None
-        and each.kind in SYMPTOMS
-        and not _explained(each, change, findings)
+        if change is not None and each.kind in SYMPTOMS and not _explained(each, change, findings)
     }
     return [*causes.values(), *following]
+
+
+def _nearest(with_suspects: Sequence[tuple[Finding, Change | None]]) -> list[tuple[Finding, Change | None]]:
+    """Return the pairs, each change only with what began soonest after it, of what nothing else explains, and at about that time.
+
+    A release stays with every symptom: going back is what helps most often.
+    """
+    findings = [each for each, _ in with_suspects]
+    leads: dict[Change, timedelta] = {}
+    for each, change in with_suspects:
+        if change is None or each.confidence is Confidence.POSSIBLE or _explained(each, change, findings):
+            continue
+        leads[change] = min(_lead(each, change), leads.get(change, _AFTER))
+
+    def fits(finding: Finding, change: Change) -> bool:
+        kept = change.release and finding.kind in SYMPTOMS
+        return kept or _lead(finding, change) <= leads.get(change, _AFTER) + _ALIKE
+
+    return [(each, change if change is not None and fits(each, change) else None) for each, change in with_suspects]
 
 
 def _explained(finding: Finding, change: Change, findings: Sequence[Finding]) -> bool:

@@ -56,6 +56,36 @@ def test_a_start_at_either_end_of_the_calendar_has_no_suspect():
         assert suspect(began, [change(10, 10)]) is None
 
 
+def test_only_a_release_or_what_waits_as_alerts_do_is_linked_long_after():
+    assert named(10, change(16, 16)) == ""
+    assert named(10, change(16, 16, release=True)) == "16 to 16"
+    assert named(10, change(16, 16), kind=Trouble.ALERT) == "16 to 16"
+
+
+def test_one_change_is_not_linked_to_what_began_later_than_what_it_fits():
+    config = change(15, 15, "ConfigMap backend-config", how="configuration")
+    drops = errors(10.5, kind=Trouble.WEBSOCKET_DROPS)
+    (alone,) = blamed([drops], [config])
+    assert "ConfigMap backend-config" in alone.evidence[-1]
+    cause, late, soon = blamed([drops, errors(14.7)], [config])
+    assert (cause.kind, late.evidence) == (Trouble.CHANGE, ())
+    assert "ConfigMap backend-config" in soon.evidence[-1]
+
+
+def test_a_release_before_a_symptom_is_not_lost_to_what_began_sooner():
+    release = change(15, 15, "Deploy v2.0.0", release=True)
+    found = blamed([errors(14.9, kind=Trouble.SYNC_STUCK), errors(11)], [release])
+    assert [each.kind for each in found] == [Trouble.CHANGE, Trouble.SYNC_STUCK, Trouble.ERRORS]
+
+
+def test_a_change_stays_linked_to_the_cause_of_what_was_seen_before_it():
+    release = change(15, 15, "Deploy v2.0.0", release=True)
+    crash = errors(11, kind=Trouble.CRASHES, explains=(Trouble.ERRORS,))
+    found = blamed([crash, errors(14.7)], [release])
+    assert [each.kind for each in found] == [Trouble.CRASHES, Trouble.ERRORS]
+    assert "Deploy v2.0.0" in found[0].evidence[-1]
+
+
 def test_another_service_or_region_is_no_suspect():
     assert named(10, change(11, 11, service="frontend"), service="backend") == ""
     assert named(10, change(11, 11, region="eu"), region="us") == ""
