@@ -1,7 +1,7 @@
 """The database: whether it can be reached, who waits for whom, what runs out, what is slow, and how far its replicas are behind."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.connections import Connections
@@ -12,6 +12,7 @@ from runbooks.database import pool, replication, storage
 from runbooks.database.activity import ActivityReading, Waits
 from runbooks.database.databases import Database, DatabaseStatus
 from runbooks.database.pool import FULL, HIGH, ApplicationPool
+from runbooks.database.replication import ReplicationReading
 from runbooks.database.slow_statements import first, milliseconds, name_of
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -406,10 +407,15 @@ async def _stored(database: Database) -> RuleAnswer:
 
 
 async def _replication(database: Database) -> RuleAnswer:
-    reading = await database.replication()
+    return replicas(await database.replication())
+
+
+def replicas(reading: ReplicationReading) -> RuleAnswer:
+    """Return what is wrong with replicas and slots. How far a paused one is behind is a number that the pause explains."""
     away = [each.message for each in reading.servers.values() if isinstance(each, RunbookError)]
     known = {place: each for place, each in reading.servers.items() if isinstance(each, ReplicationState)}
     troubles = replication.read(known).troubles if not away else ()
+    stands = _only_replica_stands(known)
     return RuleAnswer(
         found=tuple(
             Finding(
@@ -417,6 +423,7 @@ async def _replication(database: Database) -> RuleAnswer:
                 cause=each.says,
                 evidence=(each.to_do,),
                 confidence=Confidence.CERTAIN if each.grave else Confidence.LIKELY,
+                measured=each.late and stands,
                 to_do=(ToDo(text="See each replica and slot", command="db replication", label="Replication"),),
             )
             for each in troubles
@@ -425,3 +432,9 @@ async def _replication(database: Database) -> RuleAnswer:
         unknown=tuple(away),
         details="" if troubles or away else replication.answer(reading),
     )
+
+
+def _only_replica_stands(known: Mapping[Instance, ReplicationState]) -> bool:
+    """Return whether the primary's one replica is known to be paused: how far it is behind, by whichever name, follows from that."""
+    primary, replica = known.get("primary"), known.get("replica")
+    return replica is not None and replica.paused and (primary is None or len(primary.replicas) <= 1)
