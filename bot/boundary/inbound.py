@@ -72,6 +72,8 @@ class Inbound:
     place: Location = NOWHERE
     thread_commands: tuple[str, ...] = ()
     """What was answered in the thread before, newest first, as it would be typed: a follow-up means the same service and environment."""
+    thread_found: tuple[tuple[str, str], ...] = ()
+    """A command among them, and the service that its newest answer found."""
     thread_asked_by: str = ""
     """Who asked for the newest of them: an account of the surface, or a listed person's key; empty: unknown."""
     thread_unread: bool = False

@@ -69,13 +69,14 @@ class RequestReader:
 
     def _subject(self, inbound: Inbound) -> Subject:
         """Return what a thread is about. What can't be read any more, such as a command of an older version, is left out."""
+        services = dict(inbound.thread_found)
         found: list[Subject] = []
         for text in inbound.thread_commands:
             try:
                 request = parse(split(text), self._registry, self._known, default_environment=None)
             except UsageError:
                 continue
-            found.append(subject_of(request, self._known))
+            found.append(subject_of(request, self._known, services.get(text, "")))
         by = self._people.by_slack(inbound.thread_asked_by) or inbound.thread_asked_by
         actor = self._people.actor(inbound.surface, inbound.account, inbound.named)
         return together(found).model_copy(update={"to_another": by not in (actor.key, actor.account)})

@@ -17,6 +17,9 @@ class Subject(Frozen):
     service: str | None = None
     environment: str | None = None
     region: str | None = None
+    found: str | None = None
+    """The service that an answer names and nobody typed, where it is newer than `service`: only a query takes it."""
+
     unsure: str = ""
     """Why nothing that changes something may go by it, as a sentence without its end; empty: it may."""
 
@@ -39,8 +42,8 @@ NOTHING = Subject()
 UNREAD = Subject(unsure="The bot could not read this thread")
 
 
-def subject_of(request: Command, known: Known) -> Subject:
-    """Return what a request is about; a pod stands for its service."""
+def subject_of(request: Command, known: Known, found: str = "") -> Subject:
+    """Return what a request is about; a pod stands for its service. `found`: the service that its answer is about."""
     service, region = None, None
     arguments = request.arguments()
     for parameter in request.spec.parameters:
@@ -52,7 +55,9 @@ def subject_of(request: Command, known: Known) -> Subject:
             service = service or _service(value, known.services)
         elif isinstance(parameter.type, RegionsType) and value in known.regions:
             region = value
-    return Subject(service=service, environment=request.environment, region=region)
+    return Subject(
+        service=service, environment=request.environment, region=region, found=None if service else found or None
+    )
 
 
 def together(newest_first: Iterable[Subject]) -> Subject:
@@ -66,6 +71,7 @@ def together(newest_first: Iterable[Subject]) -> Subject:
             service=found.service or each.service,
             environment=found.environment or each.environment,
             region=found.region or each.region,
+            found=found.found or (None if found.service else each.found),
         )
     return found.model_copy(update={"unsure": f"This thread is about {listed(named)}" if len(named) > 1 else ""})
 
@@ -75,7 +81,7 @@ def recalled(
 ) -> tuple[dict[str, object], Subject]:
     """Return the values that were not typed and the thread tells, and the same as a subject. What is typed (`found`) wins.
 
-    A query takes all of it. An operation takes the environment and a service that it needs; it is never limited to a part by memory.
+    A query takes all of it, and the service that an answer found. An operation takes the environment and a service that it needs; it is never limited to a part by memory.
     """
     query, values = spec.kind is Kind.QUERY, dict[str, object]()
 
@@ -89,7 +95,8 @@ def recalled(
     where = environment_parameter(spec)
     local = where is not None and where.default == CHANNEL_DEFAULT
     environment = take(EnvironmentType, about.environment, known.environments) if local else None
-    service = take(ServiceType | TargetType, about.service, known.services, needed=not query)
+    meant = (query and about.found) or about.service
+    service = take(ServiceType | TargetType, meant, known.services, needed=not query)
     there = environment is not None or where is None or found.get(where.name) == about.environment
     region = take(RegionsType, about.region, known.regions) if query and there else None
     return values, Subject(service=service, environment=environment, region=region)

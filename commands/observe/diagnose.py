@@ -12,6 +12,7 @@ from commands.kit.card import (
     Paragraph,
     State,
     Strong,
+    Subject,
     Text,
     Typed,
     sentence,
@@ -133,6 +134,7 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
         summary=text,
         body=tuple(body),
         buttons=_buttons(context, found.findings),
+        about=Subject(service=first.service) if first is not None and first.service and not asked.service else None,
         data={
             "environment": context.where.name,
             "findings": [each.model_dump(mode="json") for each in found.findings],

@@ -99,3 +99,21 @@ def test_an_operation_takes_no_other_environment_from_an_answer_to_another_perso
         assert follow_up(text, theirs)[0]["env"] == "staging"
     same = theirs.model_copy(update={"environment": "production"})
     assert follow_up("restart", same)[0]["env"] == "production"
+
+
+def test_a_query_takes_the_service_that_an_answer_found_and_an_operation_does_not() -> None:
+    def about(text: str, found: str = "") -> Subject:
+        return subject_of(parse(split(text), REGISTRY, KNOWN, default_environment=None), KNOWN, found)
+
+    diagnosed = about("diagnose --env staging", "backend")
+    arguments, taken = follow_up("logs", together([diagnosed]))
+    assert (arguments["target"], arguments["env"]) == ("backend", "staging")
+    assert taken.told("production") == "backend in staging (this channel's default is production)"
+    with pytest.raises(UsageError, match="needs the service"):
+        follow_up("restart", together([diagnosed]))
+    assert follow_up("logs frontend", together([diagnosed]))[0]["target"] == "frontend"
+    looked = about("describe frontend --env staging")
+    assert follow_up("logs", together([looked, diagnosed]))[0]["target"] == "frontend", "the newest comes first"
+    assert follow_up("logs", together([diagnosed, looked]))[0]["target"] == "backend"
+    assert follow_up("restart", together([diagnosed, looked]))[0]["service"] == "frontend"
+    assert about("diagnose frontend --env staging", "backend").found is None, "what is typed wins"

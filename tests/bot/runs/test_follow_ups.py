@@ -60,3 +60,12 @@ async def test_what_is_missing_is_chosen_by_the_person_who_asked(here: Story):
     await here.answered("frontend in production runs")
     (noted,) = [each for each in here.events() if each.command == "describe"]
     assert (noted.actor, noted.details["arguments"]) == ("ines", {"target": "frontend", "env": "production"})
+
+
+async def test_a_query_in_the_thread_of_a_diagnosis_means_the_service_that_it_found(here: Story):
+    await here.world.switch("crash-loop", on=True)
+    await here.type(ON_CALL, "/omnicare diagnose")
+    await here.answered("backend: the container keeps")
+    thread = newest(here, "production: backend")
+    await mentioned(here, ON_CALL, "describe", thread)
+    assert "backend in production, from this thread" in await here.answered("from this thread")

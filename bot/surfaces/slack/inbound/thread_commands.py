@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.boundary.inbound import Inbound
 from bot.surfaces.slack.inbound.payloads import SlackAct
-from bot.surfaces.slack.outbound.own_messages import OwnMessages
+from bot.surfaces.slack.outbound.own_messages import Asked, OwnMessages
 
 _log = logging.getLogger(__name__)
 
@@ -42,17 +42,24 @@ class ThreadCommands:
         except Exception as error:  # noqa: BLE001 - whatever it was: the follow-up is acknowledged, and read alone
             _log.warning("a thread could not be read: %s", type(error).__name__)
             return replace(inbound, thread_unread=True)
-        return replace(inbound, thread_commands=tuple(found)[:_MOST], thread_asked_by=next(iter(found.values()), ""))
+        newest = next(iter(found.values()), None)
+        return replace(
+            inbound,
+            thread_commands=tuple(found)[:_MOST],
+            thread_found=tuple((typed, each.service) for typed, each in found.items() if each.service),
+            thread_asked_by=newest.by if newest is not None else "",
+        )
 
-    async def _found(self, channel: str, thread: str) -> Mapping[str, str]:
-        """Return what was asked and by whom it was asked last, newest first."""
-        found: dict[str, str] = {}
+    async def _found(self, channel: str, thread: str) -> Mapping[str, Asked]:
+        """Return what was asked, newest first, with what was noted of its newest answer."""
+        found: dict[str, Asked] = {}
         runs: set[str] = set()
         for asked in reversed(await self._messages.asked(channel=channel, thread=thread)):
             if asked.typed:
-                found.setdefault(asked.typed, asked.by)
+                found.setdefault(asked.typed, asked)
             elif self._typed_for is not None and asked.run not in runs and len(runs) < _RUNS:
                 runs.add(asked.run)
                 if (known := await self._typed_for(asked.run)) is not None:
-                    found.setdefault(*known)
+                    typed, by = known
+                    found.setdefault(typed, Asked(typed, asked.run, by))
         return found

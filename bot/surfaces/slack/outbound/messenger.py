@@ -140,7 +140,9 @@ class SlackMessenger:
     ) -> Posted:
         """Post a message that belongs to no run, such as the public answer to what an account `typed`, and return it."""
         drawing = await self._sender.drawn(card)
-        posted = await self._send(drawing, card, channel=channel, thread=thread, metadata=self._answer(typed, account))
+        posted = await self._send(
+            drawing, card, channel=channel, thread=thread, metadata=self._answer(typed, account, card)
+        )
         for file in drawing.files:
             await self._uploads.upload(file, channel=channel, thread=thread or posted.ts)
         return posted
@@ -164,7 +166,7 @@ class SlackMessenger:
             "response_type": "in_channel" if public else "ephemeral",
             "replace_original": False,
         }
-        if metadata := self._answer(typed, account):
+        if metadata := self._answer(typed, account, card):
             kind["metadata"] = metadata
         await self._sender.send(
             drawing,
@@ -179,7 +181,7 @@ class SlackMessenger:
         """Put the card in the place of the message that was clicked. `files`: the thread for its files; None: they go to that person."""
         drawing = await self._sender.drawn(card)
         kind: dict[str, object] = {"replace_original": True}
-        if metadata := self._answer(typed, account):
+        if metadata := self._answer(typed, account, card):
             kind["metadata"] = metadata
         await self._sender.send(
             drawing, card, lambda text, blocks: self._api.send(url, json={"text": text, "blocks": blocks or [], **kind})
@@ -208,11 +210,12 @@ class SlackMessenger:
         """End the live progress that is under way."""
         await self._progress.close()
 
-    def _answer(self, typed: str, account: str) -> Mapping[str, object] | None:
+    def _answer(self, typed: str, account: str, card: Card) -> Mapping[str, object] | None:
         """Return the metadata by which a follow-up finds what was asked, and by whom; None where the words must not leave, or are many."""
         if not typed or len(typed) > _LONGEST_TYPED or self._redact(typed) != typed:
             return None
-        return {"event_type": ANSWER, "event_payload": {"typed": typed, "by": account}}
+        found = {"service": card.about.service} if card.about is not None and card.about.service else {}
+        return {"event_type": ANSWER, "event_payload": {"typed": typed, "by": account, **found}}
 
     # How it leaves
 

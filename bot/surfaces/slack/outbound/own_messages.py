@@ -28,6 +28,8 @@ class Asked(NamedTuple):
     run: str
     by: str = ""
     """The account that asked; empty for a run, and in a message of the version before."""
+    service: str = ""
+    """That the answer is about, where the command did not say it."""
 
 
 class OwnMessages:
@@ -68,7 +70,8 @@ class OwnMessages:
                 kind, payload = at(message, "metadata", "event_type"), at(message, "metadata", "event_payload")
                 typed, run = text_at(payload, "typed") or "", text_at(payload, "run") or ""
                 if _is_mine(message, me) and ((kind == ANSWER and typed) or (kind == METADATA and run)):
-                    about.append(Asked(typed, "", text_at(payload, "by") or "") if kind == ANSWER else Asked("", run))
+                    by, service = text_at(payload, "by") or "", text_at(payload, "service") or ""
+                    about.append(Asked(typed, "", by, service) if kind == ANSWER else Asked("", run))
         return about
 
     async def _own(self, channel: str, thread: str | None) -> AsyncIterator[object]:
