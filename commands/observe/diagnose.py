@@ -1,6 +1,7 @@
 """`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from commands.kit.card import (
     Button,
@@ -35,7 +36,7 @@ from runbooks.wording import counted, listed
 _OTHERS = 5
 """Findings after the first that are shown, and consequences; the rest are counted."""
 _EVIDENCE, _FEWER = 5, 1
-_TO_DO = 4
+_TO_DO, _FEWER_TO_DO = 4, 2
 _BUTTONS = 4
 _UNKNOWN = 8
 _CHANGES = 5
@@ -90,7 +91,30 @@ class Diagnose(Observation):
             runs=runs,
         ) as case:
             found = await diagnose(case, seconds=context.deadline * _SHARE)
-        return _card(context, self, found)
+        return card_of(context, self, found, await orders_of(context, found.findings))
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the findings say to type, and which of it who asks may not."""
+
+    needed: Mapping[str, str]
+    """What is typed → the permission that who asks lacks for it."""
+
+    def lacking(self, each: ToDo) -> str:
+        """Return the permission that is lacking; empty where none is."""
+        return self.needed.get(each.command, "")
+
+
+async def orders_of(context: Context, findings: Sequence[Finding]) -> Orders:
+    permissions = {spec.name: spec.permission for spec in context.menu}
+    needed: dict[str, str] = {}
+    for command in {each.command for finding in findings for each in finding.to_do if each.command}:
+        first, second = (*command.split(), "")[:2]
+        permission = permissions.get(f"{first} {second}", permissions.get(first))
+        if permission is not None and not await context.authority.may(context.actor, permission, context.where.name):
+            needed[command] = permission
+    return Orders(needed)
 
 
 async def _may(context: Context) -> frozenset[str]:
@@ -110,7 +134,7 @@ def _run(context: Context, record: RunRecord) -> RecentRun:
     )
 
 
-def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
+def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders) -> Card:
     first = next(iter(found.findings), None)
     whose = f"{asked.service} in {context.where.name}" if asked.service and first is None else context.where.name
     text = f"{whose}: {_answer(found)}"
@@ -119,8 +143,8 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
     others = [each for each, cause in pairs[1:] if cause is None]
     follow = [each for each, cause in pairs[1:] if cause is not None]
     if first is not None:
-        body += _first(first)
-        body += [_other(number, each) for number, each in enumerate(others[:_OTHERS], start=2)]
+        body += _first(first, orders, numbered=bool(others))
+        body += [_other(number, each, orders) for number, each in enumerate(others[:_OTHERS], start=2)]
     if follow:
         said = "; ".join(f"{each.cause}{_where(each)}" for each in follow[:_OTHERS])
         left = f"; {len(follow) - _OTHERS} more" if len(follow) > _OTHERS else ""
@@ -133,8 +157,8 @@ def _card(context: Context, asked: Diagnose, found: Diagnosed) -> Card:
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
-        buttons=_buttons(context, found.findings),
         about=Subject(service=first.service) if first is not None and first.service and not asked.service else None,
+        buttons=_buttons(context, found.findings, orders),
         data={
             "environment": context.where.name,
             "findings": [each.model_dump(mode="json") for each in found.findings],
@@ -161,21 +185,29 @@ def _state(found: Diagnosed) -> State:
     return State.WAITING if found.findings or found.unknown else State.DONE
 
 
-def _first(finding: Finding) -> Iterator[Element]:
-    """The most likely cause: its evidence, and what to do."""
+def _first(finding: Finding, orders: Orders, *, numbered: bool) -> Iterator[Element]:
+    """The most likely cause, which the title names: its evidence, and what to do."""
     unexplained = " The cause was not found." if finding.kind in SYMPTOMS else ""
-    yield Paragraph(text=words(_how_sure(finding), unexplained))
+    number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
+    yield Paragraph(text=words(number, _how_sure(finding), unexplained))
     if finding.evidence:
         yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
-    if orders := finding.to_do[:_TO_DO]:
-        lines = (_order(each) for each in orders)
-        yield Paragraph(text=words(*_lines([words(Strong(text="What to do")), *lines])))
+    if lines := list(_to_do(finding, orders, _TO_DO)):
+        yield Paragraph(text=words(*_lines(lines)))
 
 
-def _other(number: int, finding: Finding) -> Paragraph:
+def _other(number: int, finding: Finding, orders: Orders) -> Paragraph:
+    """Another cause, its number apart from it: a cause may begin with a number of its own."""
+    title = words(Strong(text=f"Cause {number}: {finding.cause}{_where(finding)}"))
     evidence = [words(f"• {line}") for line in finding.evidence[:_FEWER]]
-    title = words(Strong(text=f"{number}. {finding.cause}{_where(finding)}"))
-    return Paragraph(text=words(*_lines([title, _how_sure(finding), *evidence])))
+    lines = [title, _how_sure(finding), *evidence, *_to_do(finding, orders, _FEWER_TO_DO)]
+    return Paragraph(text=words(*_lines(lines)))
+
+
+def _to_do(finding: Finding, orders: Orders, most: int) -> Iterator[Text]:
+    if finding.to_do:
+        yield words(Strong(text="What to do"))
+        yield from (_order(each, orders.lacking(each)) for each in finding.to_do[:most])
 
 
 def _where(finding: Finding) -> str:
@@ -188,7 +220,10 @@ def _how_sure(finding: Finding) -> Text:
     return words(finding.confidence.value.capitalize(), *since, ".")
 
 
-def _order(each: ToDo) -> Text:
+def _order(each: ToDo, lacking: str) -> Text:
+    if lacking:
+        text = f"Somebody with `{lacking}` can {each.text[:1].lower()}{each.text[1:].rstrip('.')}: "
+        return words("• ", sentence(text), Code(text=each.command))
     if each.command:
         return words("• ", sentence(each.text.rstrip(".")), ": ", Code(text=each.command))
     return words("• ", sentence(each.text if each.text.endswith((".", "?")) else f"{each.text}."))
@@ -229,10 +264,11 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
         yield Note(text=words(f"Not checked, because you need the permission {needed}: {names}."))
 
 
-def _buttons(context: Context, findings: Sequence[Finding]) -> tuple[Button, ...]:
+def _buttons(context: Context, findings: Sequence[Finding], orders: Orders) -> tuple[Button, ...]:
     where = context.where.name
     offered: dict[str, Button] = {}
-    for each in (each for finding in findings for each in finding.to_do if each.command):
+    typed = (each for finding in findings for each in finding.to_do if each.command and not orders.lacking(each))
+    for each in typed:
         label = each.label or f"{each.command[:1].upper()}{each.command[1:]}"
         offered.setdefault(label, Button(label=label, does=Typed(text=_typed(each.command, where))))
     return tuple(offered.values())[:_BUTTONS]

@@ -72,12 +72,17 @@ async def diagnose(case: Case, rules: Sequence[Rule] = RULES, *, seconds: float 
         )
     pairs = list(zip(rules, answers, strict=True))
     findings = [_clean(finding) for answer in answers for finding in answer.found]
+    wrong = {finding.kind for finding in findings}
     in_order = ranked(blamed(findings, changes.found))
     return Diagnosed(
         findings=in_order,
         caused_by=tuple(_cause_of(in_order, place) for place in range(len(in_order))),
         changes=changes,
-        well=tuple(_well(rule, answer) for rule, answer in pairs if answer.well),
+        well=tuple(
+            _well(rule, answer)
+            for rule, answer in pairs
+            if answer.well and not wrong.intersection(rule.contradicted_by)
+        ),
         unknown=tuple((rule.name, why) for rule, answer in pairs for why in answer.unknown),
         not_configured=tuple(rule.name for rule, answer in pairs if answer.not_configured),
         not_permitted=(*refused, *([] if LOGS in case.may else [("log lines", LOGS)])),
@@ -187,5 +192,9 @@ def _clean(finding: Finding) -> Finding:
     """Return the finding redacted once more: a rule may have forgotten it."""
     redact = default_redactor().text
     return finding.model_copy(
-        update={"cause": redact(finding.cause), "evidence": tuple(redact(line) for line in finding.evidence)}
+        update={
+            "cause": redact(finding.cause),
+            "evidence": tuple(redact(line) for line in finding.evidence),
+            "to_do": tuple(each.model_copy(update={"text": redact(each.text)}) for each in finding.to_do),
+        }
     )

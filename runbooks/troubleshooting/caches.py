@@ -78,7 +78,7 @@ def _finding(each: CacheTrouble, case: Case) -> Finding:
         since=began,
         explains=_EXPLAINS.get(each.kind, ()),
         to_do=(
-            *([ToDo(text=each.to_do.replace("`", "").rstrip("."))] if each.to_do else []),
+            *([ToDo(text=each.to_do)] if each.to_do else []),
             ToDo(text="See every node of the cache", command="cache", label="Cache"),
         ),
     )

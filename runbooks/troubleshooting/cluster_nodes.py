@@ -77,7 +77,7 @@ def _cordoned(place: PlaceFacts, nodes: Sequence[NodeView], pods: Sequence[PodVi
         confidence=Confidence.LIKELY if told else Confidence.POSSIBLE,
         since=min((at for pod in waiting if (at := read_time(pod.created)) is not None), default=None),
         to_do=(
-            ToDo(text=f"If the work on them is over: {place.environment.kubectl} uncordon {cordoned[0]}"),
+            ToDo(text=f"If the work on them is over: `{place.environment.kubectl} uncordon {cordoned[0]}`"),
             ToDo(text="See all nodes", command="nodes", label="Nodes"),
         ),
         explains=(Trouble.PENDING, Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.ALERT),

@@ -64,6 +64,13 @@ class Databases(Rule):
 
     name = "database"
     permission = "database:read"
+    contradicted_by = (
+        Trouble.DATABASE_UNREACHABLE,
+        Trouble.POOL_EXHAUSTED,
+        Trouble.SLOW_QUERIES,
+        Trouble.BLOCKED_SESSIONS,
+        Trouble.REPLICATION_LAG,
+    )
     seconds = 10.0
 
     async def look(self, case: Case) -> RuleAnswer:
@@ -95,6 +102,7 @@ class ApplicationPools(Rule):
 
     name = "connection pool"
     permission = "database:read"
+    contradicted_by = (Trouble.POOL_EXHAUSTED,)
     seconds = 5.0
 
     async def look(self, case: Case) -> RuleAnswer:
@@ -170,17 +178,17 @@ async def _reached(address: str | None, place: Instance) -> str:
 
 def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer:
     look = ToDo(text="Test name, network, TLS and login", command="db connect", label="Connect")
-    advice = tuple(error.advice)
+    advice = tuple(ToDo(text=line) for line in error.advice)
     if error.code is ReasonCode.DATABASE_UNREACHABLE:
         away = place == "primary"
         return found(
             Finding(
                 kind=Trouble.DATABASE_UNREACHABLE,
                 cause=reached or error.message.rstrip("."),
-                evidence=("Tested from where the bot runs; pods may take another route.", error.message, *advice),
+                evidence=("Tested from where the bot runs; pods may take another route.", error.message),
                 confidence=Confidence.CERTAIN if away else Confidence.LIKELY,
                 explains=_WITHOUT_IT if away else _SYMPTOMS,
-                to_do=(look,),
+                to_do=(*advice, look),
             )
         )
     if error.code in _REFUSED:
@@ -188,9 +196,9 @@ def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer
             Finding(
                 kind=Trouble.DATABASE_CREDENTIALS,
                 cause=error.message.rstrip("."),
-                evidence=("The network is fine: the server answers, but refuses the bot's role.", *advice),
+                evidence=("The network is fine: the server answers, but refuses the bot's role.",),
                 confidence=Confidence.LIKELY,
-                to_do=(look,),
+                to_do=(*advice, look),
             )
         )
     if error.code is ReasonCode.DATABASE_BUSY and NONE_LEFT in error.message:
@@ -198,10 +206,12 @@ def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer
             Finding(
                 kind=Trouble.POOL_EXHAUSTED,
                 cause=f"The {place} has no connection left, not even for the bot",
-                evidence=advice,
                 confidence=Confidence.CERTAIN,
                 explains=_WITHOUT_IT,
-                to_do=(ToDo(text="See who has them, once one is free", command="db pool", label="Pool"),),
+                to_do=(
+                    *advice,
+                    ToDo(text="See who has them, once one is free", command="db pool", label="Pool"),
+                ),
             )
         )
     return could_not_look(error.message)
@@ -397,9 +407,11 @@ async def _stored(database: Database) -> RuleAnswer:
             Finding(
                 kind=Trouble.TRANSACTION_IDS,
                 cause=each.says,
-                evidence=(each.to_do,),
                 confidence=Confidence.CERTAIN,
-                to_do=(ToDo(text="See the tables", command="db size", label="Size"),),
+                to_do=(
+                    ToDo(text=each.to_do),
+                    ToDo(text="See the tables", command="db size", label="Size"),
+                ),
             )
             for each in grave
         )
@@ -421,10 +433,12 @@ def replicas(reading: ReplicationReading) -> RuleAnswer:
             Finding(
                 kind=Trouble.REPLICATION_LAG,
                 cause=each.says,
-                evidence=(each.to_do,),
                 confidence=Confidence.CERTAIN if each.grave else Confidence.LIKELY,
                 measured=each.late and stands,
-                to_do=(ToDo(text="See each replica and slot", command="db replication", label="Replication"),),
+                to_do=(
+                    ToDo(text=each.to_do),
+                    ToDo(text="See each replica and slot", command="db replication", label="Replication"),
+                ),
             )
             for each in troubles
             if each.grave or each.late

@@ -28,6 +28,7 @@ class Restarts(RegionRule):
 
     name = "restarts in the last hour"
     permission = "fleet:read"
+    contradicted_by = (Trouble.RESTARTS, Trouble.CRASHES, Trouble.OUT_OF_MEMORY, Trouble.PROBE)
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return one finding for each service and way of ending, with the last error that the newest one wrote."""
@@ -119,6 +120,7 @@ class Evictions(RegionRule):
 
     name = "evictions"
     permission = "fleet:read"
+    contradicted_by = (Trouble.EVICTED, Trouble.NODE_PRESSURE)
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return one finding for each service, with the node's own reason."""

@@ -52,7 +52,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
             to_do=(
                 ToDo(text="Find what causes the load: more users, slow queries, a release"),
                 ToDo(
-                    text=f'If nodes and database connections allow it: {where} --patch \'{{"spec":{{"maxReplicas":{more}}}}}\''
+                    text=f'If nodes and database connections allow it: `{where} --patch \'{{"spec":{{"maxReplicas":{more}}}}}\'`'
                 ),
                 ToDo(text="See what its pods use", command=f"top pods {service.name}", label="Top pods"),
             ),
@@ -79,6 +79,7 @@ class Usage(RegionRule):
 
     name = "CPU and memory of pods"
     permission = "fleet:read"
+    contradicted_by = (Trouble.OUT_OF_MEMORY, Trouble.THROTTLED)
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return the services with containers near a limit. Without a metrics API it could not look."""

@@ -23,7 +23,7 @@ _KINDS = {
     "disk": Trouble.DISK_FULL,
 }
 _NEXT = {
-    Trouble.DISK_FULL: ToDo(text="Enlarge the fullest volume (kubectl get pvc), or free space on it"),
+    Trouble.DISK_FULL: ToDo(text="Enlarge the fullest volume (`kubectl get pvc`), or free space on it"),
     Trouble.SLOW: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
     Trouble.SLOW_QUERIES: ToDo(text="See which statements take long", command="slow-queries", label="Slow queries"),
     Trouble.POOL_EXHAUSTED: ToDo(text="See who has the connections", command="db pool", label="Pool"),

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from runbooks.kit.errors import RunbookError
 from runbooks.troubleshooting.case import Case, PlaceFacts
-from runbooks.troubleshooting.findings import RuleAnswer, could_not_look, no_answer, together
+from runbooks.troubleshooting.findings import RuleAnswer, Trouble, could_not_look, no_answer, together
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Rule(ABC):
     """What it looks at, as it stands in "No problem found in: pods, image pulls, certificates"."""
     permission: ClassVar[str]
     """The permission of the command that shows the same: who lacks it gets nothing of what the rule reads. There is no default."""
+    contradicted_by: ClassVar[tuple[Trouble, ...]] = ()
+    """Where another rule has found such trouble, "no problem found" in this one's name would contradict it."""
     seconds: ClassVar[float] = 5.0
     """Its time limit; the runner says when it is over."""
 

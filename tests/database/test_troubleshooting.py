@@ -62,7 +62,10 @@ async def test_connections_that_run_out_are_named_with_who_has_them(here: Served
 async def test_a_paused_replica_is_named(here: Served):
     here.do(here.world.fall_behind())
     answer = await until(here, lambda found: found.found)
-    assert "somebody paused it" in one(answer, Trouble.REPLICATION_LAG).cause
+    paused = one(answer, Trouble.REPLICATION_LAG)
+    assert "somebody paused it" in paused.cause
+    assert paused.to_do[0].text == "As the DBA, on the replica: `SELECT pg_wal_replay_resume();`"
+    assert paused.evidence == ()
 
 
 async def test_a_server_that_answers_slowly_is_named_though_not_all_can_be_asked(here: Served):

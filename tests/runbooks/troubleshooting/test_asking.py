@@ -135,6 +135,17 @@ async def test_a_rule_that_hangs_is_refused_or_fails_is_one_that_could_not_look(
     }
 
 
+class _Evictions(_Well):
+    name = "evictions"
+    contradicted_by = (Trouble.CACHE, Trouble.EVICTED)
+
+
+async def test_what_another_rule_found_wrong_is_not_found_well_beside_it():
+    async with case() as asked:
+        assert (await diagnose(asked, (_Evictions(), _Well()))).well == ("evictions (3 nodes)", "nodes (3 nodes)")
+        assert (await diagnose(asked, (_Says(), _Evictions(), _Well()))).well == ("nodes (3 nodes)",)
+
+
 async def test_a_rule_whose_permission_is_missing_does_not_look():
     class Secret(_Broken):
         permission = "database:read"
