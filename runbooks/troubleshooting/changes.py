@@ -171,10 +171,11 @@ def _lead(finding: Finding, change: Change) -> timedelta:
 
 
 def _after(finding: Finding, change: Change) -> Finding:
+    back = any(each.command.split()[:1] == ["rollback"] for each in finding.to_do)
     return finding.model_copy(
         update={
             "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
-            "to_do": (*(_BACK if change.release else ()), *finding.to_do),
+            "to_do": (*(_BACK if change.release and not back else ()), *finding.to_do),
         }
     )
 

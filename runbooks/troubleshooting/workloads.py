@@ -4,7 +4,7 @@ The causes are those that a rollout is told of (`runbooks.diagnosis`), read out 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
@@ -13,13 +13,14 @@ from runbooks.deployments.service_state import Listed, ServiceState
 from runbooks.diagnosis import Cause, Snapshot, clean, every_standing, explained
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Service
 from runbooks.observe.service_health import is_old, snapshot_now
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, could_not_look
 from runbooks.troubleshooting.rule import RegionRule
-from runbooks.wording import counted
+from runbooks.wording import by_count, counted
 
 _LOG_LINES = 20
 _CAUSES = 3
@@ -58,6 +59,8 @@ _WARNINGS = {
     Trouble.QUOTA: ("FailedCreate",),
 }
 """The reasons of the events that tell of each."""
+_OF_A_VERSION = (Trouble.IMAGE, Trouble.CRASHES, Trouble.OUT_OF_MEMORY, Trouble.CONFIG_MISSING, Trouble.PROBE)
+"""What going back to another image ends."""
 _MOUNTS = (ReasonCode.VOLUME_UNAVAILABLE, ReasonCode.CONFIG_MISSING)
 _LATELY = timedelta(minutes=15)
 _EXPLAINS = (Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.NOT_SERVED, Trouble.TARGETS, Trouble.RESTARTS, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT)  # fmt: skip
@@ -137,8 +140,9 @@ async def _of_cause(
         log = ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")
         to_do = (look, log)
     errors = [line for line in said.seen if line.startswith("Last error: ")]
+    kind = _KINDS.get(error.code, Trouble.NOT_READY)
     return Finding(
-        kind=_KINDS.get(error.code, Trouble.NOT_READY),
+        kind=kind,
         cause=f"{service.name}: {said.cause}{_whose(snapshot)}",
         # what a container leaves as its last message may be the end of its log
         evidence=(
@@ -150,8 +154,10 @@ async def _of_cause(
         since=_since(snapshot, cause),
         service=service.name,
         to_do=(
+            *(_back(service, snapshot) if kind in _OF_A_VERSION else ()),
             *(
-                ToDo(text=f"Possible cause: {each.cause}. {each.to_do[:1].upper()}{each.to_do[1:]}")
+                # there may be no run to retry
+                ToDo(text=f"Possible cause: {each.cause}. {_capital(each.to_do.removesuffix(', then retry'))}")
                 for each in said.causes
             ),
             *to_do,
@@ -200,9 +206,29 @@ def _end(sentence: str) -> str:
     return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")
 
 
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
+
+
 def _whose(snapshot: Snapshot) -> str:
+    """Return which pods it is about, and what still serves."""
     late = sum(not pod.ready for pod in snapshot.pods)
-    return f" ({late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods)" if late else ""
+    old = sum(pod.ready for pod in snapshot.others)
+    serving = f"{counted(old, 'old pod')} still {by_count(old, 'serves', 'serve')}" if old else ""
+    about = f"{late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods" if late else ""
+    said = "; ".join(part for part in (about, serving) if part)
+    return f" ({said})" if said else ""
+
+
+def _back(service: Service, snapshot: Snapshot) -> Iterator[ToDo]:
+    """Yield the way back, where old pods run another image than new ones."""
+    specs = (pod.spec(snapshot.change.container) for pod in snapshot.others if pod.ready)
+    images = {spec.image: Image.parse(spec.image) for spec in specs if spec is not None}
+    now = snapshot.change.after
+    before = [each for each in images.values() if (each.tag, each.digest) != (now.tag, now.digest)]
+    if len(before) == 1:
+        version = before[0].tag or before[0].short
+        yield ToDo(text=f"Roll {service.name} back to {version}", command=f"rollback {service.name}", label="Roll back")
 
 
 def _since(snapshot: Snapshot, cause: Cause) -> datetime | None:

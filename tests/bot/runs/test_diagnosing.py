@@ -23,7 +23,9 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
         "exit code 1",
         "What to do",
         "logs backend",
-        "rollback --env production",
+        "Roll backend back to v1.2.0",
+        "rollback backend --env production",
+        "still serve",
     ):
         assert each in said
     short = run.split(".")[2][:4].upper()

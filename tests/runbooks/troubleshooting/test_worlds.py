@@ -17,9 +17,17 @@ from runbooks.metrics.settings import MetricsSettings
 from runbooks.metrics.standing import MetricHistory
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
-from runbooks.troubleshooting.findings import Trouble
+from runbooks.troubleshooting.findings import ToDo, Trouble
 from tests.runbooks.troubleshooting.broken_capacity import CAPACITY, cordoned
-from tests.runbooks.troubleshooting.generated_world import BREAKAGES, Breakage, Served, World, bad_release, healthy
+from tests.runbooks.troubleshooting.generated_world import (
+    BREAKAGES,
+    Breakage,
+    Served,
+    World,
+    bad_release,
+    healthy,
+)
+from tests.runbooks.troubleshooting.new_version import new_image
 from tests.support.cases import PRODUCTION, case
 
 WORLDS = 200
@@ -103,6 +111,25 @@ async def test_a_metric_beyond_its_limit_names_its_value_then_the_limit(
     said = await asked(served[0], client, world)
     (errors,) = (each for each in said.findings if each.kind is Trouble.ERRORS)
     assert re.fullmatch(r"Error rate: [\d.]+ %, the limit is 0.1 %", errors.cause)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"), [("Error", Trouble.CRASHES), ("OOMKilled", Trouble.OUT_OF_MEMORY), ("", Trouble.IMAGE)]
+)
+async def test_after_a_change_of_the_image_going_back_is_first_and_what_still_serves_is_named(
+    end: str, kind: Trouble, served: tuple[Served, str], client: ClusterClient
+):
+    world = healthy(1)
+    old = len([each for each in world.pods_of("backend") if each["status"]["phase"] == "Running"])
+    new_image(world, end)
+    said = await asked(served[0], client, world)
+    first = said.findings[0]
+    assert first.kind is kind
+    assert f"(1 of 1 new pods; {old} old pods still serve)" in first.cause
+    assert first.to_do[0] == ToDo(text="Roll backend back to v1.2.0", command="rollback backend", label="Roll back")
+    assert [each.command for each in first.to_do].count("rollback backend") == 1
+    assert "Possible cause" in first.to_do[1].text
+    assert not any("retry" in each.text for each in first.to_do)
 
 
 async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
