@@ -10,16 +10,17 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER
-from runbooks.clients.kubernetes.views import DeploymentView, EventView
+from runbooks.clients.kubernetes.views import DeploymentView, EventView, ReplicaSetView
 from runbooks.clients.kubernetes.written import WrittenView
 from runbooks.kit.answers import read_time
 from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.targets import Frozen
+from runbooks.kit.targets import Frozen, Service
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble, explains
+from runbooks.troubleshooting.image_changes import changed_image
 from runbooks.wording import duration, short_id
 
 T = TypeVar("T")
@@ -279,7 +280,7 @@ async def _of_place(case: Case, place: PlaceFacts) -> Changes:
     changes: list[Change] = []
     for service in case.services:
         if (view := found.deployment(service)) is not None:
-            changes += [*_of_deployment(service.name, view), *_scaled(service.name, view, events)]
+            changes += [*_of_deployment(service, view, found.replica_sets), *_scaled(service.name, view, events)]
     where = f"{place.region}: " if place.region else ""
     return Changes(
         found=tuple(
@@ -290,24 +291,23 @@ async def _of_place(case: Case, place: PlaceFacts) -> Changes:
     )
 
 
-def _of_deployment(service: str, view: DeploymentView) -> Iterator[Change]:
+def _of_deployment(service: Service, view: DeploymentView, sets: Sequence[ReplicaSetView]) -> Iterator[Change]:
     """Yield who else wrote its pod template; what the bot wrote is in its runs."""
-    images = {(each.name, each.time) for each in view.owners}
+    images = {(each.name, each.time): changed_image(service, view, sets, each) for each in view.owners}
     for writer in view.writers:
         at = read_time(writer.time)
         if writer.name in _QUIET or at is None:
             continue
-        command = f"describe {service}"
+        name, command = service.name, f"describe {service.name}"
         if writer.name == _RESTARTER:
-            what = f"{service} was restarted outside the bot"
-            yield Change(what=what, at=at, ended=at, service=service, command=command, how="restart")
+            what = f"{name} was restarted outside the bot"
+            yield Change(what=what, at=at, ended=at, service=name, command=command, how="restart")
             continue
-        what = "image" if (writer.name, writer.time) in images else "pod template"
-        by = cut_redacted(writer.name, _LONGEST)
+        image, by = images.get((writer.name, writer.time), ""), cut_redacted(writer.name, _LONGEST)
+        what = f"{image}, set" if image else f"The pod template of {name} was changed"
         yield Change(
-            what=f"The {what} of {service} was changed outside the bot ({by})", at=at, ended=at, service=service,
-            release=what == "image", command=command,
-        )  # fmt: skip
+            what=f"{what} outside the bot ({by})", at=at, ended=at, service=name, release=bool(image), command=command
+        )
 
 
 def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> Iterator[Change]:

@@ -45,7 +45,7 @@ STANDING: tuple[Scenario, ...] = (
         "bad-release",
         "15 minutes ago somebody set the backend to v2.1.0-errors; 1 % of the requests have failed since.",
         "diagnose",
-        "The image of backend was changed outside the bot (kubectl-set)",
+        "backend v1.2.0 → v2.1.0-errors, set outside the bot (kubectl-set)",
         (SetImage("backend", "v2.1.0-errors", 15),),
     ),
     Scenario(

@@ -170,7 +170,7 @@ async def test_runs_and_what_was_written_past_the_bot_are_told_without_contents(
         found = await changes_of(asked)
     said = {each.what for each in found.found}
     assert "Deploy v2.0.0 to production (failed), by Maya, run 7KQ2" in said
-    assert "The image of backend was changed outside the bot (kubectl-set)" in said
+    assert "backend v1.2.0 → v1.2.1, set outside the bot (kubectl-set)" in said
     assert ("ConfigMap limits was changed by kubectl-edit" in said) is may_list
     assert not any("Sign" in each or "planted" in each for each in said)
     assert bool(found.unknown) is not may_list
