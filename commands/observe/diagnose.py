@@ -180,7 +180,7 @@ def _answer(found: Diagnosed) -> str:
 
 
 def _state(found: Diagnosed) -> State:
-    if any(each.confidence is not Confidence.POSSIBLE for each in found.findings):
+    if any(each.confidence is not Confidence.POSSIBLE and not each.ahead for each in found.findings):
         return State.FAILED
     return State.WAITING if found.findings or found.unknown else State.DONE
 

@@ -38,6 +38,10 @@ class FoundCertificate(Frozen):
     """Whole days that are left; below zero once it has expired."""
     level: Level
     issuer: str = ""
+    host: str = ""
+    """What serves it, by the name that clients ask for; empty for one that is only kept."""
+    names: tuple[str, ...] = ()
+    """The host names that it is for."""
     problem: str = ""
     """What else is wrong, as the end of a sentence about the certificate: `is for other names (a.example)`."""
 
@@ -96,6 +100,21 @@ async def look(
     return Certificates(found=tuple(sorted(found, key=_order)), unknown=unknown, notes=tuple(notes))
 
 
+def renewed(old: FoundCertificate, found: Sequence[FoundCertificate]) -> FoundCertificate | None:
+    """Return the certificate for the same host that is kept, is well and ends last, where it ends later than the one that is served."""
+    if not old.host or old.ends is None:
+        return None
+    kept = [(each.ends, each) for each in found if not each.host and not each.wrong and _is_for(each, old.host)]
+    later = [(ends, each) for ends, each in kept if ends is not None and ends > old.ends]
+    return max(later, key=lambda each: each[0], default=(None, None))[1]
+
+
+def _is_for(found: FoundCertificate, host: str) -> bool:
+    """Whether one of its names is the host's; a wildcard stands for one label."""
+    _, _, domain = host.partition(".")
+    return any(name.lower() in (host, f"*.{domain}") for name in found.names)
+
+
 def _order(found: FoundCertificate) -> tuple[bool, int, int, str]:
     return not found.wrong, LEVELS.index(found.level), found.days if found.days is not None else 0, found.named
 
@@ -145,6 +164,8 @@ async def _served(
             days=days,
             level=level_of(days, settings),
             issuer=_plain(seen.certificate.issuer),
+            host=host.host.lower(),
+            names=seen.certificate.names,
             problem="" if days < 0 else _plain(seen.refused),  # that it has expired is said already
         )
     ], ""
@@ -157,7 +178,8 @@ async def _secret(
     at = f"{where} in {place.name}" if place.name else where
     try:
         content = await place.cluster.public_certificate(place.environment.namespace, name)
-        first = min(read_pem(content), key=lambda each: each.ends)  # a chain lasts as long as its first to end
+        own, *above = read_pem(content)
+        first = min((own, *above), key=lambda each: each.ends)  # a chain lasts as long as its first to end
     except Forbidden:
         role = "`omnicare-bot-certificates` of `deploy/roles.yml`"
         return [], f"The bot may not read {at}: bind {role} and name the Secret in it."
@@ -176,6 +198,7 @@ async def _secret(
             days=days,
             level=level_of(days, settings),
             issuer=_plain(first.issuer),
+            names=own.names,
             problem="" if begun else "is not valid yet",
         )
     ], ""
@@ -208,6 +231,7 @@ def _of_manager(
         days=days,
         level=level_of(days, settings) if days is not None else "critical",
         issuer=_plain(seen.issuer),
+        names=seen.names,
         problem=_plain(problem),
     )
 

@@ -138,16 +138,17 @@ async def _changes_again(case: Case, known: Changes, ends: float) -> Changes:
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return them in order: a cause before what it explains, the surer before the less sure, the earlier before the later.
 
-    A change that fits the start of what people notice stands before what is certain but has no known start.
+    A change that fits the start of what people notice stands before what is certain but has no known start. What is no trouble yet
+    comes last.
     """
     depths = _depths(findings)
 
-    def key(place: int) -> tuple[int, int, bool, float, int]:
+    def key(place: int) -> tuple[bool, int, int, bool, float, int]:
         finding = findings[place]
         began = finding.since.timestamp() if finding.since is not None else float("inf")
         change = finding.kind is Trouble.CHANGE
         sure = ORDER[Confidence.CERTAIN if change else finding.confidence]
-        return depths[place], sure, change or finding.since is None, 0 if change else began, place
+        return finding.ahead, depths[place], sure, change or finding.since is None, 0 if change else began, place
 
     return tuple(findings[place] for place in sorted(range(len(findings)), key=key))
 

@@ -1,6 +1,6 @@
 """Certificates that have expired, that clients refuse, or that end within days."""
 
-from runbooks.certificates.looking import FoundCertificate, look
+from runbooks.certificates.looking import FoundCertificate, in_days, look, renewed
 from runbooks.certificates.settings import CertificateSettings
 from runbooks.troubleshooting.case import Case
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
@@ -29,26 +29,32 @@ class Expiry(Rule):
             return not_configured()
         near = [each for each in seen.found if each.wrong or each.level == "urgent"]
         return RuleAnswer(
-            found=tuple(_finding(each) for each in near),
+            found=tuple(_finding(each, renewed(each, seen.found)) for each in near),
             unknown=tuple(why.rstrip(".") for why in seen.unknown),
             details=counted(len(seen.found), "certificate"),
         )
 
 
-def _finding(found: FoundCertificate) -> Finding:
+def _finding(found: FoundCertificate, newer: FoundCertificate | None) -> Finding:
     broken = found.level == "expired" or bool(found.problem)
-    sure = Confidence.CERTAIN if broken else Confidence.LIKELY if found.level == "critical" else Confidence.POSSIBLE
+    evidence = (f"Issued by {found.issuer}.",) if found.issuer else ()
+    orders: tuple[ToDo, ...] = (ToDo(text="Renew it, then check that the server uses the new one"),)
+    if newer is not None and newer.days is not None:
+        has = f"what serves {found.where} still has the old one"
+        evidence = (f"It was renewed in {newer.named} ({in_days(newer.days)} left); {has}.", *evidence)
+        orders = (
+            ToDo(text=f"Do not renew it again: give what serves {found.where} the certificate of {newer.named}"),
+            ToDo(text="Reload the server, or import it into the load balancer and point its listener to it"),
+        )
     return Finding(
         kind=Trouble.CERTIFICATE,
         cause=f"The certificate of {found.where} {found.told}",
-        evidence=(f"Issued by {found.issuer}.",) if found.issuer else (),
-        confidence=sure,
+        evidence=evidence,
+        confidence=Confidence.CERTAIN,
+        ahead=not broken,
         since=found.ends if found.level == "expired" else None,
         region=found.region,
-        to_do=(
-            ToDo(text="Renew it, then check that the server uses the new one"),
-            ToDo(text="See all certificates", command="certs", label="Certificates"),
-        ),
+        to_do=(*orders, ToDo(text="See all certificates", command="certs", label="Certificates")),
         explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.WEBSOCKET_DROPS, Trouble.METRIC, Trouble.ALERT)
         if broken
         else (),

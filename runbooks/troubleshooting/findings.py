@@ -98,6 +98,8 @@ class Finding(Frozen):
     to_do: tuple[ToDo, ...] = ()
     explains: tuple[Trouble, ...] = ()
     """What it causes: findings of these kinds, of the same service and region, come after it."""
+    ahead: bool = False
+    """It will be trouble, and is none yet: it comes after what is."""
     measured: bool = False
     """It is a number beyond its limit, or an alert: what is wrong itself, of the same kind, explains it."""
 
