@@ -130,25 +130,33 @@ class Glance:
     def state(self) -> State:
         """The worst that is known."""
         ill = [each for each in self.services or () if not each.well]
-        if self.services is None or self.away or any(each.broken or each.state.state != "rolling" for each in ill):
+        if self.services is None or self.away or any(each.bad for each in ill):
             return State.FAILED
-        if ill:
+        if any(each.state.state == "rolling" for each in ill) and not any(_not_all(each) for each in ill):
             return State.RUNNING
-        return State.WAITING if self.trouble or self.alerts or self.alerts is None else State.DONE
+        _, differs = self._runs
+        return State.WAITING if self.trouble or differs or self.alerts or self.alerts is None else State.DONE
+
+    @property
+    def _runs(self) -> tuple[str, bool]:
+        """What runs, and whether the regions run different versions."""
+        by_region: dict[str, list[ServiceState]] = {}
+        for each in (each.state for each in self.services or () if each.state.image):
+            by_region.setdefault(each.region, []).append(each)
+        return side_by_side({region: versions_of(own) for region, own in by_region.items()})
 
     @property
     def what(self) -> str:
-        """What runs and whether it is well."""
+        """What runs, and how its pods are: nothing else of it was looked at."""
         if self.services is None:
             return "unknown: the cluster does not answer"
-        by_region: dict[str, list[ServiceState]] = {}
-        for each in (each.state for each in self.services if each.state.image):
-            by_region.setdefault(each.region, []).append(each)
-        runs, _ = side_by_side({region: versions_of(own) for region, own in by_region.items()})
-        ill = [each.state.named for each in self.services if not each.well]
+        runs, _ = self._runs
         if self.state is State.RUNNING:
             return f"{runs}, rolling out"
-        return f"{runs}, {listed(ill)} unhealthy" if ill else f"{runs}, healthy"
+        if bad := [each.state.named for each in self.services if each.bad]:
+            return f"{runs}, {listed(bad)} unhealthy"
+        ill = [f"{each.state.named} {_not_all(each) or each.state.state}" for each in self.services if not each.well]
+        return f"{runs}, {listed(ill)}" if ill else f"{runs}, pods ready"
 
     @property
     def firing(self) -> str:
@@ -189,6 +197,13 @@ class Glance:
             "alerts": None if self.alerts is None else [each.name for each in self.alerts],
             "locked": None if self.record is None else self.record.freeze is not None,
         }
+
+
+def _not_all(health: ServiceHealth) -> str:
+    """Return why not all of it runs though nothing fails; empty where that is not so."""
+    if health.state.idle:
+        return "scaled to 0"
+    return "in several versions" if health.state.state == "complete" and health.state.mixed else ""
 
 
 async def _glance(context: Context) -> Glance:
@@ -244,7 +259,7 @@ def _verdict(glances: Sequence[Glance], to_decide: Sequence[ToDecide] | None) ->
     else:
         state, said = (
             State.DONE,
-            f"{listed(each.name for each in glances)} {by_count(len(glances), 'is', 'are')} healthy",
+            f"{listed(each.name for each in glances)}: pods ready",
         )
     if to_decide is None:
         return state, f"{said}, approvals that wait for you are unknown"

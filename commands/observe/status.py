@@ -24,7 +24,6 @@ from commands.kit.card import (
     Strong,
     Table,
     Text,
-    Typed,
     moment,
     sentence,
     words,
@@ -34,6 +33,7 @@ from commands.kit.context import Context, RunRecord
 from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
 from commands.kit.follow_ups import ROLL_BACK
+from commands.kit.looked_at import looked_at, with_diagnose
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.regions import lines_of, side_by_side, told
@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 DEADLINE = 1.5
 """Seconds for each part: the whole stands within two."""
-_NEXT = (FollowUp(command="diagnose", trouble=True), ROLL_BACK, FollowUp(command="pods"), FollowUp(command="runs"))
+_NEXT = (FollowUp(command="diagnose"), ROLL_BACK, FollowUp(command="pods"), FollowUp(command="runs"))
 _WAITING = 3
 """So many requests that wait are named; the rest are counted."""
 
@@ -195,7 +195,9 @@ def _card(context: Context, answers: _Answers) -> Card:
     services = answers.services.said or []
     record = answers.true.said or answers.record.said or EnvironmentRecord()
     state, what = _verdict(context, answers, record)
-    body: list[Element] = []
+    locks = any(each.well for each in answers.database)
+    asked = {"pods": services, "health URLs": answers.health, "sync": answers.sync.said, "database locks": locks}
+    body: list[Element] = [looked_at(context, asked, answers.measured, answers.needs)]
     if services:
         columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h")
         body.append(Table(columns=columns, rows=tuple(_row(each.state) for each in services)))
@@ -237,7 +239,7 @@ def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
         looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):
         looks.insert(0, ("Sync", "sync status"))
-    return tuple(Button(label=label, does=Typed(text=f"{command} --env {where}")) for label, command in looks)
+    return with_diagnose(looks, where)
 
 
 def _data(where: str, answers: _Answers) -> dict[str, Any]:
@@ -276,7 +278,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     versions, differs = side_by_side({region: versions_of(own) for region, own in by_region.items()})
     ill = [each for each in services if not each.well]
     idle = [each.state.named for each in services if each.state.idle]
-    bad = [each for each in ill if each.broken or each.state.state in ("degraded", "stuck", "missing")]
+    bad = [each for each in ill if each.bad]
     sync = _sync_trouble(context, answers.sync)
     undecided = ", undecided" if record.undecided is not None and record.run is None else ""
     if bad:

@@ -35,6 +35,11 @@ class ServiceHealth(Frozen):
     def well(self) -> bool:
         return self.state.state == "complete" and not (self.state.idle or self.state.mixed or self.state.foreign)
 
+    @property
+    def bad(self) -> bool:
+        """It needs somebody now, unlike a rollout, a pause or what somebody scaled to 0."""
+        return not self.well and (self.broken or self.state.state in ("degraded", "stuck", "missing"))
+
 
 async def look(
     cluster: ClusterClient, environment: Environment, known: Callable[[], Awaitable[KnownReleases]] | None = None

@@ -22,7 +22,11 @@ def offered(request: Command, answer: Card) -> dict[str, str]:
 
 def test_a_healthy_answer_leads_on_and_one_with_trouble_to_its_cause() -> None:
     status = MENU.make("status", {"env": "staging"})
-    assert offered(status, card()) == {"Pods": "pods --env staging", "Runs": "runs --env staging"}
+    assert offered(status, card()) == {
+        "Diagnose": "diagnose --env staging",
+        "Pods": "pods --env staging",
+        "Runs": "runs --env staging",
+    }
     ill = offered(status, card(State.FAILED))
     assert list(ill.items())[:2] == [("Diagnose", "diagnose --env staging"), ("Roll back", "rollback --env staging")]
 

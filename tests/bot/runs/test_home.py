@@ -42,7 +42,11 @@ async def test_an_approval_is_given_on_home_and_the_run_is_followed_there(here: 
     await here.type(ON_CALL, "/omnicare lock --env staging --reason training")
     await here.slack.open_home(APPROVER)
     said = await here.until(lambda: said if "needs your approval" in (said := text(here, APPROVER)) else "", "it waits")
-    for each in ("production and staging are healthy, 1 approval waits for you", "v1.2.0, healthy", "Locked by Ines"):
+    for each in (
+        "production and staging: pods ready, 1 approval waits for you",
+        "v1.2.0, pods ready",
+        "Locked by Ines",
+    ):
         assert each in said
     assert "withdraw" not in said
     await here.slack.open_home(REQUESTER)
@@ -75,7 +79,7 @@ async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: S
         await world.type(ON_CALL, "/omnicare lock --env staging --reason training")
         await world.slack.open_home(AUDITOR)
         said = await world.until(lambda: text(world, AUDITOR), "Home for the auditor")
-        assert "production is healthy" in said
+        assert "production: pods ready" in said
         assert "staging" not in said, "only what the person may see"
         assert "training" not in said
         proxy.go_down()
@@ -90,7 +94,7 @@ async def test_an_answers_buttons_lead_on_and_refresh_it_in_its_place(here: Stor
     await here.type(AUDITOR, "/omnicare status")
     await here.answered("production runs v1.2.0")
     message, block, element = here.button_named("Refresh")
-    assert [each["text"]["text"] for each in block["elements"]] == ["Pods", "Runs", "Refresh", "kubectl"], (
+    assert [each["text"]["text"] for each in block["elements"]] == ["Diagnose", "Pods", "Runs", "Refresh", "kubectl"], (
         "an auditor rolls nothing back"
     )
     await here.deployed("v2.0.0")

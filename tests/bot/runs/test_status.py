@@ -38,7 +38,10 @@ async def test_one_screen_says_that_all_is_well(here: Story):
     for each in ("production runs v1.2.0", "backend 3/3", "frontend 3/3", "200 in", "7 failed", "none is recorded"):
         assert each in said
     assert "Waiting" not in said
-    assert looks(here) == ["Pods", "Runs", "Refresh", "kubectl"]
+    assert looks(here) == ["Diagnose", "Pods", "Runs", "Refresh", "kubectl"]
+    assert "Looked at: pods, health URLs, sync" in said
+    assert "`diagnose` looks at the rest." in said
+    assert "database" not in said.partition("Looked at: ")[2].partition("looks at the rest")[0], "none is configured"
     await here.deployed("v2.0.0")
     said = await status(here, "production runs v2.0.0")
     assert "v2.0.0 by Maya" in said
