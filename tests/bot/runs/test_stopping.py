@@ -356,7 +356,7 @@ async def test_a_failure_is_told_in_the_channel_and_again_until_somebody_answers
     assert world.event_names(run).count("run:unanswered") == 2
     for slot in ("result", "unanswered-1", "unanswered-2"):
         assert "Ines left it as it is: looked at it" in await world.says(run, "Resolved", slot)
-    assert buttons_of(world, run) == {"type-evidence"}
+    assert buttons_of(world, run) == {"type-evidence", "type-diagnose"}, "only what looks is left"
     world.nothing_is_written_twice(run)
 
 
@@ -379,7 +379,7 @@ async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     back = await here.until(lambda: next((each for each in here.runs() if each != run), ""), "the rollback")
     await here.ended_with(back, "Back on v1.2.0")
     assert "Back on v1.2.0 in production, requested by Ines" in await here.says(run, "Resolved", "result")
-    assert buttons_of(here, run) == {"type-evidence"}
+    assert buttons_of(here, run) == {"type-evidence", "type-diagnose"}, "only what looks is left"
     async with asyncio.timeout(60):
         while "was followed by" not in "\n".join(map(shown_text, here.messages())):
             await here.type(ON_CALL, f"/omnicare rollback --after {run}")  # the first one may be open for a moment more
