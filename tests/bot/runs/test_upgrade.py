@@ -103,7 +103,7 @@ async def test_an_approval_after_an_upgrade_is_written_beside_the_one_before_it(
     begun_by_version_9(world, run)
     await world.inside()
     await world.press(APPROVER, "approve", run)
-    await world.until(lambda: world.event_names(run).count("approval:given") == 2, "it was approved again")
+    await world.until(lambda: world.event_names(run).count("approval:granted") == 2, "it was approved again")
     await world.says(run, "waiting until")
     granted = [each.details["digest"] for each in world.events(run) if each.name == "approval:granted"]
     asked = [each for each in world.events(run) if each.name == "approval:asked"]
