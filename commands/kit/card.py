@@ -303,7 +303,7 @@ Element = Annotated[
 ]
 
 
-class Subject(Frozen):
+class CardSubject(Frozen):
     """What a card is about, for the buttons that follow from it."""
 
     service: str = ""
@@ -323,7 +323,7 @@ class Card(Frozen):
     body: tuple[Element, ...] = ()
     buttons: tuple[Button, ...] = ()
     choices: Choices | None = None
-    about: Subject | None = None
+    about: CardSubject | None = None
     """Where it is about something else than what the request named."""
     data: dict[str, object] = {}
     """For `--json`: the facts behind the words, under stable names."""

@@ -9,7 +9,7 @@ from commands.kit.card import Code, Fact, words
 from commands.kit.context import Context
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
-from runbooks.cache.judging import Kind
+from runbooks.cache.judging import CacheTroubleKind
 from runbooks.cache.reading import CacheReading
 from runbooks.clients.aws.target_groups import TargetGroups
 from runbooks.kit.errors import RunbookError
@@ -20,13 +20,13 @@ _log = logging.getLogger(__name__)
 _SHARE = 0.45
 """Of the time, for each of the two things that a look at a cache takes."""
 _TROUBLE = {
-    Kind.MEMORY: "the cache is full",
-    Kind.CLUSTER: "the cache is down",
-    Kind.REPLICATION: "a replica of the cache lost its primary",
-    Kind.UNANSWERED: "some nodes of the cache do not answer",
-    Kind.DISK: "the cache can't write to disk",
-    Kind.CLIENTS: "the cache refuses clients",
-    Kind.RESTART: "the cache is loading its data",
+    CacheTroubleKind.MEMORY: "the cache is full",
+    CacheTroubleKind.CLUSTER: "the cache is down",
+    CacheTroubleKind.REPLICATION: "a replica of the cache lost its primary",
+    CacheTroubleKind.UNANSWERED: "some nodes of the cache do not answer",
+    CacheTroubleKind.DISK: "the cache can't write to disk",
+    CacheTroubleKind.CLIENTS: "the cache refuses clients",
+    CacheTroubleKind.RESTART: "the cache is loading its data",
 }
 
 
@@ -112,11 +112,11 @@ async def _targets(context: Context, _: float) -> DependencyFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DependencyPart:
     """One of them."""
 
     label: str
     look: Callable[[Context, float], Awaitable[DependencyFacts]]
 
 
-_PARTS = (Part("Cache", _cache), Part("Load balancer", _targets))
+_PARTS = (DependencyPart("Cache", _cache), DependencyPart("Load balancer", _targets))

@@ -7,7 +7,7 @@ where who asked could not use it either.
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from commands.kit.card import Button, Card, Confirm, Moment, Note, OpenForm, State, Subject, Typed, words
+from commands.kit.card import Button, Card, CardSubject, Confirm, Moment, Note, OpenForm, State, Typed, words
 from commands.kit.command import Command
 from commands.kit.regions import RegionsType
 from commands.kit.spec import CommandSpec, FollowUp
@@ -82,7 +82,7 @@ def _button(each: FollowUp, spec: CommandSpec, request: Command, card: Card) -> 
     )
 
 
-def _filled(spec: CommandSpec, request: Command, about: Subject) -> dict[str, str | list[str]]:
+def _filled(spec: CommandSpec, request: Command, about: CardSubject) -> dict[str, str | list[str]]:
     """Return what is known of the command's arguments."""
     arguments = request.arguments()
     regions = {type(p.type): arguments.get(p.name) for p in request.spec.parameters if isinstance(p.type, RegionsType)}
@@ -103,17 +103,17 @@ def _filled(spec: CommandSpec, request: Command, about: Subject) -> dict[str, st
     return found
 
 
-def _named(request: Command) -> Subject:
+def _named(request: Command) -> CardSubject:
     """Return the service or pod that the request names, where it names one."""
     arguments = request.arguments()
-    found = Subject()
+    found = CardSubject()
     for parameter in request.spec.parameters:
         value = arguments.get(parameter.name)
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
         if not isinstance(value, str):
             continue
         if isinstance(parameter.type, ServiceType):
-            found = Subject(service=value, target=found.target)
+            found = CardSubject(service=value, target=found.target)
         elif isinstance(parameter.type, TargetType):
-            found = Subject(service=found.service, target=value)
+            found = CardSubject(service=found.service, target=value)
     return found

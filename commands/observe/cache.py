@@ -27,7 +27,7 @@ from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
-from runbooks.cache.judging import CacheTrouble, Kind
+from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
 from runbooks.cache.reading import CacheReading, NodeReading, together
 from runbooks.cache.slow_log import SlowCommand
 from runbooks.clients.redis.parsing import NodeFacts
@@ -251,7 +251,10 @@ def _taken(microseconds: int) -> str:
 
 def _buttons(context: Context, found: tuple[CacheTrouble, ...]) -> tuple[Button, ...]:
     where = context.where.name
-    if any(each.kind in (Kind.HITS, Kind.MEMORY) for each in found) and context.find(Database) is not None:
+    if (
+        any(each.kind in (CacheTroubleKind.HITS, CacheTroubleKind.MEMORY) for each in found)
+        and context.find(Database) is not None
+    ):
         return (Button(label="Slow queries", does=Typed(text=f"slow-queries --env {where}")),)
     return ()
 

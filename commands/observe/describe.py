@@ -3,6 +3,7 @@
 from commands.kit.card import (
     Button,
     Card,
+    CardSubject,
     Code,
     Element,
     Fact,
@@ -12,7 +13,6 @@ from commands.kit.card import (
     Paragraph,
     State,
     Strong,
-    Subject,
     Table,
     Text,
     Typed,
@@ -73,7 +73,7 @@ class Describe(Observation):
             summary=f"{text}: {found.trouble}" if found.trouble else text,
             body=tuple(body),
             buttons=_service(found, where),
-            about=Subject(service=found.service or "", target=found.name),
+            about=CardSubject(service=found.service or "", target=found.name),
             data={"environment": where, **found.model_dump(mode="json")},
         )
 

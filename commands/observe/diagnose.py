@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from commands.kit.card import (
     Button,
     Card,
+    CardSubject,
     Code,
     Element,
     Moment,
@@ -13,7 +14,6 @@ from commands.kit.card import (
     Paragraph,
     State,
     Strong,
-    Subject,
     Text,
     Typed,
     sentence,
@@ -157,7 +157,7 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
-        about=Subject(service=first.service) if first is not None and first.service and not asked.service else None,
+        about=CardSubject(service=first.service) if first is not None and first.service and not asked.service else None,
         buttons=_buttons(context, found.findings, orders),
         data={
             "environment": context.where.name,

@@ -30,8 +30,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import with_short_digests
 from runbooks.kit.reasons import ReasonCode
 from runbooks.observe import by_hand
-from runbooks.observe.nodes import Nodes as NodesOfCluster
-from runbooks.observe.nodes import NodeState, OneNode, list_nodes, one_node
+from runbooks.observe.nodes import ClusterNodesView, NodeState, OneNode, list_nodes, one_node
 from runbooks.observe.pods import age_of
 from runbooks.observe.usage import Amount
 from runbooks.wording import cited, counted, listed, size
@@ -58,7 +57,7 @@ class Nodes(Observation):
         places, where = named(context.places, names_of(self.region)), context.where.name
         if self.name is None:
 
-            async def of(place: Place) -> list[NodesOfCluster]:
+            async def of(place: Place) -> list[ClusterNodesView]:
                 return [await list_nodes(place.cluster, place.environment)]
 
             found, missing = await asked(places, of)
@@ -78,7 +77,7 @@ class Nodes(Observation):
         return _one(where, seen, missing)
 
 
-def _card(where: str, found: list[NodesOfCluster], missing: tuple[str, ...]) -> Card:
+def _card(where: str, found: list[ClusterNodesView], missing: tuple[str, ...]) -> Card:
     nodes = sorted(
         (node for each in found for node in each.nodes), key=lambda node: (not node.wrong, not node.problems)
     )

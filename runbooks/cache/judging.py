@@ -25,7 +25,7 @@ _SLOTS = 16384
 _NAMED = 3
 
 
-class Kind(Enum):
+class CacheTroubleKind(Enum):
     """What a trouble is about."""
 
     MEMORY = "memory"
@@ -42,7 +42,7 @@ class Kind(Enum):
 class CacheTrouble:
     """Something that is not as it should be."""
 
-    kind: Kind
+    kind: CacheTroubleKind
     says: str
     """A sentence without its full stop."""
     to_do: str
@@ -109,7 +109,7 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
         says = error.message.rstrip(".") if error is not None else ""
         rest = f", and {counted(len(silent) - 1, 'other node')} {by_count(len(silent) - 1, 'fails', 'fail')} too"
         yield CacheTrouble(
-            Kind.UNANSWERED,
+            CacheTroubleKind.UNANSWERED,
             f"No node of the cache can be queried: {says}" + (rest if len(silent) > 1 else ""),
             " ".join(error.advice) if error is not None else "",
             grave=True,
@@ -121,7 +121,7 @@ def _unanswered(reading: CacheReading) -> Iterator[CacheTrouble]:
         if each.error is not None:
             unreachable = _unreachable(each.error)
             yield CacheTrouble(
-                Kind.UNANSWERED,
+                CacheTroubleKind.UNANSWERED,
                 f"The {each.name} can't be queried: {each.error.message.rstrip('.')}",
                 " ".join(each.error.advice) or "Look at the node in the console of its provider, or at its pod's log.",
                 grave=bool(each.listed_primary) or unreachable,
@@ -145,7 +145,7 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
             ]
         )
         yield CacheTrouble(
-            Kind.CLUSTER,
+            CacheTroubleKind.CLUSTER,
             "The cache cluster is down: " + (why or "its nodes do not agree on it"),
             "Bring back the nodes that do not answer; a replica takes over its shard by itself if most primaries answer.",
             grave=True,
@@ -153,7 +153,7 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
     failed = [each for each in reading.answered if each.listed_health == "failed"]
     if failed:
         yield CacheTrouble(
-            Kind.CLUSTER,
+            CacheTroubleKind.CLUSTER,
             f"The cache cluster marks {listed((each.address for each in failed), most=_NAMED)} as failed, but the bot can reach it",
             "Check the network between the nodes: the cluster bus uses the port plus 10000.",
             grave=True,
@@ -171,11 +171,14 @@ def _memory(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
         why = "evicts nothing (noeviction)" if not evicts else f"finds nothing more to evict ({facts.policy})"
         rate = f", about {max(1, round(failing / node.seconds)):,} a second" if failing and node.seconds else ""
         yield CacheTrouble(
-            Kind.MEMORY, f"The {node.name} is full ({share}) and {why}, so writes fail{rate}", larger, grave=True
+            CacheTroubleKind.MEMORY,
+            f"The {node.name} is full ({share}) and {why}, so writes fail{rate}",
+            larger,
+            grave=True,
         )
     elif node.evicting >= 1:
         yield CacheTrouble(
-            Kind.MEMORY,
+            CacheTroubleKind.MEMORY,
             f"The {node.name} is full ({share}) and evicts {counted(round(node.evicting), 'key')} a second ({facts.policy})",
             "If the hit ratio falls too, give it more memory or let keys expire sooner.",
             grave=False,
@@ -183,7 +186,7 @@ def _memory(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
         )
     elif full >= NEARLY_FULL and not evicts and node.primary:
         yield CacheTrouble(
-            Kind.MEMORY,
+            CacheTroubleKind.MEMORY,
             f"The {node.name} is {full:.0%} full ({share}); it evicts nothing, so writes fail when it is full".replace(
                 "%", " %"
             ),
@@ -197,14 +200,14 @@ def _disk(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     stops = " Writes are refused because of it." if node.errors_now("MISCONF") else ""
     if facts.saved is False:
         yield CacheTrouble(
-            Kind.DISK,
+            CacheTroubleKind.DISK,
             f"The {node.name} could not write its last snapshot{lost}",
             f"Look at its disk's free space and its log.{stops}",
             grave=bool(stops),
         )
     if facts.appended is False:
         yield CacheTrouble(
-            Kind.DISK,
+            CacheTroubleKind.DISK,
             f"The {node.name} can't write its append-only file, so it refuses writes",
             "Look at its disk's free space.",
             grave=True,
@@ -215,14 +218,14 @@ def _clients(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     if node.rejecting or (facts.clients and facts.most_clients and facts.clients >= facts.most_clients * CLIENTS):
         many = f"{facts.clients or 0:,} of {counted(facts.most_clients or 0, 'connection')} are open"
         yield CacheTrouble(
-            Kind.CLIENTS,
+            CacheTroubleKind.CLIENTS,
             f"The {node.name} {'rejects connections' if node.rejecting else 'has few connections left'}: {many}",
             "Look for a service that opens connections and does not close them: `pods` shows what was restarted.",
             grave=bool(node.rejecting),
         )
     if refused := sum(map(node.errors_now, ("WRONGPASS", "NOAUTH", "NOPERM"))):
         yield CacheTrouble(
-            Kind.CLIENTS,
+            CacheTroubleKind.CLIENTS,
             f"The {node.name} denied access to a client {counted(refused, 'time')} in {node.seconds:.1f} s",
             "Compare the services' credentials with the server's ACL. A password may have been replaced.",
             grave=True,
@@ -232,14 +235,14 @@ def _clients(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
 def _restart(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     if facts.loading:
         yield CacheTrouble(
-            Kind.RESTART,
+            CacheTroubleKind.RESTART,
             f"The {node.name} is loading its data into memory",
             "It answers when that is done.",
             grave=True,
         )
     elif facts.uptime is not None and facts.uptime < YOUNG:
         yield CacheTrouble(
-            Kind.RESTART,
+            CacheTroubleKind.RESTART,
             f"The {node.name} restarted {duration(facts.uptime)} ago",
             "Until it fills again, more reads go to the database.",
             grave=False,
@@ -260,14 +263,14 @@ def _replication(reading: CacheReading) -> Iterator[CacheTrouble]:
                     f"{size(behind)} and {duration(link.lag or 0)} behind" if link.state == "online" else "being copied"
                 )
                 yield CacheTrouble(
-                    Kind.REPLICATION,
+                    CacheTroubleKind.REPLICATION,
                     f"The replica {link.address} of the {primary.name} is {lag}",
                     "Check the network between them, and look for heavy writes.",
                     grave=False,
                 )
         if not facts.replicas and primary.shard not in broken and replicas:
             yield CacheTrouble(
-                Kind.REPLICATION,
+                CacheTroubleKind.REPLICATION,
                 f"The {primary.name} has no replica, so its data is lost if it fails",
                 "Add a replica, or bring it back.",
                 grave=False,
@@ -279,7 +282,7 @@ def _link(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
         return
     if facts.copying:
         yield CacheTrouble(
-            Kind.REPLICATION,
+            CacheTroubleKind.REPLICATION,
             f"The {node.name} is copying everything from its primary",
             "Until it is done, it can't take over.",
             grave=False,
@@ -287,7 +290,7 @@ def _link(node: NodeReading, facts: NodeFacts) -> Iterator[CacheTrouble]:
     elif facts.link_up is False:
         since = f" {duration(facts.link_down)} ago" if facts.link_down else ""
         yield CacheTrouble(
-            Kind.REPLICATION,
+            CacheTroubleKind.REPLICATION,
             f"The {node.name} lost its primary{since}: it serves old data and can't take over",
             "Check the primary, the network between them, and the password that the replica uses (`masterauth`).",
             grave=True,
@@ -300,7 +303,7 @@ def _hits(reading: CacheReading) -> Iterator[CacheTrouble]:
     lookups = sum(each.lookups_now for each in reading.primaries)
     if since is not None and now is not None and lookups >= ENOUGH and now < FELL_TO and now <= since - FELL_BY:
         yield CacheTrouble(
-            Kind.HITS,
+            CacheTroubleKind.HITS,
             f"The hit ratio is {now:.0%} now, and {since:.0%} since the start".replace("%", " %"),
             "Misses are read from the database: `slow-queries` shows the cost.",
             grave=False,

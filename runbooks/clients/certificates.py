@@ -48,7 +48,7 @@ class NotACertificate(ValueError):
     """What should be a certificate can't be read as one."""
 
 
-class Served(Frozen):
+class ServedCertificate(Frozen):
     """What a server shows in a TLS handshake."""
 
     certificate: CertificateView
@@ -106,7 +106,9 @@ def _common_name(name: object) -> str:
     return ""
 
 
-async def served(host: str, port: int, *, connect: str | None, authorities: Path | None, deadline: float) -> Served:
+async def served(
+    host: str, port: int, *, connect: str | None, authorities: Path | None, deadline: float
+) -> ServedCertificate:
     """Return what the server shows for that host name; `connect`: the address that is asked, where it is not the host's own.
 
     Raises TemporaryError where there is no TLS at all, within `deadline` seconds.
@@ -115,10 +117,12 @@ async def served(host: str, port: int, *, connect: str | None, authorities: Path
         async with asyncio.timeout(deadline):
             context = await asyncio.to_thread(_verifying, authorities)
             try:
-                return Served(certificate=await _leaf(context, connect or host, port, host))
+                return ServedCertificate(certificate=await _leaf(context, connect or host, port, host))
             except ssl.SSLCertVerificationError as error:
                 found = await _leaf(_blind(), connect or host, port, host)
-                return Served(certificate=found, refused=_why(error.verify_code, error.verify_message, found))
+                return ServedCertificate(
+                    certificate=found, refused=_why(error.verify_code, error.verify_message, found)
+                )
     except NotACertificate as error:
         raise _unanswered("shows a certificate that can't be read") from error
     except TimeoutError as error:

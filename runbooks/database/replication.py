@@ -18,7 +18,7 @@ _LOST = frozenset({"unreserved", "lost"})
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ReplicationTrouble:
     """Something that is not as it should be."""
 
     says: str
@@ -34,15 +34,15 @@ class ReplicationReading:
     """The replication as each server tells it."""
 
     servers: Mapping[Instance, ReplicationState | RunbookError]
-    troubles: tuple[Trouble, ...]
+    troubles: tuple[ReplicationTrouble, ...]
 
 
 def read(servers: Mapping[Instance, ReplicationState | RunbookError]) -> ReplicationReading:
     """Return the reading of what the servers told; a server that could not be asked is told as that."""
-    found: list[Trouble] = []
+    found: list[ReplicationTrouble] = []
     for place, state in servers.items():
         if isinstance(state, RunbookError):
-            found.append(Trouble(state.message.rstrip("."), " ".join(state.advice), grave=True))
+            found.append(ReplicationTrouble(state.message.rstrip("."), " ".join(state.advice), grave=True))
         elif place == "replica":
             found += _of_replica(state)
         else:
@@ -55,22 +55,22 @@ def replica_name(each: Replica) -> str:
     return each.name or each.client or "a replica"
 
 
-def _of_primary(state: ReplicationState, *, expected: bool) -> Iterator[Trouble]:
+def _of_primary(state: ReplicationState, *, expected: bool) -> Iterator[ReplicationTrouble]:
     if state.recovering:
-        yield Trouble(
+        yield ReplicationTrouble(
             "The server configured as primary is a replica",
             "After a failover, correct `primary` in `[environments.….database]`.",
             grave=True,
         )
     if expected and not state.replicas and not state.recovering:
-        yield Trouble(
+        yield ReplicationTrouble(
             "No replica is connected to the primary",
             "Check that the replica runs and reaches the primary; `db connect` asks both.",
             grave=True,
         )
     for each in state.replicas:
         if (each.behind or 0) >= BEHIND or (each.seconds or 0) >= LATE:
-            yield Trouble(
+            yield ReplicationTrouble(
                 f"Replica {replica_name(each)} is {_lag(each.behind, each.seconds)} behind",
                 "Look for a long query on the replica, and for heavy writing on the primary.",
                 grave=(each.seconds or 0) >= VERY_LATE,
@@ -79,16 +79,16 @@ def _of_primary(state: ReplicationState, *, expected: bool) -> Iterator[Trouble]
     yield from _of_slots(state.slots)
 
 
-def _of_replica(state: ReplicationState) -> Iterator[Trouble]:
+def _of_replica(state: ReplicationState) -> Iterator[ReplicationTrouble]:
     if not state.recovering:
-        yield Trouble(
+        yield ReplicationTrouble(
             "The server configured as replica is a primary",
             "After a failover, correct `replica` in `[environments.….database]`.",
             grave=True,
         )
         return
     if state.paused:
-        yield Trouble(
+        yield ReplicationTrouble(
             f"The replica does not replay what it receives: somebody paused it, {size(state.unplayed or 0)} ago in WAL"
             if state.unplayed
             else "The replica does not replay what it receives: somebody paused it",
@@ -96,38 +96,38 @@ def _of_replica(state: ReplicationState) -> Iterator[Trouble]:
             grave=True,
         )
     elif (state.seconds or 0) >= LATE:
-        yield Trouble(
+        yield ReplicationTrouble(
             f"The replica shows the data of {duration(state.seconds or 0)} ago",
             "Look for a long query there with `db activity --on replica`: it holds up the replay.",
             grave=(state.seconds or 0) >= VERY_LATE,
             late=True,
         )
     if not state.streaming:
-        yield Trouble(
+        yield ReplicationTrouble(
             "The replica receives nothing from the primary",
             "Check the network between them, and the replica's log.",
             grave=True,
         )
 
 
-def _of_slots(slots: Sequence[Slot]) -> Iterator[Trouble]:
+def _of_slots(slots: Sequence[Slot]) -> Iterator[ReplicationTrouble]:
     for each in slots:
         drop = f"If nobody needs it: `SELECT pg_drop_replication_slot('{each.name}');`, as the DBA."
         if each.wal_status in _LOST or each.why:
             what = "has lost" if each.wal_status == "lost" or each.why else "is about to lose"
-            yield Trouble(
+            yield ReplicationTrouble(
                 f"Slot {each.name} {what} WAL that its reader needs",
                 f"Its reader must be set up again. {drop}",
                 grave=True,
             )
         elif not each.active and (each.retained or 0) >= KEPT:
-            yield Trouble(
+            yield ReplicationTrouble(
                 f"Slot {each.name} has no reader and keeps {size(each.retained or 0)} of WAL, which can fill the disk",
                 f"Start its reader. {drop}",
                 grave=True,
             )
         elif not each.active:
-            yield Trouble(
+            yield ReplicationTrouble(
                 f"Slot {each.name} has no reader, so WAL is kept for it", f"Start its reader. {drop}", grave=False
             )
 

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from runbooks.backups.looking import Backups, Judgement, judge_configuration, judge_restore, judge_snapshot
 from runbooks.fleet.fleet import Fleet
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackupGate(Gate):
     """One of them. A subclass judges what it sees."""
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         # as it is now: right before the run starts it is looked at again
         found = await self._judged(subject, datetime.now(UTC))
         at = found.at.isoformat() if found.at is not None else None
@@ -26,7 +26,7 @@ class BackupGate(Gate):
         )
 
     @abstractmethod
-    async def _judged(self, subject: Subject, now: datetime) -> Judgement:
+    async def _judged(self, subject: GateSubject, now: datetime) -> Judgement:
         """Return what is seen; raises RunbookError where it can't be."""
 
 
@@ -37,7 +37,7 @@ class SnapshotIsGood(BackupGate):
     key: str = "snapshot"
     name: str = "Database backup"
 
-    async def _judged(self, subject: Subject, now: datetime) -> Judgement:
+    async def _judged(self, subject: GateSubject, now: datetime) -> Judgement:
         backups = subject.use(Backups)
         return judge_snapshot(await backups.newest_finished(), backups.settings, now)
 
@@ -50,7 +50,7 @@ class ConfigurationIsBackedUp(BackupGate):
     name: str = "Configuration backup"
     of_services: ClassVar[bool] = True
 
-    async def _judged(self, subject: Subject, now: datetime) -> Judgement:
+    async def _judged(self, subject: GateSubject, now: datetime) -> Judgement:
         backups = subject.use(Backups)
         return judge_configuration(await backups.newest_configuration(), backups.settings, now)
 
@@ -62,6 +62,6 @@ class RestoreIsProved(BackupGate):
     key: str = "restore"
     name: str = "Restore drill"
 
-    async def _judged(self, subject: Subject, now: datetime) -> Judgement:
+    async def _judged(self, subject: GateSubject, now: datetime) -> Judgement:
         proved = await subject.use(Fleet).proven_restore(subject.environment)
         return judge_restore(proved, subject.use(Backups).settings, now)

@@ -15,7 +15,7 @@ from runbooks.gates.code import (
     Revision,
     TagStays,
 )
-from runbooks.gates.gate import Gate, Subject
+from runbooks.gates.gate import Gate, GateSubject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.promotion import Promoted
 from runbooks.gates.provenance import Provenance
@@ -24,7 +24,7 @@ from runbooks.gates.signatures import Signed
 from runbooks.gates.windows import OpenWindow
 
 
-def gates_of(settings: GateSettings, subject: Subject) -> tuple[Gate, ...]:
+def gates_of(settings: GateSettings, subject: GateSubject) -> tuple[Gate, ...]:
     """Return the gates that the environment has, in the order of the checklist."""
 
     def required(key: str) -> bool:

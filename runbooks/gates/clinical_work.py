@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.settings import BacklogSettings
 from runbooks.sync.queue import SyncQueue
 from runbooks.wording import counted
@@ -17,7 +17,7 @@ class SyncBacklog(Gate):
     name: str = "Clinical work in flight"
     settings: BacklogSettings
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         queue = subject.use(SyncQueue)
         first = (await queue.status()).pending
         if first is None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from runbooks.clients.github.answers import CheckFound
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
-from runbooks.gates.gate import Gate, GateResult, Once, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject, Once
 from runbooks.gates.settings import CodeSettings
 from runbooks.kit.patterns import compiled
 from runbooks.kit.plan import ImageChange
@@ -27,7 +27,7 @@ _SHOWN = 3
 class CodeFacts:
     """What several gates ask GitHub for in one look, fetched once."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: GateSubject) -> None:
         self._subject = subject
         self._commit = Once(self._fetch_commit)
         self._checks = Once(self._fetch_checks)
@@ -66,7 +66,7 @@ class TagStays(CodeGate):
     key: str = "tag"
     name: str = "Tag"
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         commit = await self.code.commit()
         before = subject.planned.get(self.key)
         planned = before.bound.get("commit") if before is not None else None
@@ -85,7 +85,7 @@ class OnBranch(CodeGate):
     key: str = "branch"
     name: str = "Protected branch"
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         commit = await self.code.commit()
         branch, found = self.code.github.settings.branch, await self.code.github.branch(commit)
         if not found.contains:
@@ -105,7 +105,7 @@ class AllChecks(CodeGate):
     key: str = "checks"
     name: str = "Checks"
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         checks = await self.code.checks()
         if not any(each.state == "passed" for each in checks) and not any(each.state == "failed" for each in checks):
             return self.not_passed("unknown", "no check of the commit has finished", "Wait for CI, then deploy again.")
@@ -118,7 +118,7 @@ class NamedCheck(CodeGate):
 
     check: str
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         found = called(self.check, await self.code.checks())
         if not found:
             return self.not_passed(
@@ -135,7 +135,7 @@ class CoverageGate(CodeGate):
     name: str = "Test coverage"
     settings: CodeSettings
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         check, limit = self.settings.coverage or "", self.settings.coverage_percent
         found = called(check, await self.code.checks())
         if not found:
@@ -174,7 +174,7 @@ class NoCriticalAlerts(CodeGate):
     key: str = "code-scanning"
     name: str = "Code scanning"
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         alerts = await self.code.github.critical_alerts()
         if not alerts:
             return self.passed("no open critical alert", number=0)
@@ -198,7 +198,7 @@ class ReleaseNotes(CodeGate):
     name: str = "Release notes"
     of_services: ClassVar[bool] = True
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         found = await self.code.github.release(subject.version)
         if found is None or found.draft:
             evidence = f"there is no published release {subject.version}"
@@ -218,7 +218,7 @@ class Revision(CodeGate):
     key: str = "revision"
     name: str = "Image commit"
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         commit, registry = await self.code.commit(), subject.use(RegistryClient)
         wrong = list(filter(None, await side_by_side(*(_other(registry, each, commit) for each in subject.images))))
         if wrong:

@@ -69,7 +69,7 @@ class GateResult(Frozen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class GateSubject:
     """What is to be deployed, and where; clients and settings by their class."""
 
     environment: Environment
@@ -103,7 +103,7 @@ class Gate(ABC):
     """It concerns the services alone, not a migration."""
 
     @abstractmethod
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         """Return what it has found. What it raises is `unknown`; a TemporaryError is tried again first."""
 
     def passed(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from runbooks.clients.image_registry.registry import RegistryClient
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -18,7 +18,7 @@ class ImagesExist(Gate):
     key: str = "images"
     name: str = "Images"
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         registry = subject.use(RegistryClient)
         changed = [change for change in subject.images if change.after.tag is not None]
         wrong = list(filter(None, await side_by_side(*(_wrong(registry, change) for change in changed))))

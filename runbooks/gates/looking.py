@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.retry import retried
 
@@ -14,12 +14,12 @@ _TRIED = 3.0
 """Seconds within which a server's temporary failure is tried again."""
 
 
-async def look_at(gates: Sequence[Gate], subject: Subject, seconds: float) -> tuple[GateResult, ...]:
+async def look_at(gates: Sequence[Gate], subject: GateSubject, seconds: float) -> tuple[GateResult, ...]:
     """Return what each gate has found, in their order; each has `seconds`."""
     return tuple(await asyncio.gather(*(_looked(gate, subject, seconds) for gate in gates)))
 
 
-async def _looked(gate: Gate, subject: Subject, seconds: float) -> GateResult:
+async def _looked(gate: Gate, subject: GateSubject, seconds: float) -> GateResult:
     failed: list[RunbookError] = []
     try:
         async with asyncio.timeout(seconds):

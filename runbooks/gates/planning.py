@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
 from runbooks.gates.steps import CheckGates
@@ -31,7 +31,7 @@ async def plan_part(train: Train) -> Part:
         none = Refusal(what=f"{train.environment.name} has no gates to override.", advice=f"Leave out `--{OVERRIDE}`.")
         return Part(not_done=("gates (not configured)",), refused_by=(none,) if OVERRIDE in train.options else ())
     start = datetime.fromisoformat(train.options[START]) if START in train.options else train.now
-    subject = Subject(
+    subject = GateSubject(
         environment=train.environment,
         version=train.version,
         images=train.changes,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runbooks.fleet.fleet import Fleet, Release
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.kit.targets import Environment
 from runbooks.wording import listed
 
@@ -30,7 +30,7 @@ class Promoted(Gate):
     unverified: Literal["warn", "refuse"] = "warn"
     """What follows where the other environment verifies nothing."""
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         source = subject.use(PromotedFrom)
         there = source.environment.name
         known = await source.fleet.known_releases(source.environment)
@@ -78,7 +78,7 @@ class Promoted(Gate):
         return self.passed(evidence, at=at, warning=f"{release.version} was not verified in {there}.")
 
 
-def _others(release: Release, subject: Subject) -> list[str]:
+def _others(release: Release, subject: GateSubject) -> list[str]:
     """Return the services of which another image ran there, or none."""
 
     def ran(service: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runbooks.clients.github.attestations import PROVENANCE, Attestation
 from runbooks.gates.code import CodeGate, called, judged
-from runbooks.gates.gate import GateResult, Subject
+from runbooks.gates.gate import GateResult, GateSubject
 from runbooks.gates.settings import ProvenanceSettings
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.waiting import side_by_side
@@ -27,7 +27,7 @@ class Provenance(CodeGate):
     name: str = "Provenance"
     settings: ProvenanceSettings
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         if self.settings.check is not None:
             return await self._by_check(self.settings.check)
         commit = await self.code.commit()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.signatures import Signature
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.settings import SignatureSettings
 from runbooks.kit.answers import read_time
 from runbooks.wording import age, listed
@@ -29,7 +29,7 @@ class Signed(Gate):
 
     settings: SignatureSettings
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         where, version, name = subject.environment.name, subject.version, self.settings.name
         line = f"sign {version} {name} --env {where}"
         who = (
@@ -55,7 +55,7 @@ class Signed(Gate):
             return self.not_passed("waiting", f"{found.by} signed, but {why}", advice, at=found.at, button=button)
         return self.passed(f"signed by {found.by}", at=found.at)
 
-    async def _counts_no_more(self, found: Signature, subject: Subject) -> str:
+    async def _counts_no_more(self, found: Signature, subject: GateSubject) -> str:
         """Return why the signature does not count any more; empty where it does."""
         roles = await subject.use(Signers).roles(found.person, subject.environment.name)
         if not roles or (self.settings.role is not None and self.settings.role not in roles):

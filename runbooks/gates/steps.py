@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import GateResult, GateState, Subject
+from runbooks.gates.gate import GateResult, GateState, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.errors import PermanentError
@@ -73,7 +73,7 @@ class CheckGates(Step):
 
     async def apply(self, context: StepContext) -> GatesChecked:
         settings = context.use(GateSettings)
-        subject = Subject(
+        subject = GateSubject(
             environment=context.environment,
             version=self.version,
             images=self.images,

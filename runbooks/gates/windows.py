@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.settings import WindowSettings
 from runbooks.kit.minutes import Minutes, calendar_of
 
@@ -80,7 +80,7 @@ class OpenWindow(Gate):
     def _windows(self) -> Windows:
         return Windows(self.settings)
 
-    async def look(self, subject: Subject) -> GateResult:
+    async def look(self, subject: GateSubject) -> GateResult:
         at = subject.at
         local = at.astimezone(self.settings.clock)
         shown = f"{local:%a %H:%M} {local.tzname()}"

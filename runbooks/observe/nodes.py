@@ -100,7 +100,7 @@ class NodeState(Frozen):
         return f"{self.name} in {self.region}" if self.region else self.name
 
 
-class Nodes(Frozen):
+class ClusterNodesView(Frozen):
     """The nodes of one cluster."""
 
     nodes: tuple[NodeState, ...]
@@ -124,7 +124,7 @@ class OneNode(Frozen):
     unknown: tuple[str, ...] = ()
 
 
-async def list_nodes(cluster: ClusterClient, environment: Environment) -> Nodes:
+async def list_nodes(cluster: ClusterClient, environment: Environment) -> ClusterNodesView:
     """Return all nodes, what is wrong first."""
     (measured, unknown), nodes, everywhere, own, version = await asyncio.gather(
         measured_by_name(cluster, cluster.usage_of_nodes()),
@@ -140,7 +140,7 @@ async def list_nodes(cluster: ClusterClient, environment: Environment) -> Nodes:
         )
     there = [pod for pod in own if not pod.over] if everywhere is None else everywhere
     found = [_state(node, measured.get(node.name, {}), everywhere, there, environment, version) for node in nodes]
-    return Nodes(nodes=tuple(sorted(found, key=_order)), version=version, unknown=tuple(said))
+    return ClusterNodesView(nodes=tuple(sorted(found, key=_order)), version=version, unknown=tuple(said))
 
 
 async def one_node(cluster: ClusterClient, environment: Environment, name: str) -> OneNode | None:

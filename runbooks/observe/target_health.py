@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.clients.aws.target_groups import Target, TargetGroup
+from runbooks.clients.aws.target_groups import LoadBalancerTarget, TargetGroup
 from runbooks.kit.targets import Environment
 from runbooks.wording import counted, listed
 
@@ -22,12 +22,12 @@ _REASONS = {
 }
 
 
-def serving(group: TargetGroup) -> list[Target]:
+def serving(group: TargetGroup) -> list[LoadBalancerTarget]:
     """Return the targets that take requests."""
     return [each for each in group.targets if each.state == "healthy"]
 
 
-def failing(group: TargetGroup) -> list[Target]:
+def failing(group: TargetGroup) -> list[LoadBalancerTarget]:
     """Return the targets that should take requests and do not."""
     return [each for each in group.targets if each.state not in {"healthy", *_PASSING}]
 

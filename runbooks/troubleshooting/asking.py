@@ -10,7 +10,7 @@ from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case
-from runbooks.troubleshooting.changes import Changes, blamed, changes_of
+from runbooks.troubleshooting.changes import RecentChanges, blamed, changes_of
 from runbooks.troubleshooting.findings import (
     ORDER,
     Confidence,
@@ -49,7 +49,7 @@ class Diagnosed:
     not_configured: tuple[str, ...] = ()
     not_permitted: tuple[tuple[str, str], ...] = ()
     """What was not looked at, and the permission that who asks lacks."""
-    changes: Changes = field(default_factory=Changes)
+    changes: RecentChanges = field(default_factory=RecentChanges)
     """What changed meanwhile, newest first."""
 
 
@@ -127,7 +127,7 @@ async def looked_again(
     return again
 
 
-async def _changes_again(case: Case, known: Changes, ends: float) -> Changes:
+async def _changes_again(case: Case, known: RecentChanges, ends: float) -> RecentChanges:
     if known.unknown:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(ends):

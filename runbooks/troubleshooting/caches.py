@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
-from runbooks.cache.judging import CacheTrouble, Kind
+from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
 from runbooks.cache.reading import CacheReading
 from runbooks.clients.redis.node import NoAnswer
 from runbooks.kit.reasons import ReasonCode
@@ -15,14 +15,20 @@ from runbooks.troubleshooting.rule import Rule
 _LOOKS = 2.0
 """Seconds for each answer of a node."""
 _REASONS = 3
-_KINDS = {Kind.MEMORY: Trouble.CACHE_MEMORY, Kind.REPLICATION: Trouble.CACHE_REPLICATION}
+_KINDS = {CacheTroubleKind.MEMORY: Trouble.CACHE_MEMORY, CacheTroubleKind.REPLICATION: Trouble.CACHE_REPLICATION}
 _EXPLAINS = {
-    Kind.CLUSTER: (Trouble.CACHE_MEMORY, Trouble.CACHE_REPLICATION, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
-    Kind.UNANSWERED: (Trouble.CACHE_REPLICATION, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
-    Kind.MEMORY: (Trouble.CACHE, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
-    Kind.CLIENTS: (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
-    Kind.HITS: (Trouble.SLOW, Trouble.SLOW_QUERIES),
-    Kind.RESTART: (Trouble.SLOW, Trouble.SLOW_QUERIES),
+    CacheTroubleKind.CLUSTER: (
+        Trouble.CACHE_MEMORY,
+        Trouble.CACHE_REPLICATION,
+        Trouble.ERRORS,
+        Trouble.SLOW,
+        Trouble.METRIC,
+    ),
+    CacheTroubleKind.UNANSWERED: (Trouble.CACHE_REPLICATION, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
+    CacheTroubleKind.MEMORY: (Trouble.CACHE, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
+    CacheTroubleKind.CLIENTS: (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
+    CacheTroubleKind.HITS: (Trouble.SLOW, Trouble.SLOW_QUERIES),
+    CacheTroubleKind.RESTART: (Trouble.SLOW, Trouble.SLOW_QUERIES),
 }
 
 
@@ -41,7 +47,7 @@ class Caches(Rule):
         regions = await cache.look(seconds=_LOOKS)
         answers = any(reading.answered for reading in regions.values())
         troubles = [each for each in judging.troubles(regions) if _known(each, answers=answers)]
-        falls = any(each.kind is Kind.HITS for each in troubles)
+        falls = any(each.kind is CacheTroubleKind.HITS for each in troubles)
         kept = [each for each in troubles if falls or not each.usual]
         return RuleAnswer(
             found=tuple(_finding(each, case) for each in kept),
@@ -52,7 +58,7 @@ class Caches(Rule):
 
 def _known(each: CacheTrouble, *, answers: bool) -> bool:
     """Return whether it is the cache's trouble: not where it refuses the bot, and not where the bot hears nothing at all in time."""
-    return each.kind is not Kind.UNANSWERED or (each.unreachable and (answers or not each.late))
+    return each.kind is not CacheTroubleKind.UNANSWERED or (each.unreachable and (answers or not each.late))
 
 
 def _refused(regions: Mapping[str, CacheReading]) -> list[str]:

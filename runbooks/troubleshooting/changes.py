@@ -76,7 +76,7 @@ class Change(Frozen):
         return max(timedelta(0), start - self.ended)
 
 
-class Changes(Frozen):
+class RecentChanges(Frozen):
     """What changed in the time that is looked at, newest first, and what nobody knows of."""
 
     found: tuple[Change, ...] = ()
@@ -216,7 +216,7 @@ def _when(finding: Finding, change: Change) -> str:
     return f"{duration(lead.total_seconds())} after" if lead else "during"
 
 
-async def changes_of(case: Case, seconds: float = _PATIENCE) -> Changes:
+async def changes_of(case: Case, seconds: float = _PATIENCE) -> RecentChanges:
     """Return what changed, from all that knows of it, side by side, within some seconds."""
     within = min(seconds, _PATIENCE)
     parts = await asyncio.gather(
@@ -225,10 +225,10 @@ async def changes_of(case: Case, seconds: float = _PATIENCE) -> Changes:
     )
     found = [change for part in parts for change in part.found if change.ended >= case.since]
     found.sort(key=lambda change: change.ended, reverse=True)
-    return Changes(found=tuple(found), unknown=tuple(why for part in parts for why in part.unknown))
+    return RecentChanges(found=tuple(found), unknown=tuple(why for part in parts for why in part.unknown))
 
 
-async def _or_why(what: str, asked: Awaitable[Changes], seconds: float) -> Changes:
+async def _or_why(what: str, asked: Awaitable[RecentChanges], seconds: float) -> RecentChanges:
     try:
         async with asyncio.timeout(seconds):
             return await asked
@@ -239,10 +239,10 @@ async def _or_why(what: str, asked: Awaitable[Changes], seconds: float) -> Chang
     except Exception as error:  # noqa: BLE001 - a mistake here hides nothing that the rules found
         _log.error("what changed: %s", told(error))
         why = "an error in the bot; its log has the details"
-    return Changes(unknown=(f"{what}: {why}" if what else why,))
+    return RecentChanges(unknown=(f"{what}: {why}" if what else why,))
 
 
-async def _of_runs(case: Case) -> Changes:
+async def _of_runs(case: Case) -> RecentChanges:
     runs = [run for run in await case.runs() if run.command in _CHANGING]
     known = {run.id for run in runs}
     releases = await case.releases()
@@ -257,7 +257,7 @@ async def _of_runs(case: Case) -> Changes:
         for each in releases.releases
         if (at := read_time(each.at)) is not None and short_id(each.run) not in known
     ]
-    return Changes(found=(*(_of_run(case, run) for run in runs), *others))
+    return RecentChanges(found=(*(_of_run(case, run) for run in runs), *others))
 
 
 def _of_run(case: Case, run: RecentRun) -> Change:
@@ -273,7 +273,7 @@ def _of_run(case: Case, run: RecentRun) -> Change:
     )
 
 
-async def _of_place(case: Case, place: PlaceFacts) -> Changes:
+async def _of_place(case: Case, place: PlaceFacts) -> RecentChanges:
     found, written, events = await asyncio.gather(
         place.listed(), asyncio.gather(_config_maps(place), _secrets(case, place)), place.events()
     )
@@ -282,7 +282,7 @@ async def _of_place(case: Case, place: PlaceFacts) -> Changes:
         if (view := found.deployment(service)) is not None:
             changes += [*_of_deployment(service, view, found.replica_sets), *_scaled(service.name, view, events)]
     where = f"{place.region}: " if place.region else ""
-    return Changes(
+    return RecentChanges(
         found=tuple(
             each.model_copy(update={"region": place.region})
             for each in (*changes, *(change for part in written for change in part.found))
@@ -318,15 +318,15 @@ def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> 
             yield Change(what=what, at=event.at, ended=event.at, service=service, command=f"events {service}")
 
 
-async def _config_maps(place: PlaceFacts) -> Changes:
+async def _config_maps(place: PlaceFacts) -> RecentChanges:
     try:
         views = await place.config_maps()
     except RunbookError as error:
-        return Changes(unknown=(_in_sentence(error.message.rstrip(".")),))
-    return Changes(found=tuple(_written("ConfigMap", each) for each in views if each.by not in _QUIET))
+        return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
+    return RecentChanges(found=tuple(_written("ConfigMap", each) for each in views if each.by not in _QUIET))
 
 
-async def _secrets(case: Case, place: PlaceFacts) -> Changes:
+async def _secrets(case: Case, place: PlaceFacts) -> RecentChanges:
     """Return those that the bot may read by their names: it lists none."""
     rotations = case.find(Rotations)
     names = dict.fromkeys(each.secret for each in rotations.known.values()) if rotations is not None else {}
@@ -334,8 +334,8 @@ async def _secrets(case: Case, place: PlaceFacts) -> Changes:
     try:
         views = await asyncio.gather(*(cluster.secret_written(namespace, name) for name in names))
     except RunbookError as error:
-        return Changes(unknown=(_in_sentence(error.message.rstrip(".")),))
-    return Changes(
+        return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
+    return RecentChanges(
         found=tuple(_written("Secret", each) for each in views if each is not None and each.by not in _QUIET)
     )
 

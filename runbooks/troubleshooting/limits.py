@@ -74,7 +74,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
         )
 
 
-class Usage(RegionRule):
+class ContainerLimits(RegionRule):
     """Looks at what containers use now, beside their limits."""
 
     name = "CPU and memory of pods"

@@ -37,7 +37,7 @@ _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
 
 
-class Measured(Rule):
+class MetricLimits(Rule):
     """Looks at every metric that has a limit."""
 
     name = "metrics"

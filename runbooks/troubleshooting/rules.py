@@ -6,10 +6,10 @@ from runbooks.troubleshooting.cluster_nodes import ClusterNodes
 from runbooks.troubleshooting.databases import ApplicationPools, Databases
 from runbooks.troubleshooting.expiry import Expiry
 from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
-from runbooks.troubleshooting.limits import Autoscalers, Usage
-from runbooks.troubleshooting.measured import Alerts, Measured
+from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
+from runbooks.troubleshooting.measured import Alerts, MetricLimits
 from runbooks.troubleshooting.rule import Rule
-from runbooks.troubleshooting.syncs import OfflineSync, Websockets
+from runbooks.troubleshooting.syncs import SyncQueues, Websockets
 from runbooks.troubleshooting.targets import Targets
 from runbooks.troubleshooting.workloads import Workloads
 
@@ -22,13 +22,13 @@ RULES: tuple[Rule, ...] = (
     Databases(),
     ApplicationPools(),
     Caches(),
-    OfflineSync(),
+    SyncQueues(),
     Websockets(),
     ClusterNodes(),
     Autoscalers(),
-    Usage(),
+    ContainerLimits(),
     Expiry(),
-    Measured(),
+    MetricLimits(),
     Alerts(),
 )
 PERMISSIONS = frozenset({LOGS, *(rule.permission for rule in RULES)})

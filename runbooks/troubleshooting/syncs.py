@@ -24,7 +24,7 @@ _PODS = 12
 """So many logs are read: what is wrong with all pods shows in a few, and this is one question of many."""
 
 
-class OfflineSync(Rule):
+class SyncQueues(Rule):
     """Looks at the queue of what clinicians wrote offline."""
 
     name = "offline sync"

@@ -68,7 +68,7 @@ _REFUSED = r"\b(?:failed|failure|refused|rejected|denied|unauthori[sz]ed|handsha
 _OPENED = r"\b(?:open(?:ed)?|connected|established|accepted|upgraded)\b"
 
 
-class Kind(StrEnum):
+class LineKind(StrEnum):
     """What a line tells of a connection."""
 
     OPENED = "opened"
@@ -81,7 +81,7 @@ class Kind(StrEnum):
 class ConnectionEvent(NamedTuple):
     """One line, read."""
 
-    kind: Kind
+    kind: LineKind
     code: int | None = None
     reason: str = ""
     """As it may be shown."""
@@ -93,14 +93,14 @@ def event_of(line: LogLine) -> ConnectionEvent | None:
     code, reason = _code_and_reason(line)
     broken, closed = _search(_BROKEN, f"{text} {reason}") is not None, _search(_CLOSED, text) is not None
     if code is not None and (broken or closed or code not in ORDERLY):
-        return ConnectionEvent(Kind.CLOSED if code in ORDERLY else Kind.DROPPED, code, _shown(reason))
+        return ConnectionEvent(LineKind.CLOSED if code in ORDERLY else LineKind.DROPPED, code, _shown(reason))
     if broken:
-        return ConnectionEvent(Kind.DROPPED, code, _shown(reason))
+        return ConnectionEvent(LineKind.DROPPED, code, _shown(reason))
     if _search(_REFUSED, text) is not None:
-        return ConnectionEvent(Kind.REFUSED, code, _shown(reason))
+        return ConnectionEvent(LineKind.REFUSED, code, _shown(reason))
     if closed:
-        return ConnectionEvent(Kind.CLOSED, code, _shown(reason))
-    return ConnectionEvent(Kind.OPENED) if _search(_OPENED, text) is not None else None
+        return ConnectionEvent(LineKind.CLOSED, code, _shown(reason))
+    return ConnectionEvent(LineKind.OPENED) if _search(_OPENED, text) is not None else None
 
 
 def _search(pattern: str, text: str) -> Any:
@@ -267,7 +267,7 @@ def read(
 ) -> WebsocketReading:
     """Return the reading of these lines."""
     events = [(read_time(line.at), line.pod, event) for line in found.lines if (event := event_of(line)) is not None]
-    drops = [(at, pod) for at, pod, event in events if event.kind is Kind.DROPPED and at is not None]
+    drops = [(at, pod) for at, pod, event in events if event.kind is LineKind.DROPPED and at is not None]
     minutes = _minutes([at for at, _ in drops], start, _covered(found, start))
     rise = rise_of(minutes, start, timedelta(minutes=1))
     since = rise.at if rise is not None else start
@@ -278,10 +278,10 @@ def read(
         service=service.name,
         start=start,
         minutes=minutes,
-        drops=kinds[Kind.DROPPED],
-        orderly=kinds[Kind.CLOSED],
-        opened=kinds[Kind.OPENED],
-        refused=kinds[Kind.REFUSED],
+        drops=kinds[LineKind.DROPPED],
+        orderly=kinds[LineKind.CLOSED],
+        opened=kinds[LineKind.OPENED],
+        refused=kinds[LineKind.REFUSED],
         closes=_closes(event for _, _, event in events),
         pods=_pods(found, pods, service, counts),
         rise=rise,
@@ -337,8 +337,8 @@ def _more(before: float, after: float) -> bool:
 
 
 def _closes(events: Iterable[ConnectionEvent]) -> tuple[CloseGroup, ...]:
-    closed = (each for each in events if each.kind in (Kind.CLOSED, Kind.DROPPED))
-    counts = Counter((each.code, each.reason, each.kind is Kind.DROPPED) for each in closed)
+    closed = (each for each in events if each.kind in (LineKind.CLOSED, LineKind.DROPPED))
+    counts = Counter((each.code, each.reason, each.kind is LineKind.DROPPED) for each in closed)
     return tuple(
         CloseGroup(code=code, reason=reason, count=count, drop=drop)
         for (code, reason, drop), count in sorted(

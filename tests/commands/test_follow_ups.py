@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from commands.kit import registry
-from commands.kit.card import Button, Card, OpenForm, State, Subject, Typed, words
+from commands.kit.card import Button, Card, CardSubject, OpenForm, State, Typed, words
 from commands.kit.command import Command
 from commands.kit.follow_ups import MOST, follow_ups, refreshed, with_buttons
 
@@ -11,7 +11,7 @@ MENU = registry.load()
 NOW = datetime(2026, 11, 29, 22, 0, 7, tzinfo=UTC)
 
 
-def card(state: State | None = State.DONE, *buttons: Button, about: Subject | None = None) -> Card:
+def card(state: State | None = State.DONE, *buttons: Button, about: CardSubject | None = None) -> Card:
     return Card(title=words("x"), summary="x", state=state, buttons=buttons, about=about)
 
 
@@ -53,7 +53,7 @@ def test_service_and_region_go_on_and_what_is_missing_is_asked() -> None:
 
 def test_an_answer_may_be_about_more_than_was_named() -> None:
     pod = MENU.make("describe", {"target": "x2lqp", "env": "production"})
-    found = offered(pod, card(State.FAILED, about=Subject(service="backend", target="backend-7c9f-x2lqp")))
+    found = offered(pod, card(State.FAILED, about=CardSubject(service="backend", target="backend-7c9f-x2lqp")))
     assert found["Logs"] == "logs backend-7c9f-x2lqp --env production"
     assert found["Diagnose"] == "diagnose backend --env production"
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from runbooks.gates.gate import Subject
+from runbooks.gates.gate import GateSubject
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.targets import Environment, Service
 from sandbox.outside.registry import SERVICES, digest_of
 
 NOW = datetime(2026, 5, 4, 3, 0, tzinfo=UTC)
-MakesSubject = Callable[..., Subject]
+MakesSubject = Callable[..., GateSubject]
 
 
 def environment(name: str = "production") -> Environment:

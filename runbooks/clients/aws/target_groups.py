@@ -39,7 +39,7 @@ class LoadBalancerSettings(Frozen):
     """An address other than AWS's own, `https://…`."""
 
 
-class Target(Frozen):
+class LoadBalancerTarget(Frozen):
     """A pod's address or an instance, as the load balancer sees it."""
 
     id: str
@@ -48,7 +48,7 @@ class Target(Frozen):
     state: str
     """`healthy`, `unhealthy`, `initial`, `draining`, `unused`, `unavailable`, or another word of AWS's."""
     reason: str = ""
-    """AWS's code, such as `Target.Timeout`."""
+    """AWS's code, such as `LoadBalancerTarget.Timeout`."""
     codes: str = ""
     """The statuses with which it answered its health check: `502, 503`."""
 
@@ -64,7 +64,7 @@ class TargetGroup(Frozen):
     service: str
     name: str
     aws_region: str
-    targets: tuple[Target, ...] = ()
+    targets: tuple[LoadBalancerTarget, ...] = ()
     why: str = ""
     """Why it is unknown, and what to do, without the last full stop."""
 
@@ -108,11 +108,11 @@ def _region(arn: str) -> str:
     return arn.split(":")[3]
 
 
-def _target(found: Mapping[str, Any]) -> Target:
+def _target(found: Mapping[str, Any]) -> LoadBalancerTarget:
     """AWS's description is never shown whole; only the statuses that it names are read from it."""
     target, health = found.get("Target") or {}, found.get("TargetHealth") or {}
     port, codes = target.get("Port"), _CODES.search(str(health.get("Description") or ""))
-    return Target(
+    return LoadBalancerTarget(
         id=_plain(_TARGET, target.get("Id")) or "an unknown target",
         port=port if isinstance(port, int) else None,
         zone=_plain(_TARGET, target.get("AvailabilityZone")),

@@ -13,7 +13,7 @@ PORT = 5432
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachedServer:
     """How far it got, from where the bot runs."""
 
     host: str
@@ -45,7 +45,7 @@ class Reached:
         )
 
 
-async def reach(address: str, seconds: float) -> Reached:
+async def reach(address: str, seconds: float) -> ReachedServer:
     """Return how far a connection to `HOST:PORT` gets within so many seconds. It never raises."""
     host, given = split_address(address)
     port = given or PORT
@@ -54,19 +54,19 @@ async def reach(address: str, seconds: float) -> Reached:
         async with asyncio.timeout(seconds):
             await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except TimeoutError:
-        return Reached(host, port, resolved=False, unnamed=True)
+        return ReachedServer(host, port, resolved=False, unnamed=True)
     except (OSError, UnicodeError):
-        return Reached(host, port, resolved=False)
+        return ReachedServer(host, port, resolved=False)
     try:
         async with asyncio.timeout(max(0.1, seconds - (time.monotonic() - began))):
             connecting = time.monotonic()
             _, writer = await asyncio.open_connection(host, port)
             took = time.monotonic() - connecting
     except ConnectionRefusedError:
-        return Reached(host, port, resolved=True, refused=True)
+        return ReachedServer(host, port, resolved=True, refused=True)
     except (OSError, TimeoutError):
-        return Reached(host, port, resolved=True)
+        return ReachedServer(host, port, resolved=True)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
-    return Reached(host, port, resolved=True, seconds=took)
+    return ReachedServer(host, port, resolved=True, seconds=took)

@@ -15,7 +15,7 @@ from runbooks.clients.aws.rds import InstanceState, SnapshotState
 from runbooks.clients.postgres.table_counts import TableCount
 from runbooks.fleet.fleet import Fleet, ProvenRestore
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import Subject
+from runbooks.gates.gate import GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
@@ -200,7 +200,7 @@ async def test_the_gates_on_backups_pass_on_what_is_good_and_stop_on_what_is_not
     keys = ("snapshot", "configuration-backup", "restore")
     where, now = world.place.environment, datetime.now(UTC)
     clients = {Backups: world.backups, Fleet: world.place.fleet}
-    subject = Subject(environment=where, version="v2.0.0", images=(), at=now, clients=clients)
+    subject = GateSubject(environment=where, version="v2.0.0", images=(), at=now, clients=clients)
     gates = gates_of(GateSettings(images=False, backups=keys), subject)
     assert tuple(gate.key for gate in gates) == keys
 

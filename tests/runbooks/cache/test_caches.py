@@ -7,7 +7,7 @@ import pytest
 
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
-from runbooks.cache.judging import CacheTrouble, Kind
+from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
 from runbooks.cache.reading import CacheReading
 from runbooks.kit.reasons import ReasonCode
 from sandbox.cache import CacheCluster
@@ -58,16 +58,16 @@ async def test_one_node_names_the_others_and_each_finding_is_about_its_shard(her
     await here.cut()
     reading, found = await _looked(asked)
     said = {each.kind: each.says for each in found if each.grave}
-    assert said[Kind.MEMORY].startswith("The primary of shard 2 is full (")
-    assert "evicts nothing (noeviction), so writes fail" in said[Kind.MEMORY]
-    assert said[Kind.REPLICATION].startswith("The replica of shard 3 lost its primary")
+    assert said[CacheTroubleKind.MEMORY].startswith("The primary of shard 2 is full (")
+    assert "evicts nothing (noeviction), so writes fail" in said[CacheTroubleKind.MEMORY]
+    assert said[CacheTroubleKind.REPLICATION].startswith("The replica of shard 3 lost its primary")
 
     await here.stop_first()
     reading, found = await _looked(asked)
     said = {each.kind: each.says for each in found if each.grave}
-    assert said[Kind.CLUSTER].startswith("The cache cluster is down: the nodes of 5,46")
-    assert said[Kind.UNANSWERED].startswith("The primary of shard 1 can't be queried: 127.0.0.1:")
-    assert said[Kind.UNANSWERED].endswith("refuses the connection: nothing listens there")
+    assert said[CacheTroubleKind.CLUSTER].startswith("The cache cluster is down: the nodes of 5,46")
+    assert said[CacheTroubleKind.UNANSWERED].startswith("The primary of shard 1 can't be queried: 127.0.0.1:")
+    assert said[CacheTroubleKind.UNANSWERED].endswith("refuses the connection: nothing listens there")
 
 
 async def test_the_password_is_read_anew_and_each_refusal_is_a_sentence_of_its_own(
@@ -90,7 +90,7 @@ async def test_the_password_is_read_anew_and_each_refusal_is_a_sentence_of_its_o
     file.write_text("first-4f1d09b2c7\n")
     reading, found = await _looked(asked)
     assert len(reading.answered) == len(reading.nodes)
-    assert not [each for each in found if each.kind is Kind.UNANSWERED]
+    assert not [each for each in found if each.kind is CacheTroubleKind.UNANSWERED]
     await here.account("bot", "first-4f1d09b2c7", may=False)
     assert await why(asked) == ("does not let the bot's user send `INFO`", ReasonCode.CACHE_REFUSED)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from runbooks.gates.gate import Subject
+from runbooks.gates.gate import GateSubject
 from tests.support.gates import NOW, MakesSubject, changes, environment
 
 
@@ -12,8 +12,8 @@ from tests.support.gates import NOW, MakesSubject, changes, environment
 def subject() -> MakesSubject:
     """Makes a subject of these clients."""
 
-    def make(*clients: object, version: str = "v2.0.0", at: datetime = NOW) -> Subject:
+    def make(*clients: object, version: str = "v2.0.0", at: datetime = NOW) -> GateSubject:
         by_class = {type(each): each for each in clients}
-        return Subject(environment=environment(), version=version, images=changes(version), at=at, clients=by_class)
+        return GateSubject(environment=environment(), version=version, images=changes(version), at=at, clients=by_class)
 
     return make

@@ -15,7 +15,7 @@ from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import GateResult, Subject
+from runbooks.gates.gate import GateResult, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import CodeSettings, GateSettings
 from runbooks.kit.errors import RunbookError, TemporaryError
@@ -42,19 +42,19 @@ def client(github: Github, *, repository: str = "omnicare/emr", seconds: float =
 
 
 @pytest.fixture
-async def deploy(github: Github, subject: MakesSubject) -> AsyncIterator[Subject]:
+async def deploy(github: Github, subject: MakesSubject) -> AsyncIterator[GateSubject]:
     async with Registry().serve() as url, RegistryClient({"ghcr.io": url}, plain_http=True) as registry:
         yield subject(client(github), registry)
 
 
-async def look(subject: Subject, code: CodeSettings = CODE, seconds: float = 8.0) -> dict[str, GateResult]:
+async def look(subject: GateSubject, code: CodeSettings = CODE, seconds: float = 8.0) -> dict[str, GateResult]:
     settings = GateSettings(code=code, images=False)
     gates = gates_of(settings, subject)
     assert tuple(gate.key for gate in gates) == settings.keys()
     return {each.gate: each for each in await look_at(gates, subject, seconds)}
 
 
-async def test_a_release_that_has_everything_passes_with_evidence(github: Github, deploy: Subject) -> None:
+async def test_a_release_that_has_everything_passes_with_evidence(github: Github, deploy: GateSubject) -> None:
     github.page_size = 2  # every list is read to its end
     found = await look(deploy)
     assert {each.state for each in found.values()} == {"passed"}, found
@@ -65,7 +65,7 @@ async def test_a_release_that_has_everything_passes_with_evidence(github: Github
     assert github.asked.count("/repos/omnicare/emr/git/ref/tags/v2.0.0") == 1  # once for all gates
 
 
-async def test_without_names_all_checks_count(github: Github, deploy: Subject) -> None:
+async def test_without_names_all_checks_count(github: Github, deploy: GateSubject) -> None:
     assert (await look(deploy, CodeSettings()))["checks"].evidence == "all 8 checks passed"
     github.versions["v2.0.0"].statuses["npm audit"] = "failure"
     found = (await look(deploy, CodeSettings()))["checks"]
@@ -81,7 +81,7 @@ async def test_without_names_all_checks_count(github: Github, deploy: Subject) -
     ],
 )
 async def test_another_failed_check_is_another_finding(
-    before: list[str], after: list[str], github: Github, deploy: Subject
+    before: list[str], after: list[str], github: Github, deploy: GateSubject
 ) -> None:
     async def finding(names: list[str]) -> str:
         github.versions["v2.0.0"].checks = dict.fromkeys(names, "failure")
@@ -130,7 +130,7 @@ def _check(name: str, said: str) -> Callable[[Github], None]:
     ],
 )  # fmt: skip
 async def test_each_gate_says_what_is_wrong_and_what_to_do(
-    wrong: Callable[[Github], object], gate: str, state: str, evidence: str, github: Github, deploy: Subject
+    wrong: Callable[[Github], object], gate: str, state: str, evidence: str, github: Github, deploy: GateSubject
 ) -> None:
     wrong(github)
     found = (await look(deploy))[gate]
@@ -147,7 +147,9 @@ async def test_each_gate_says_what_is_wrong_and_what_to_do(
         ("91 %", "unknown"),
     ],
 )
-async def test_a_pattern_says_which_percentage_counts(text: str, state: str, github: Github, deploy: Subject) -> None:
+async def test_a_pattern_says_which_percentage_counts(
+    text: str, state: str, github: Github, deploy: GateSubject
+) -> None:
     _version("coverage", text)(github)
     code = CODE.model_copy(update={"coverage_pattern": r"project ([\d.]+) %"})
     assert (await look(deploy, code))["coverage"].state == state
@@ -159,10 +161,10 @@ def test_a_pattern_needs_one_group_that_re2_knows(pattern: str) -> None:
         CodeSettings(coverage="Coverage", coverage_pattern=pattern)
 
 
-async def test_a_tag_that_moved_since_the_plan_fails(github: Github, deploy: Subject) -> None:
+async def test_a_tag_that_moved_since_the_plan_fails(github: Github, deploy: GateSubject) -> None:
     planned = await look(deploy)
     _version("commit", "e" * 40)(github)
-    again = Subject(
+    again = GateSubject(
         environment=deploy.environment, version=deploy.version, images=deploy.images, at=deploy.at,
         clients=deploy.clients, planned=planned,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService
 from runbooks.gates.clinical_work import SyncBacklog
-from runbooks.gates.gate import Gate, GateResult, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.looking import look_at
 from runbooks.gates.promotion import Promoted, PromotedFrom
@@ -26,7 +26,7 @@ START = 1e9
 """On the clock of the sync queue."""
 
 
-async def look(gate: Gate, subject: Subject) -> GateResult:
+async def look(gate: Gate, subject: GateSubject) -> GateResult:
     (found,) = await look_at([gate], subject, 8.0)
     return found
 

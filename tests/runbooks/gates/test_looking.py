@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from runbooks.gates.gate import Gate, GateResult, Once, Subject
+from runbooks.gates.gate import Gate, GateResult, GateSubject, Once
 from runbooks.gates.looking import look_at
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -19,7 +19,7 @@ class Plain(Gate):
     name: str = "Plain"
     does: Callable[[], object]
 
-    async def look(self, subject: Subject) -> GateResult:  # noqa: ARG002 - a gate's form
+    async def look(self, subject: GateSubject) -> GateResult:  # noqa: ARG002 - a gate's form
         found = self.does()
         if asyncio.iscoroutine(found):
             await found

@@ -12,7 +12,7 @@ from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.attestations import Attestation, attestation
 from runbooks.clients.github.client import GithubClient
 from runbooks.gates.checklist import gates_of
-from runbooks.gates.gate import GateResult, Subject
+from runbooks.gates.gate import GateResult, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import CodeSettings, GateSettings, ProvenanceSettings
 from runbooks.redaction.redactor import default_redactor
@@ -30,12 +30,12 @@ async def github() -> AsyncIterator[Github]:
 
 
 @pytest.fixture
-def deploy(github: Github, subject: MakesSubject) -> Subject:
+def deploy(github: Github, subject: MakesSubject) -> GateSubject:
     settings = GithubSettings(repository=f"{OWNER}/{NAME}", api_url=github.url, seconds=2)
     return subject(GithubClient(settings, GithubToken(default_redactor(), throw_away=True), default_redactor()))
 
 
-async def look(subject: Subject, **provenance: str) -> GateResult:
+async def look(subject: GateSubject, **provenance: str) -> GateResult:
     code = CodeSettings(
         branch=False, code_scanning=False, release=False, revision=False, provenance=ProvenanceSettings(**provenance)
     )
@@ -49,7 +49,7 @@ def attested(**other: str) -> Callable[[Github], None]:
 
 
 async def test_images_that_the_repositorys_workflow_built_from_the_commit_pass_and_no_signature_is_claimed(
-    deploy: Subject,
+    deploy: GateSubject,
 ) -> None:
     found = await look(deploy, workflow=WORKFLOW)
     assert found.state == "passed"
@@ -69,7 +69,7 @@ async def test_images_that_the_repositorys_workflow_built_from_the_commit_pass_a
     ],
 )
 async def test_what_was_built_elsewhere_or_from_another_commit_fails(
-    wrong: Callable[[Github], object], state: str, evidence: str, github: Github, deploy: Subject
+    wrong: Callable[[Github], object], state: str, evidence: str, github: Github, deploy: GateSubject
 ) -> None:
     wrong(github)
     found = await look(deploy, workflow=WORKFLOW)
@@ -90,7 +90,7 @@ async def test_what_was_built_elsewhere_or_from_another_commit_fails(
     ],
 )
 async def test_what_can_not_be_read_is_unknown_and_never_passed(
-    answer: Callable[[], web.Response], github: Github, deploy: Subject
+    answer: Callable[[], web.Response], github: Github, deploy: GateSubject
 ) -> None:
     github.attestations = lambda _: answer()
     assert (await look(deploy)).state == "unknown"
@@ -105,7 +105,7 @@ async def test_what_can_not_be_read_is_unknown_and_never_passed(
     ],
 )
 async def test_a_check_that_verified_it_counts_instead(
-    said: str, state: str, evidence: str, github: Github, deploy: Subject
+    said: str, state: str, evidence: str, github: Github, deploy: GateSubject
 ) -> None:
     github.versions["v2.0.0"].checks["CodeQL"] = said
     github.versions["v2.0.0"].attests = False

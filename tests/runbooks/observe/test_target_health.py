@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from runbooks.clients.aws.target_groups import LoadBalancerSettings, Target, TargetGroup, TargetGroups
+from runbooks.clients.aws.target_groups import LoadBalancerSettings, LoadBalancerTarget, TargetGroup, TargetGroups
 from runbooks.observe import target_health
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.findings import Confidence, Trouble
@@ -78,7 +78,9 @@ async def test_a_refusal_names_the_permission_and_never_the_words_of_aws():
     ],
 )
 def test_targets_that_come_and_go_with_a_rollout_are_no_trouble(states: tuple[str, ...], trouble: str):
-    targets = tuple(Target(id=f"10.0.0.{place}", port=3001, state=state) for place, state in enumerate(states))
+    targets = tuple(
+        LoadBalancerTarget(id=f"10.0.0.{place}", port=3001, state=state) for place, state in enumerate(states)
+    )
     group = TargetGroup(service="backend", name="api", aws_region="eu-west-1", targets=targets)
     assert target_health.trouble(group) == trouble
     assert target_health.region_of(group, PRODUCTION) == ""

@@ -14,7 +14,7 @@ from runbooks.troubleshooting.asking import diagnose
 from runbooks.troubleshooting.databases import ApplicationPools
 from runbooks.troubleshooting.findings import RuleAnswer, Trouble
 from runbooks.troubleshooting.rule import Rule
-from runbooks.troubleshooting.syncs import OfflineSync, Websockets
+from runbooks.troubleshooting.syncs import SyncQueues, Websockets
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.programs import Execution
@@ -60,14 +60,14 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
 
 
 async def test_what_is_well_is_found_well_and_what_is_not_configured_is_no_trouble(here: Here):
-    for rule in (OfflineSync(), Websockets(), ApplicationPools()):
+    for rule in (SyncQueues(), Websockets(), ApplicationPools()):
         assert (await here.look(rule)).well, rule.name
         assert (await here.look(rule, configured=False)).not_configured, rule.name
 
 
 async def test_a_stuck_queue_is_named_with_its_age(here: Here):
     here.queue.break_it("stuck")
-    (stuck,) = (await here.look(OfflineSync())).found
+    (stuck,) = (await here.look(SyncQueues())).found
     assert stuck.kind is Trouble.SYNC_STUCK
     assert stuck.cause.startswith("Offline sync is stuck: 894 items waiting, the oldest for 21 min")
     assert [each.command for each in stuck.to_do] == ["sync status", "sync websocket", "restart backend"]
@@ -76,7 +76,7 @@ async def test_a_stuck_queue_is_named_with_its_age(here: Here):
 async def test_scripts_that_are_missing_are_why_nobody_could_look(here: Here):
     here.queue.break_it("missing")
     async with case({Queue: Queue(here.client, PRODUCTION, SyncScripts())}, cluster=here.client) as asked:
-        said = await diagnose(asked, (OfflineSync(),))
+        said = await diagnose(asked, (SyncQueues(),))
     ((name, why),) = said.unknown
     assert (name, said.findings) == ("offline sync", ())
     assert "has no script for this" in why
@@ -96,7 +96,7 @@ async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_
         )
     here.queue.break_it("stuck")
     async with case({Queue: Queue(here.client, PRODUCTION, SyncScripts())}, cluster=here.client) as asked:
-        said = await diagnose(asked, (OfflineSync(), Websockets()))
+        said = await diagnose(asked, (SyncQueues(), Websockets()))
     assert [each.kind for each in said.findings] == [Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK]
     assert said.findings[0].cause == "backend: WebSocket connections drop in all pods"
     assert "Mostly code 1006, idle timeout." in said.findings[0].evidence

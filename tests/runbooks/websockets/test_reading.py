@@ -14,7 +14,7 @@ from runbooks.kit.targets import Environment, Service
 from runbooks.logs import Groups, LogLine, LogReading, Silent
 from runbooks.logs.blocks import stamped
 from runbooks.websockets import reading
-from runbooks.websockets.reading import Kind, Spread, event_of, look, read
+from runbooks.websockets.reading import LineKind, Spread, event_of, look, read
 from runbooks.websockets.settings import MINUTES, WebsocketSettings
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
@@ -29,21 +29,21 @@ PODS = ("x2lqp", "m4wnd", "t9kfs")
 @pytest.mark.parametrize(
     ("text", "kind", "code", "reason"),
     [
-        ("WARN  websocket connection lost client=7 code=1006", Kind.DROPPED, 1006, ""),
-        ("INFO websocket closed code=1000", Kind.CLOSED, 1000, ""),
-        ("INFO websocket closed code: 1011 reason=internal error client=7", Kind.DROPPED, 1011, "internal error"),
-        ('INFO socket.io disconnect reason="ping timeout"', Kind.DROPPED, None, "ping timeout"),
-        ("INFO socket.io disconnect reason=client namespace disconnect", Kind.CLOSED, None, "client namespace disconnect"),
-        ("INFO websocket connection opened client=61", Kind.OPENED, None, ""),
-        ("ERROR websocket upgrade failed: 502", Kind.REFUSED, None, ""),
-        ('{"level":"warn","msg":"websocket closed","code":1006,"reason":"read ECONNRESET"}', Kind.DROPPED, 1006, "read ECONNRESET"),
-        ("WARN websocket closed code=1008 reason=token of Maria Lopez expired", Kind.DROPPED, 1008, "token of … expired"),
-        ('{"msg":"websocket closed","code":true,"reason":["Maria"]}', Kind.CLOSED, None, ""),
-        ('{"msg":"websocket closed","code":99999999}', Kind.CLOSED, None, ""),
+        ("WARN  websocket connection lost client=7 code=1006", LineKind.DROPPED, 1006, ""),
+        ("INFO websocket closed code=1000", LineKind.CLOSED, 1000, ""),
+        ("INFO websocket closed code: 1011 reason=internal error client=7", LineKind.DROPPED, 1011, "internal error"),
+        ('INFO socket.io disconnect reason="ping timeout"', LineKind.DROPPED, None, "ping timeout"),
+        ("INFO socket.io disconnect reason=client namespace disconnect", LineKind.CLOSED, None, "client namespace disconnect"),
+        ("INFO websocket connection opened client=61", LineKind.OPENED, None, ""),
+        ("ERROR websocket upgrade failed: 502", LineKind.REFUSED, None, ""),
+        ('{"level":"warn","msg":"websocket closed","code":1006,"reason":"read ECONNRESET"}', LineKind.DROPPED, 1006, "read ECONNRESET"),
+        ("WARN websocket closed code=1008 reason=token of Maria Lopez expired", LineKind.DROPPED, 1008, "token of … expired"),
+        ('{"msg":"websocket closed","code":true,"reason":["Maria"]}', LineKind.CLOSED, None, ""),
+        ('{"msg":"websocket closed","code":99999999}', LineKind.CLOSED, None, ""),
     ],
 )  # fmt: skip
 def test_a_line_tells_how_a_connection_fared_and_nothing_of_a_person(
-    text: str, kind: Kind, code: int | None, reason: str
+    text: str, kind: LineKind, code: int | None, reason: str
 ):
     event = event_of(LogLine(at="", pod="x2lqp", text=text))
     assert event is not None
@@ -57,13 +57,13 @@ def test_a_line_about_something_else_is_none():
 @pytest.mark.parametrize(
     ("text", "kind", "code"),
     [
-        (f"websocket closed code=1006 reason={' ' * 3700}{'x' * 210}", Kind.DROPPED, 1006),
-        (f"websocket closed code={' ' * 3900}1006", Kind.DROPPED, 1006),
-        (f"websocket closed {'reason=' * 500}", Kind.CLOSED, None),
-        ('{"msg":"websocket closed \\ud800","code":1006,"reason":"\\ud800"}', Kind.DROPPED, 1006),
+        (f"websocket closed code=1006 reason={' ' * 3700}{'x' * 210}", LineKind.DROPPED, 1006),
+        (f"websocket closed code={' ' * 3900}1006", LineKind.DROPPED, 1006),
+        (f"websocket closed {'reason=' * 500}", LineKind.CLOSED, None),
+        ('{"msg":"websocket closed \\ud800","code":1006,"reason":"\\ud800"}', LineKind.DROPPED, 1006),
     ],
 )
-def test_a_line_of_any_shape_is_read_in_linear_time(text: str, kind: Kind, code: int | None):
+def test_a_line_of_any_shape_is_read_in_linear_time(text: str, kind: LineKind, code: int | None):
     event = event_of(LogLine(at="", pod="x2lqp", text=text))
     assert event is not None
     assert (event.kind, event.code) == (kind, code)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bot.boundary.inbound import Inbound
 from bot.surfaces.slack.inbound.payloads import SlackAct
-from bot.surfaces.slack.outbound.own_messages import Asked, OwnMessages
+from bot.surfaces.slack.outbound.own_messages import OwnMessages, OwnMessageSubject
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class ThreadCommands:
             thread_asked_by=newest.by if newest is not None else "",
         )
 
-    async def _found(self, channel: str, thread: str) -> Mapping[str, Asked]:
+    async def _found(self, channel: str, thread: str) -> Mapping[str, OwnMessageSubject]:
         """Return what was asked, newest first, with what was noted of its newest answer."""
-        found: dict[str, Asked] = {}
+        found: dict[str, OwnMessageSubject] = {}
         runs: set[str] = set()
         for asked in reversed(await self._messages.asked(channel=channel, thread=thread)):
             if asked.typed:
@@ -61,5 +61,5 @@ class ThreadCommands:
                 runs.add(asked.run)
                 if (known := await self._typed_for(asked.run)) is not None:
                     typed, by = known
-                    found.setdefault(typed, Asked(typed, asked.run, by))
+                    found.setdefault(typed, OwnMessageSubject(typed, asked.run, by))
         return found

@@ -21,7 +21,7 @@ class ThreadTooLong(Exception):
     """A thread has more messages than are read."""
 
 
-class Asked(NamedTuple):
+class OwnMessageSubject(NamedTuple):
     """What a message of the bot's own is about: a command as typed, or a run."""
 
     typed: str
@@ -53,13 +53,13 @@ class OwnMessages:
                 return True
         return False
 
-    async def asked(self, *, channel: str, thread: str) -> list[Asked]:
+    async def asked(self, *, channel: str, thread: str) -> list[OwnMessageSubject]:
         """Return what the bot's messages in the thread are about, oldest first. Raises `ThreadTooLong`, or what Slack raises.
 
         Slack gives a thread's oldest messages first, and the newest ones say what it is about.
         """
         me, left = await self._api.myself(), _PAGES
-        about: list[Asked] = []
+        about: list[OwnMessageSubject] = []
         async for page in self._api.pages(
             "conversations.replies", channel=channel, ts=thread, limit=_PAGE, include_all_metadata="true"
         ):
@@ -71,7 +71,9 @@ class OwnMessages:
                 typed, run = text_at(payload, "typed") or "", text_at(payload, "run") or ""
                 if _is_mine(message, me) and ((kind == ANSWER and typed) or (kind == METADATA and run)):
                     by, service = text_at(payload, "by") or "", text_at(payload, "service") or ""
-                    about.append(Asked(typed, "", by, service) if kind == ANSWER else Asked("", run))
+                    about.append(
+                        OwnMessageSubject(typed, "", by, service) if kind == ANSWER else OwnMessageSubject("", run)
+                    )
         return about
 
     async def _own(self, channel: str, thread: str | None) -> AsyncIterator[object]:
