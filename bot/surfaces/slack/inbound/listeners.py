@@ -13,7 +13,7 @@ from bot.surfaces.slack.inbound.background import TOO_MANY, Background
 from bot.surfaces.slack.inbound.home_tab import HomeTab
 from bot.surfaces.slack.inbound.modal_forms import ModalForms
 from bot.surfaces.slack.inbound.payloads import (
-    CommandChoice,
+    ChosenCommand,
     FormRequest,
     FromPerson,
     GroupChange,
@@ -103,7 +103,7 @@ class Listeners:
         with self._background.handing_over.counted(delivered.origin.account):
             await ack(options=await self._forms.suggestions(delivered))
 
-    async def choose(self, ack: AsyncAck, delivered: CommandChoice) -> None:
+    async def choose(self, ack: AsyncAck, delivered: ChosenCommand) -> None:
         """Acknowledge with the form of the command that was chosen."""
         if not self._background.handing_over.has_room(delivered.origin.account):
             await ack(response_action="errors", errors={COMMAND: TOO_MANY})

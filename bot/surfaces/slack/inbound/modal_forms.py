@@ -9,7 +9,7 @@ from bot.boundary.inbound import Answer, Form, Inbound, TakesInbound
 from bot.boundary.outbound import SurfaceGone
 from bot.boundary.redacting import Redact
 from bot.surfaces.slack.inbound import payloads
-from bot.surfaces.slack.inbound.payloads import CommandChoice, FormRequest, RunRequest, Suggestion
+from bot.surfaces.slack.inbound.payloads import ChosenCommand, FormRequest, RunRequest, Suggestion
 from bot.surfaces.slack.origin import Origin
 from bot.surfaces.slack.outbound.replies import Replies
 from bot.surfaces.slack.render import modals
@@ -82,7 +82,7 @@ class ModalForms:
             return
         await self._show(asked.origin, modals.choice_view(choices, asked.origin))
 
-    async def chosen(self, asked: CommandChoice) -> Block | str:
+    async def chosen(self, asked: ChosenCommand) -> Block | str:
         """Return the form of the command that was chosen, or why there is none. Slack waits three seconds for it."""
         inbound = payloads.filled(asked.delivery_id, asked.origin, asked.form.command, {})
         try:

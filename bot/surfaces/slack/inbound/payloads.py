@@ -102,7 +102,7 @@ class FormRequest(FromPerson):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandChoice(FromPerson):
+class ChosenCommand(FromPerson):
     """A command was chosen, whose form comes next."""
 
     form: OpenForm
@@ -285,7 +285,7 @@ def _submission(body: object) -> Submission | None:
     )
 
 
-def _choice(body: object) -> CommandChoice | None:
+def _choice(body: object) -> ChosenCommand | None:
     """Return the command that was chosen, with the place where it will be answered."""
     view = object_at(body, "view")
     entered = _entered(view)
@@ -293,7 +293,7 @@ def _choice(body: object) -> CommandChoice | None:
     if (channel := entered.get(PLACE)) is not None:
         origin = replace(origin, channel=channel, direct=_is_direct(channel))
     form = OpenForm(command=entered.get(COMMAND, ""))
-    return CommandChoice(delivery_id=_key("choice", body), origin=origin, form=form) if form.command else None
+    return ChosenCommand(delivery_id=_key("choice", body), origin=origin, form=form) if form.command else None
 
 
 def _suggestion(body: object) -> Suggestion:
