@@ -17,7 +17,7 @@ from tests.support.databases import Served
 
 
 async def by_text(here: Served, part: str, place: str = "primary") -> Statement:
-    counted = (await here.database().slow(place, by="total", limit=50)).counted  # type: ignore[arg-type]
+    counted = (await here.database().slow(place, by="total", limit=1000)).counted  # type: ignore[arg-type]
     found = [each for each in counted.statements if part in masked(each.text)]
     assert found, [masked(each.text) for each in counted.statements]
     return found[0]
