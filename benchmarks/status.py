@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import sys
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,34 +31,47 @@ ROUNDS = 9
 _ASKED = ("deployments -o wide", "replicasets -o wide", "pods -o wide", "configmaps -o yaml")
 
 
+Look = Callable[[Place, Context, int], Awaitable[None]]
+"""Asks the command about so many pods, and raises where its answer is not complete."""
+
+
 async def measure(*, smoke: bool = False) -> list[Figure]:
     """Wall times beside kubectl's; nothing where no real control plane is named."""
+    return await beside_kubectl("status", _look, _ASKED, smoke=smoke)
+
+
+async def beside_kubectl(name: str, look: Look, asked: Sequence[str], *, smoke: bool) -> list[Figure]:
+    """Time a command on many pods beside these `kubectl get` calls; return nothing where no real control plane is named."""
     kubeconfig = real_kubeconfig()
     if kubeconfig is None:
         print(
-            f"status: {VARIABLE} names no real control plane, so there is nothing to measure against", file=sys.stderr
+            f"{name}: {VARIABLE} names no real control plane, so there is nothing to measure against", file=sys.stderr
         )
         return []
     pods = FEW if smoke else PODS
     async with place(kubeconfig, timing=Timing()) as here, HealthClient() as health:
         for service in ("backend", "frontend"):
             await here.deploy(service, replicas=pods // 2, pinned=False)
-        context = context_of(here, health)
-        rounds = [await _round(here, context, pods) for _ in range(1 if smoke else ROUNDS)]
+        context = _context_of(here, health)
+        rounds = [await _round(here, context, pods, look, asked) for _ in range(1 if smoke else ROUNDS)]
     ours, kubectl = (statistics.median(times) for times in zip(*rounds, strict=True))
-    peer = f"{len(_ASKED)} kubectl calls"
-    return [Figure(name=f"status: {pods} pods", ours=ours, unit="s", peer=kubectl, peer_name=peer, goal=0.3)]
+    peer = f"{len(asked)} kubectl calls"
+    return [Figure(name=f"{name}: {pods} pods", ours=ours, unit="s", peer=kubectl, peer_name=peer, goal=0.3)]
 
 
-async def _round(here: Place, context: Context, pods: int) -> tuple[float, float]:
+async def _round(here: Place, context: Context, pods: int, look: Look, asked: Sequence[str]) -> tuple[float, float]:
     began = time.perf_counter()
-    card = await Status(env=here.environment.name).answer(context)
+    await look(here, context, pods)
     ours = time.perf_counter() - began
-    assert _ready(card) == pods, card.summary
     began = time.perf_counter()
-    for asked in _ASKED:
-        await kubectl_get(here, asked)
+    for each in asked:
+        await _kubectl_get(here, each)
     return ours, time.perf_counter() - began
+
+
+async def _look(here: Place, context: Context, pods: int) -> None:
+    card = await Status(env=here.environment.name).answer(context)
+    assert _ready(card) == pods, card.summary
 
 
 def _ready(card: Card) -> int:
@@ -66,7 +80,7 @@ def _ready(card: Card) -> int:
     return sum(service["ready"] for service in services)
 
 
-async def kubectl_get(here: Place, asked: str) -> None:
+async def _kubectl_get(here: Place, asked: str) -> None:
     """Call `kubectl get` as a person does. Raises RuntimeError if it fails."""
     process = await asyncio.create_subprocess_exec(
         KUBECTL, "--kubeconfig", here.kubeconfig, "-n", here.namespace, "get", *asked.split(),
@@ -86,7 +100,7 @@ class _Nobody:
         return True
 
 
-def context_of(here: Place, health: HealthClient) -> Context:
+def _context_of(here: Place, health: HealthClient) -> Context:
     """Return what a query is given there."""
     nobody: Any = _Nobody()
     return Context(
