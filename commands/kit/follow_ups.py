@@ -10,6 +10,7 @@ from datetime import datetime
 from commands.kit.card import Button, Card, CardSubject, Confirm, Moment, Note, OpenForm, State, Typed, words
 from commands.kit.command import Command
 from commands.kit.regions import RegionsType
+from commands.kit.remembered import single_values
 from commands.kit.spec import CommandSpec, FollowUp
 from commands.kit.typed_again import typed_again, typed_words
 from commands.kit.types import EnvironmentType, ServiceType, TargetType
@@ -105,13 +106,8 @@ def _filled(spec: CommandSpec, request: Command, about: CardSubject) -> dict[str
 
 def _named(request: Command) -> CardSubject:
     """Return the service or pod that the request names, where it names one."""
-    arguments = request.arguments()
     found = CardSubject()
-    for parameter in request.spec.parameters:
-        value = arguments.get(parameter.name)
-        value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if not isinstance(value, str):
-            continue
+    for parameter, value in single_values(request):
         if isinstance(parameter.type, ServiceType):
             found = CardSubject(service=value, target=found.target)
         elif isinstance(parameter.type, TargetType):

@@ -1,11 +1,11 @@
 """What a thread is about: the service, environment and region of the commands that were answered in it, for a follow-up that leaves them out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 
 from commands.kit.command import Command
 from commands.kit.regions import RegionsType
-from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, environment_parameter
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.types import EnvironmentType, Known, ServiceType, TargetType
 from runbooks.kit.targets import Frozen
 from runbooks.wording import listed
@@ -45,12 +45,7 @@ UNREAD = Subject(unsure="The bot could not read this thread")
 def subject_of(request: Command, known: Known, found: str = "") -> Subject:
     """Return what a request is about; a pod stands for its service. `found`: the service that its answer is about."""
     service, region = None, None
-    arguments = request.arguments()
-    for parameter in request.spec.parameters:
-        value = arguments.get(parameter.name)
-        value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if not isinstance(value, str):
-            continue
+    for parameter, value in single_values(request):
         if isinstance(parameter.type, ServiceType | TargetType):
             service = service or _service(value, known.services)
         elif isinstance(parameter.type, RegionsType) and value in known.regions:
@@ -58,6 +53,16 @@ def subject_of(request: Command, known: Known, found: str = "") -> Subject:
     return Subject(
         service=service, environment=request.environment, region=region, found=None if service else found or None
     )
+
+
+def single_values(request: Command) -> Iterator[tuple[Parameter, str]]:
+    """Yield each parameter of which the request names one value, with that value."""
+    arguments = request.arguments()
+    for parameter in request.spec.parameters:
+        value = arguments.get(parameter.name)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(value, str):
+            yield parameter, value
 
 
 def together(newest_first: Iterable[Subject]) -> Subject:
