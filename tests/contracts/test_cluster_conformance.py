@@ -220,9 +220,12 @@ async def test_an_image_that_fails_stops_the_rollout_and_says_why(cluster, tag, 
         log = await cluster.kubectl("logs", broken["metadata"]["name"], "--previous", "--tail=1")
         assert log.out.startswith("FATAL ")
     await cluster.until(lambda found: event in str(found), "events")
-    (live,) = (await cluster.get("deployments"))["items"]
-    assert live["status"]["availableReplicas"] == 2
-    assert live["status"]["updatedReplicas"] == 1
+
+    def old_pods_serve_beside_one_new(found):
+        (live,) = found["items"]
+        return (live["status"].get("availableReplicas"), live["status"].get("updatedReplicas")) == (2, 1)
+
+    await cluster.until(old_pods_serve_beside_one_new, "deployments")
 
 
 async def test_an_image_that_was_moved_runs_with_another_digest(cluster):

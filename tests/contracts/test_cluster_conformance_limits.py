@@ -32,8 +32,7 @@ async def test_a_quota_refuses_the_pod_that_is_one_too_many(cluster):
     await set_image(cluster, "x/web:v2")
     message = failure(await cluster.until(failure, "replicasets"))
     assert "is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2" in message
-    told = await cluster.get("events", "--field-selector", "reason=FailedCreate")
-    assert any(each["message"].startswith('Error creating: pods "web-') for each in told["items"])
+    await cluster.until(lambda found: 'Error creating: pods "web-' in str(found), "events")
     assert (await cluster.get("resourcequota", "pods"))["status"]["used"] == {"pods": "2"}
 
 

@@ -133,7 +133,7 @@ async def test_a_page_in_place_of_an_answer_may_be_another_one_later(status: int
 
 
 async def told(url: str) -> Invalidated:
-    return await step(patience=4.0).apply(context(cdn_at(url, read_seconds=0.2)))
+    return await step(patience=60.0).apply(context(cdn_at(url, read_seconds=0.2)))
 
 
 async def test_a_deploy_goes_on_when_the_cdn_refuses_is_silent_talks_nonsense_or_is_down():
