@@ -139,7 +139,7 @@ NEEDED: tuple[Access, ...] = (
     ),
     _configuration("get", "Compare the release's configuration with the cluster (`config apply`)."),
     _configuration("list", "See which configuration changed before something broke (`diagnose`)."),
-    _configuration("patch", "Apply the release's configuration (`config apply`), never by force."),
+    _configuration("patch", "Apply the release's configuration (`config apply`)."),
     _configuration("create", "The same, for a ConfigMap that is new."),
     _record("get", "Read the environment's lock, run and recorded releases."),
     _record("list", "Start a watch."),

@@ -61,21 +61,27 @@ class Describe(Observation):
         there = context.within(self.region)
         found = await describe(there.cluster, there.where, self.target)
         where = context.where.name
-        text = f"{found.name} in {there.where.shown} {found.summary}"
+        text = "; ".join(filter(None, (f"{found.name} in {there.where.shown} {found.summary}", found.changed)))
         body: list[Element] = []
         if found.trouble:
             body.append(Paragraph(text=words(Strong(text="Cause: "), found.trouble)))
         body.append(Facts(facts=tuple(Fact(label=label, value=words(value)) for label, value in found.facts)))
         body += _containers(found.containers) + _pods(found.pods) + _events(found)
         return Card(
-            state=State.DONE if found.well else State.FAILED if found.trouble else State.WAITING,
+            state=_state(found),
             title=words(Strong(text=text)),
             summary=f"{text}: {found.trouble}" if found.trouble else text,
             body=tuple(body),
-            buttons=_service(found, where),
+            buttons=(*_log(found, self.region, where), *_service(found, where)),
             about=CardSubject(service=found.service or "", target=found.name),
             data={"environment": where, **found.model_dump(mode="json")},
         )
+
+
+def _state(found: Described) -> State:
+    if found.well:
+        return State.WAITING if found.changed else State.DONE
+    return State.FAILED if found.trouble else State.WAITING
 
 
 def _containers(lines: tuple[ContainerLine, ...]) -> list[Element]:
@@ -140,6 +146,14 @@ def _events(found: Described) -> list[Element]:
 def _event(each: EventGroup) -> tuple[Text, ...]:
     last = Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"
     return words(each.reason), words(each.message), words(str(each.count)), words(last)
+
+
+def _log(found: Described, region: str | None, where: str) -> tuple[Button, ...]:
+    """The way to the log of what crashed, and not to those of its pods that are well."""
+    if not found.log:
+        return ()
+    there = f" --region {region}" if region else ""
+    return (Button(label="Logs", does=Typed(text=f"logs {found.log}{there} --env {where}")),)
 
 
 def _service(found: Described, where: str) -> tuple[Button, ...]:

@@ -1,7 +1,7 @@
 """`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from commands.kit.card import (
     Button,
@@ -22,7 +22,7 @@ from commands.kit.card import (
 from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
 from commands.kit.regions import RegionName, lines_of, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, named
 from runbooks.observe import by_hand
@@ -90,7 +90,7 @@ class Diagnose(Observation):
             may=await _may(context),
             runs=runs,
         ) as case:
-            found = await diagnose(case, seconds=context.deadline * _SHARE)
+            found = in_their_regions(context, await diagnose(case, seconds=context.deadline * _SHARE))
         return card_of(context, self, found, await orders_of(context, found.findings))
 
 
@@ -106,12 +106,34 @@ class Orders:
         return self.needed.get(each.command, "")
 
 
+def in_their_regions(context: Context, found: Diagnosed) -> Diagnosed:
+    """Return it with each finding's commands in the finding's region: a pod's log is only there."""
+
+    def there(each: ToDo, region: str) -> ToDo:
+        spec = _spec_of(context, each.command) if each.command and region else None
+        parameter = spec.parameter("region") if spec is not None else None
+        return each.model_copy(update={"command": f"{each.command} --region {region}"}) if parameter else each
+
+    return replace(
+        found,
+        findings=tuple(
+            each.model_copy(update={"to_do": tuple(there(order, each.region) for order in each.to_do)})
+            for each in found.findings
+        ),
+    )
+
+
+def _spec_of(context: Context, typed: str) -> CommandSpec | None:
+    known = {spec.name: spec for spec in context.menu}
+    first, second = (*typed.split(), "", "")[:2]
+    return known.get(f"{first} {second}", known.get(first))
+
+
 async def orders_of(context: Context, findings: Sequence[Finding]) -> Orders:
-    permissions = {spec.name: spec.permission for spec in context.menu}
     needed: dict[str, str] = {}
     for command in {each.command for finding in findings for each in finding.to_do if each.command}:
-        first, second = (*command.split(), "")[:2]
-        permission = permissions.get(f"{first} {second}", permissions.get(first))
+        spec = _spec_of(context, command)
+        permission = spec.permission if spec is not None else None
         if permission is not None and not await context.authority.may(context.actor, permission, context.where.name):
             needed[command] = permission
     return Orders(needed)

@@ -5,9 +5,12 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
 from commands.kit.rolling import result_card
+from commands.kit.running_versions import versions_of
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Version
 from runbooks.clients.github.client import GithubClient
+from runbooks.deployments import service_state
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
@@ -18,35 +21,61 @@ from runbooks.wording import by_count, listed
 
 
 class ConfigApply(Operation):
-    """Apply a release's ConfigMaps, compared with the cluster key by key and never forced.
+    """Apply a release's ConfigMaps, compared with the cluster key by key.
 
-    The bot reads the files from the repository at the release's commit. If another field manager owns a value, the bot names it and applies
-    nothing. Pods read changed environment variables only when they start: `restart` replaces the pods.
+    The bot reads the files from the repository at the release's commit. If another field manager owns a value, for example since somebody
+    edited it, the bot names it and applies nothing, unless `--take-over` says so. Pods read changed environment variables only when they start: `restart` replaces the pods.
     """
 
     meta = OperationMeta(
-        permission="rollout:write", risk=Risk.DISRUPTIVE, name="config apply", examples=["v2.0.0", "v2.0.0 --dry-run"]
+        permission="rollout:write",
+        risk=Risk.DISRUPTIVE,
+        name="config apply",
+        examples=["", "v2.0.0", "v2.0.0 --take-over --dry-run"],
     )
 
-    version: Version = argument("release whose configuration is applied, a git tag")
+    version: Version | None = argument(
+        "release whose configuration is applied, a git tag; default: the one that runs", default=None
+    )
+    take_over: bool = option("also values that another field manager owns, such as `kubectl-edit`", default=False)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        return f"Apply the configuration of {self.version} to {environment}"
+        return f"Apply the configuration of {self.version or 'the release that runs'} to {environment}"
 
     async def plan(self, context: Context) -> Plan:
         settings = context.use(ManifestSettings, "manifests")
         github = context.use(GithubClient, "github")
         open_places = [place for place in context.places if not place.region.maintenance]
         return await plan_config_apply(
-            context.cluster, github, context.where, settings, self.version, places=open_places
+            context.cluster,
+            github,
+            context.where,
+            settings,
+            await self._version(context),
+            places=open_places,
+            take_over=self.take_over,
+        )
+
+    async def _version(self, context: Context) -> str:
+        """Return the version that was typed, else the one that runs. Raises `PermanentError` where services run different ones."""
+        if self.version is not None:
+            return self.version
+        states = service_state.read(context.where, await service_state.listed(context.cluster, context.where))
+        if version := service_state.running_version(states):
+            return version
+        raise PermanentError(
+            f"{context.where.name} runs {versions_of(states)}: name the release, such as `config apply v2.0.0`.",
+            code=ReasonCode.USAGE,
         )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the results name them
-        names = [f"{applied.name}{step.place}" for step, applied in results.each(ApplyConfigMap, Applied)]
+        done = results.each(ApplyConfigMap, Applied)
+        names = [f"{applied.name}{step.place}" for step, applied in done]
+        version = self.version or next((step.version for step, _ in done if step.version), "the release that runs")
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{context.where.name} has the configuration of {self.version}",
+            title=f"{context.where.name} has the configuration of {version}",
             lines=(f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied.",),
         )
 

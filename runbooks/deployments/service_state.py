@@ -5,7 +5,7 @@ Also the names of the annotations by which the bot's own changes are known again
 
 import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -233,6 +233,12 @@ def pinned(state: ServiceState) -> Image | None:
     if state.image is None or state.image.digest is not None:
         return state.image
     return state.image.model_copy(update={"digest": state.digest})
+
+
+def running_version(states: Iterable[ServiceState]) -> str:
+    """Return the version that all services run; empty where they run different ones, or an image of another repository."""
+    versions = {each.image.tag or "" if each.image is not None and not each.foreign else "" for each in states}
+    return versions.pop() if len(versions) == 1 else ""
 
 
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:

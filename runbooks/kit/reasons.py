@@ -210,7 +210,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.FOREIGN_IMAGE: "An image is not from the configured repository, or differs from the recorded one, and is not rolled out. Find out who set it; `deploy VERSION` rolls out the repository's image.",
     ReasonCode.RECORD_UNREADABLE: "The fleet's record was changed by hand or by a newer bot. `kubectl get configmap -o yaml` shows it.",
     ReasonCode.MANIFEST_INVALID: "A file of the release's configuration can't be applied as it stands. The message names the file and the place: fix it in the repository and release again.",
-    ReasonCode.FIELD_CONFLICT: "Another field manager owns a value that the file would change; it is not overwritten. Take the value out of the file, or have its owner change it.",
+    ReasonCode.FIELD_CONFLICT: "Another field manager owns a value that the file would change; it is not overwritten. Take the value out of the file, have its owner change it, or use `config apply --take-over`.",
     ReasonCode.SCRIPT_MISSING: "The pod has no such script. Check the release's `package.json`, or the script's name in `omnicare.toml`.",
     ReasonCode.SCRIPT_FAILED: "The script in the pod failed, or returned an unusable answer. The card shows the end of its output.",
     ReasonCode.SCRIPT_UNANSWERED: "The script in the pod did not finish in time. It may still be running there.",

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.errors import OwnedByAnother
 from runbooks.deployments.places import Place
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -16,10 +18,13 @@ from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.reading import LARGEST, FileOfManifests, WantedConfigMap, read_manifests
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import ApplyConfigMap, KeepConfiguration, differences, keep, kept_config_maps
+from runbooks.redaction.redactor import cut_redacted
 from runbooks.wording import listed
 
 ALONE = "alone"
 """The option of a rollback with the services that go back, where it is not all of them."""
+_OWNERS = 200
+"""Characters of the server's words about who owns which value."""
 _GITHUB = 2.0
 """Seconds that a rollback waits for GitHub."""
 
@@ -35,12 +40,19 @@ class Changes(Frozen):
 
 
 async def changes_of(
-    cluster: ClusterClient, github: GithubClient, environment: Environment, settings: ManifestSettings, version: str
+    cluster: ClusterClient,
+    github: GithubClient,
+    environment: Environment,
+    settings: ManifestSettings,
+    version: str,
+    *,
+    take_over: bool = False,
 ) -> Changes:
     """Return what the release's files would change. The server is asked by a dry run, so that defaults and other owners count."""
     commit = await github.release_commit(version)
     wanted, others = await _wanted(github, settings, commit, environment.namespace)
-    steps = await side_by_side(*(_step(cluster, environment, each, commit) for each in wanted))
+    step = partial(_step, cluster, environment, commit=commit, take_over=take_over)
+    steps = await side_by_side(*(step(each) for each in wanted))
     return Changes(
         steps=tuple(step for step in steps if step is not None),
         others=others,
@@ -66,7 +78,7 @@ async def _read(github: GithubClient, path: str, commit: str, namespace: str) ->
 
 
 async def _step(
-    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, commit: str
+    cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, *, commit: str, take_over: bool = False
 ) -> ApplyConfigMap | None:
     namespace = environment.namespace
     try:
@@ -75,7 +87,15 @@ async def _step(
         if error.code is not ReasonCode.NOT_FOUND:
             raise
         now = {}
-    after = await cluster.apply_config_map(namespace, wanted.name, wanted.data, wanted.labels, dry_run=True)
+    tried = partial(cluster.apply_config_map, namespace, wanted.name, wanted.data, wanted.labels, dry_run=True)
+    owned = ""
+    try:
+        after = await tried()
+    except OwnedByAnother as error:
+        if not take_over:
+            raise
+        owned = cut_redacted(" ".join(error.evidence), _OWNERS)
+        after = await tried(take_over=True)
     changed = differences(now, after.data)
     if not changed:
         return None
@@ -86,6 +106,8 @@ async def _step(
         commit=commit,
         region=environment.region,
         kubectl=environment.kubectl,
+        take_over=bool(owned),
+        owned=owned,
     )
 
 
@@ -97,12 +119,13 @@ async def plan_config_apply(
     version: str,
     *,
     places: Sequence[Place] = (),
+    take_over: bool = False,
 ) -> Plan:
     """The plan of `config apply VERSION`, in each region where there are several."""
     found = _together(
         await side_by_side(
             *(
-                changes_of(place.cluster, github, place.environment, settings, version)
+                changes_of(place.cluster, github, place.environment, settings, version, take_over=take_over)
                 for place in places or (Place(environment, cluster),)
             )
         )
@@ -110,8 +133,9 @@ async def plan_config_apply(
     title = f"Apply the configuration of {version} to {environment.name}"
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
-    steps = tuple(step.model_copy(update={"alone": True}) for step in found.steps)
-    return Plan(title=title, steps=steps, notes=notes(found))
+    steps = tuple(step.model_copy(update={"alone": True, "version": version}) for step in found.steps)
+    taken = tuple(f"{each.title}: values of another owner are taken over: {each.owned}" for each in steps if each.owned)
+    return Plan(title=title, steps=steps, notes=notes(found), warnings=taken)
 
 
 def _together(found: Sequence[Changes]) -> Changes:
@@ -213,7 +237,7 @@ async def _step_back(
 ) -> ApplyConfigMap | str | None:
     """Return the step; nothing where the ConfigMap is already so, and why where the cluster refuses it."""
     try:
-        step = await _step(cluster, environment, wanted, commit)
+        step = await _step(cluster, environment, wanted, commit=commit)
     except RunbookError as error:
         there = f" in {environment.region}" if environment.region else ""
         return f"ConfigMap {wanted.name}{there} does not change: {error.message}"

@@ -47,7 +47,7 @@ class Applied(Frozen):
 
 
 class ApplyConfigMap(Step):
-    """A ConfigMap gets the values of the release's file, by server-side apply, never by force."""
+    """A ConfigMap gets the values of the release's file, by server-side apply; those of other owners only where that was asked for."""
 
     kind: Literal["apply-config-map"] = "apply-config-map"
     namespace: str
@@ -55,10 +55,16 @@ class ApplyConfigMap(Step):
     differences: tuple[KeyChange, ...]
     commit: str
     """The commit that the file is read at."""
+    version: str = ""
+    """The release whose commit it is, where the run is for it alone."""
     kubectl: str = "kubectl"
     """As a person types it for the region."""
     alone: bool = False
     """It is what the run is for, not a part of a deploy."""
+    take_over: bool = False
+    """Values that another field manager owns are changed too."""
+    owned: str = ""
+    """The server's own words about who owns which. Redacted."""
     back: bool = False
     """It is part of a rollback, which does not fail by it, nor ask again because of it."""
     again: str = ""
@@ -84,6 +90,7 @@ class ApplyConfigMap(Step):
             "keys": [each.key for each in self.differences],
             "sha256": _hash(self.wanted.data),
             "labels": {**self.wanted.labels},
+            **({"take_over": True} if self.take_over else {}),
         }
 
     def shown(self) -> Shown:
@@ -126,11 +133,19 @@ class ApplyConfigMap(Step):
 
     def by_hand(self) -> tuple[str, ...]:
         file = shlex.quote(f"{self.commit}:{self.wanted.source}")
-        return (f"git show {file} | {self.kubectl} apply --server-side -n {self.namespace} -f -",)
+        force = " --force-conflicts" if self.take_over else ""
+        return (f"git show {file} | {self.kubectl} apply --server-side{force} -n {self.namespace} -f -",)
 
     async def apply(self, context: StepContext) -> Applied:
         wanted, cluster = self.wanted, context.use(ClusterClient)
-        write = partial(cluster.apply_config_map, self.namespace, wanted.name, wanted.data, wanted.labels)
+        write = partial(
+            cluster.apply_config_map,
+            self.namespace,
+            wanted.name,
+            wanted.data,
+            wanted.labels,
+            take_over=self.take_over,
+        )
         try:
             applied = await while_held(context, write)
         except RunbookError as error:

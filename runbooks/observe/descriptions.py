@@ -4,12 +4,13 @@ What Kubernetes says of it in its own words is redacted here already.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import ContainerSpec, ContainerView, DeploymentView, NodeView, PodView
-from runbooks.deployments import service_state
+from runbooks.clients.kubernetes.written import WrittenView
+from runbooks.deployments import configuration, service_state
 from runbooks.deployments.service_state import Listed, ServiceState
 from runbooks.diagnosis import clean
 from runbooks.kit.answers import read_time
@@ -20,9 +21,11 @@ from runbooks.observe import events as told
 from runbooks.observe import pods, service_health
 from runbooks.observe.events import EventGroup
 from runbooks.observe.pods import PodLine
-from runbooks.wording import listed
+from runbooks.wording import age_since, listed
 
 _BACK = timedelta(hours=1)
+_CHANGED, _CHANGED_LATELY = timedelta(days=1), timedelta(hours=2)
+"""How long a change of the configuration is shown, and how long it is worth a word in the answer."""
 
 
 class ContainerLine(Frozen):
@@ -52,10 +55,14 @@ class Described(Frozen):
     """`runs v1.2.0, 3/3 ready`."""
     well: bool
     trouble: str = ""
+    changed: str = ""
+    """What somebody did to it lately that its pods do not show: `its configuration was changed outside the bot 20 min ago`."""
     facts: tuple[tuple[str, str], ...] = ()
     pods: tuple[PodLine, ...] = ()
     containers: tuple[ContainerLine, ...] = ()
     events: tuple[EventGroup, ...] = ()
+    log: str = ""
+    """What `logs` is typed with to read how it failed: `backend-7c9f-x2lqp --previous`; empty where nothing crashed."""
 
 
 async def describe(cluster: ClusterClient, environment: Environment, target: str) -> Described:
@@ -77,9 +84,12 @@ _SAID: dict[service_state.Condition, str] = {
 
 
 async def _service(cluster: ClusterClient, environment: Environment, service: Service) -> Described:
-    since = datetime.now(UTC) - _BACK
-    found, events = await asyncio.gather(
-        service_state.listed(cluster, environment), cluster.events(environment.namespace)
+    now = datetime.now(UTC)
+    since = now - _BACK
+    found, events, written = await asyncio.gather(
+        service_state.listed(cluster, environment),
+        cluster.events(environment.namespace),
+        _config_maps(cluster, environment),
     )
     looked = service_health.of(environment, found, service_state.read(environment, found), events)
     each = next(each for each in looked if each.state.service == service.name)
@@ -88,19 +98,48 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
     own = _own(found, deployment)
     version = state.image.tag or "untagged" if state.image is not None else "nothing"
     said = "is set to {version} and scaled to 0 replicas: no pods run" if state.idle else _SAID[state.state]
+    changed = [
+        each
+        for each in written
+        if each.at >= now - _CHANGED and deployment is not None and configuration.reads(deployment, each.name)
+    ]
+    lately = [each for each in changed if each.at >= now - _CHANGED_LATELY]
     return Described(
         kind="service",
         name=service.name,
         service=service.name,
         summary=said.format(version=version, pods=state.readiness),
         well=each.well,
+        changed=f"its configuration was changed outside the bot {_ago(lately[0])}" if lately else "",
         trouble=each.trouble,
-        facts=_facts_of(state, deployment, service),
+        facts=(*_facts_of(state, deployment, service), *(("Configuration", _changed(each, own)) for each in changed)),
         pods=tuple(
             pods.line(pod, service) for pod in sorted(own, key=lambda pod: (pod.ready and not pod.deleting, pod.name))
         ),
         events=tuple(told.of_service(events, environment, service.name, since=since)),
+        log=pods.failed_log(own, service),
     )
+
+
+async def _config_maps(cluster: ClusterClient, environment: Environment) -> list[WrittenView]:
+    """Return those that somebody wrote past the bot, the newest first; none where the bot may not list them."""
+    try:
+        found = configuration.by_others(await cluster.config_maps_written(environment.namespace))
+    except RunbookError:
+        return []
+    return sorted(found, key=lambda each: each.at, reverse=True)
+
+
+def _ago(each: WrittenView) -> str:
+    return f"{age_since(each.at)} ago"
+
+
+def _changed(each: WrittenView, own: Sequence[PodView]) -> str:
+    """Return who changed it, and whether pods have started since: environment variables are read then."""
+    started = [at for pod in own if not pod.over and (at := read_time(pod.created)) is not None]
+    since = sum(at >= each.at for at in started)
+    count = "all" if since == len(started) else str(since) if since else "none"
+    return clean(f"{configuration.change_of('ConfigMap', each)} {_ago(each)}; {count} of its pods started since then")
 
 
 def _own(found: Listed, deployment: DeploymentView | None) -> list[PodView]:
@@ -148,6 +187,7 @@ async def _pod(cluster: ClusterClient, environment: Environment, target: str) ->
         facts=_facts_of_pod(pod, nodes),
         containers=tuple(_container(each, pod.spec(each.name)) for each in (*pod.containers, *pod.ephemeral)),
         events=tuple(told.grouped(events)),
+        log=pods.failed_log([pod], owned[0]) if owned else "",
     )
 
 

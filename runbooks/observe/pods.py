@@ -1,6 +1,6 @@
 """The pods of an environment's services, as a person wants to read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -44,6 +44,27 @@ async def list_pods(cluster: ClusterClient, environment: Environment, service: s
     found = await side_by_side(*(cluster.pods_of(deployment) for deployment in deployments))
     region = {"region": environment.region}
     return [line(pod, each).model_copy(update=region) for each, pods in zip(wanted, found, strict=True) for pod in pods]
+
+
+def log_of(pod: PodView, container: str, service: Service) -> str:
+    """Return what `logs` is typed with to read how that container failed: from before its restart, where it was restarted."""
+    view = pod.container(container)
+    before = " --previous" if view is not None and view.restarts else ""
+    return f"{pod.name}{before}{'' if container == service.container else ' --all-containers'}"
+
+
+def failed_log(pods: Iterable[PodView], service: Service) -> str:
+    """The same for the pod that is not ready and was restarted most often; empty where none is."""
+    crashed = [
+        (each.restarts, pod, each.name)
+        for pod in pods
+        for each in pod.containers
+        if each.restarts and not each.ready and not pod.ready and not pod.deleting and not each.init
+    ]
+    if not crashed:
+        return ""
+    _, pod, container = max(crashed, key=lambda each: each[0])
+    return log_of(pod, container, service)
 
 
 def line(pod: PodView, service: Service) -> PodLine:

@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
-from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.clients.kubernetes.views import DeploymentView, EventView, ReplicaSetView
 from runbooks.clients.kubernetes.written import WrittenView
+from runbooks.deployments import configuration, service_state
+from runbooks.deployments.service_state import Listed
 from runbooks.kit.answers import read_time
 from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Frozen, Service
+from runbooks.manifests.settings import ManifestSettings
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
@@ -40,8 +42,8 @@ _PATIENCE = 4.0
 _LONGEST = 80
 SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
 """What people notice: something else is the cause."""
-_QUIET = frozenset({"kube-controller-manager", "kube-apiserver", FIELD_MANAGER, ""})
-"""Writers that tell nothing: what the bot wrote is in its runs."""
+_DEPENDS = (*SYMPTOMS, Trouble.CRASHES, Trouble.PROBE, Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK)
+"""What a service may have because another one changed, on which it depends."""
 _RESTARTER = "kubectl-rollout"
 """Who writes the pod template with `kubectl rollout restart`."""
 _CHANGING = frozenset({"deploy", "rollback", "restart", "scale", "migrate", "config apply", "secret rotate", "db rollback", "db restore", "db kill", "cdn invalidate", "sync clear-failed", "sync retry-failed"})  # fmt: skip
@@ -49,7 +51,7 @@ _RELEASING = frozenset({"deploy", "rollback"})
 
 
 _BACK = (ToDo(text="Go back to the last good release", command="rollback", label="Roll back"),)
-_PUT_BACK = (ToDo(text="Put the previous values back, then restart the services that read them"),)
+_PUT_BACK = ToDo(text="Put the previous values back, then restart what reads them")
 
 
 class Change(Frozen):
@@ -68,6 +70,12 @@ class Change(Frozen):
     """What shows more of it, as it is typed."""
     how: Literal["", "configuration", "restart"] = ""
     """A restart changes nothing by itself: pods read the configuration that was written before it."""
+    undo: tuple[ToDo, ...] = ()
+    """How it is taken back, where a rollback does not."""
+    known: tuple[str, ...] = ()
+    """What else is known of it, each a sentence. Redacted."""
+    elsewhere: bool = False
+    """It is of another service than the one that was asked about, which may depend on it."""
 
     def lead(self, start: datetime) -> timedelta | None:
         """Return how long before the start it ended, zero if it was under way; None where it can't be the cause."""
@@ -84,21 +92,25 @@ class RecentChanges(Frozen):
 
 
 def suspect(finding: Finding, changes: Sequence[Change]) -> Change | None:
-    """Return the change that fits the start of the trouble best: the one that ended last before it."""
+    """Return the change that fits the start of the trouble best: the one that ended last before it, of another service only where no other fits."""
     if finding.since is None:
         return None
     fitting = [
-        (lead, place)
+        (change.elsewhere or _other_service(finding, change), lead, place)
         for place, change in enumerate(changes)
         if (lead := change.lead(finding.since)) is not None
         and (lead <= _SOON or change.release or finding.kind is Trouble.ALERT)
-        and (not change.service or not finding.service or change.service == finding.service)
+        and (not _other_service(finding, change) or finding.kind in _DEPENDS)
         and (not change.region or not finding.region or change.region == finding.region)
     ]
     if not fitting:
         return None
-    chosen = changes[min(fitting)[1]]
+    chosen = changes[min(fitting)[-1]]
     return _taken_up(chosen, changes) if chosen.how == "restart" else chosen
+
+
+def _other_service(finding: Finding, change: Change) -> bool:
+    return bool(change.service and finding.service and change.service != finding.service)
 
 
 def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
@@ -108,13 +120,15 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
         for each in changes
         if each.how == "configuration"
         and each.region == restart.region
+        and each.service in ("", restart.service)
         and timedelta(0) <= restart.at - each.at <= _AFTER
     ]
     if not written:
         return restart
     newest = max(written, key=lambda each: each.at)
     what = f"{newest.what} and read when {restart.service} restarted"
-    return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration"})
+    known = {"undo": newest.undo, "known": newest.known}
+    return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration", **known})
 
 
 def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Finding]:
@@ -176,7 +190,7 @@ def _after(finding: Finding, change: Change) -> Finding:
     return finding.model_copy(
         update={
             "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
-            "to_do": (*(_BACK if change.release and not back else ()), *finding.to_do),
+            "to_do": (*(_BACK if change.release and not back else ()), *change.undo, *finding.to_do),
         }
     )
 
@@ -192,14 +206,14 @@ def _finding(symptom: Finding, change: Change) -> Finding:
     return Finding(
         kind=Trouble.CHANGE,
         cause=f"{change.what}; since then {_in_sentence(symptom.cause)}",
-        evidence=(f"It began {_when(symptom, change)} this change.",),
+        evidence=(f"It began {_when(symptom, change)} this change.", *change.known),
         confidence=Confidence.LIKELY,
         since=symptom.since,
         service=change.service,
         region=change.region,
         to_do=(
             *(_BACK if change.release else ()),
-            *(_PUT_BACK if change.how == "configuration" else ()),
+            *change.undo,
             *(more if change.command else ()),
         ),
         explains=SYMPTOMS,
@@ -275,20 +289,24 @@ def _of_run(case: Case, run: RecentRun) -> Change:
 
 async def _of_place(case: Case, place: PlaceFacts) -> RecentChanges:
     found, written, events = await asyncio.gather(
-        place.listed(), asyncio.gather(_config_maps(place), _secrets(case, place)), place.events()
+        place.listed(), asyncio.gather(_config_maps(case, place), _secrets(case, place)), place.events()
     )
     changes: list[Change] = []
-    for service in case.services:
+    for service in place.environment.services:
         if (view := found.deployment(service)) is not None:
             changes += [*_of_deployment(service, view, found.replica_sets), *_scaled(service.name, view, events)]
     where = f"{place.region}: " if place.region else ""
     return RecentChanges(
         found=tuple(
-            each.model_copy(update={"region": place.region})
+            each.model_copy(update={"region": place.region, "elsewhere": _is_elsewhere(case, each)})
             for each in (*changes, *(change for part in written for change in part.found))
         ),
         unknown=tuple(f"{where}{why}" for part in written for why in part.unknown),
     )
+
+
+def _is_elsewhere(case: Case, change: Change) -> bool:
+    return case.service is not None and change.service not in ("", case.service.name)
 
 
 def _of_deployment(service: Service, view: DeploymentView, sets: Sequence[ReplicaSetView]) -> Iterator[Change]:
@@ -296,7 +314,7 @@ def _of_deployment(service: Service, view: DeploymentView, sets: Sequence[Replic
     images = {(each.name, each.time): changed_image(service, view, sets, each) for each in view.owners}
     for writer in view.writers:
         at = read_time(writer.time)
-        if writer.name in _QUIET or at is None:
+        if writer.name in configuration.QUIET or at is None:
             continue
         name, command = service.name, f"describe {service.name}"
         if writer.name == _RESTARTER:
@@ -318,12 +336,48 @@ def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> 
             yield Change(what=what, at=event.at, ended=event.at, service=service, command=f"events {service}")
 
 
-async def _config_maps(place: PlaceFacts) -> RecentChanges:
+async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
     try:
-        views = await place.config_maps()
+        views = configuration.by_others(await place.config_maps())
     except RunbookError as error:
         return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
-    return RecentChanges(found=tuple(_written("ConfigMap", each) for each in views if each.by not in _QUIET))
+    found = await place.listed()
+    version = service_state.running_version(service_state.read(place.environment, found))
+    release = f"the configuration of {version}" if version else "the release's configuration"
+    # somebody else owns the values now, so they have to be taken over
+    command = " ".join(("config apply", *filter(None, (version,)), "--take-over"))
+    apply = ToDo(text=f"Put {release} back", command=command, label=f"Apply {release.partition(' ')[2]}…")
+    back = apply if case.find(ManifestSettings) is not None else _PUT_BACK
+    changes = []
+    for each in views:
+        readers = [service.name for service in place.environment.services if _reads(found, service, each.name)]
+        changes.append(
+            Change(
+                what=configuration.change_of("ConfigMap", each),
+                at=each.at,
+                ended=each.at,
+                service=readers[0] if len(readers) == 1 else "",
+                how="configuration",
+                undo=(back, *(_restart(name) for name in readers)),
+                known=(_by(each),),
+            )
+        )
+    return RecentChanges(found=tuple(changes))
+
+
+def _by(each: WrittenView) -> str:
+    by = cut_redacted(each.by, _LONGEST)
+    return f"{by} is the program that wrote it; Kubernetes does not keep who used it. Values are not shown."
+
+
+def _reads(found: Listed, service: Service, config_map: str) -> bool:
+    view = found.deployment(service)
+    return view is not None and configuration.reads(view, config_map)
+
+
+def _restart(service: str) -> ToDo:
+    text = f"Then restart {service}, whose pods read it when they start"
+    return ToDo(text=text, command=f"restart {service}", label=f"Restart {service}…")
 
 
 async def _secrets(case: Case, place: PlaceFacts) -> RecentChanges:
@@ -335,11 +389,17 @@ async def _secrets(case: Case, place: PlaceFacts) -> RecentChanges:
         views = await asyncio.gather(*(cluster.secret_written(namespace, name) for name in names))
     except RunbookError as error:
         return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
+    secrets = configuration.by_others(each for each in views if each is not None)
     return RecentChanges(
-        found=tuple(_written("Secret", each) for each in views if each is not None and each.by not in _QUIET)
+        found=tuple(
+            Change(
+                what=configuration.change_of("Secret", each),
+                at=each.at,
+                ended=each.at,
+                how="configuration",
+                undo=(_PUT_BACK,),
+                known=(_by(each),),
+            )
+            for each in secrets
+        )
     )
-
-
-def _written(kind: str, each: WrittenView) -> Change:
-    what = f"{kind} {each.name} was changed by {cut_redacted(each.by, _LONGEST)}"
-    return Change(what=what, at=each.at, ended=each.at, how="configuration")

@@ -11,6 +11,7 @@ from runbooks.diagnosis.crashes import last_error
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Service
+from runbooks.observe.pods import log_of
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found
@@ -68,7 +69,7 @@ async def _restarted(
     pods = len({each.uid for each, _, _ in ended})
     whose = f"{counted(pods, 'pod')} restarted in the last hour"
     spec = pod.spec(container.name)
-    orders: tuple[ToDo, ...] = (ToDo(text="Read what it wrote before it ended"),)
+    orders: tuple[ToDo, ...] = ()
     if container.ended_reason == "OOMKilled":
         limit = spec.limits.get("memory", "") if spec is not None else ""
         why = f"killed for using more memory than its limit of {limit}" if limit else "killed for memory"
@@ -97,7 +98,14 @@ async def _restarted(
         confidence=confidence,
         since=min(at for _, _, at in ended),
         service=service.name,
-        to_do=(*orders, ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")),
+        to_do=(
+            *orders,
+            ToDo(
+                text="Read what it wrote before it ended",
+                command=f"logs {log_of(pod, container.name, service)}",
+                label="Logs",
+            ),
+        ),
         explains=(Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.WEBSOCKET_DROPS)
         + ((Trouble.RESTARTS,) if kind is not Trouble.RESTARTS else ()),
     )

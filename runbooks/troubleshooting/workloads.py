@@ -16,6 +16,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Service
+from runbooks.observe.pods import log_of
 from runbooks.observe.service_health import is_old, snapshot_now
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, could_not_look
@@ -137,8 +138,7 @@ async def _of_cause(
     assert said is not None, "an explained cause has a diagnosis"
     to_do: tuple[ToDo, ...] = (look,)
     if cause.crashed or said.log:
-        log = ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")
-        to_do = (look, log)
+        to_do = (look, _log(service, cause))
     errors = [line for line in said.seen if line.startswith("Last error: ")]
     kind = _KINDS.get(error.code, Trouble.NOT_READY)
     return Finding(
@@ -164,6 +164,15 @@ async def _of_cause(
         ),
         explains=_EXPLAINS,
     )
+
+
+def _log(service: Service, cause: Cause) -> ToDo:
+    """The log of the pod that failed: the service's other pods may be well, and have much to say."""
+    if cause.pod is None:
+        return ToDo(text="Read its log", command=f"logs {service.name}", label="Logs")
+    words = log_of(cause.pod, cause.container or service.container, service)
+    text = "Read what it wrote before it ended" if "--previous" in words else f"Read the log of pod {cause.pod.name}"
+    return ToDo(text=text, command=f"logs {words}", label="Logs")
 
 
 def _stuck(service: Service, state: ServiceState, deployment: DeploymentView, look: ToDo) -> list[Finding]:

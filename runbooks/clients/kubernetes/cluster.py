@@ -343,13 +343,14 @@ class ClusterClient:
         labels: Mapping[str, str],
         *,
         dry_run: bool = False,
+        take_over: bool = False,
     ) -> ConfigMapView:
-        """Apply it on the server's side, and return it as it is then; never by force.
+        """Apply it on the server's side, and return it as it is then.
 
         `dry_run`: the server says what would be, and keeps nothing. Raises `OwnedByAnother` where another field manager has a value
-        that would change.
+        that would change, unless it is to be taken over.
         """
-        query = {"fieldManager": FIELD_MANAGER, "force": "false"}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if take_over else "false"}
         try:
             answer = await self._connection.call(
                 "PATCH",
@@ -367,7 +368,7 @@ class ClusterClient:
                 code=ReasonCode.FIELD_CONFLICT,
                 evidence=error.evidence,
                 advice=(
-                    "Decide who owns the value: take it out of the file, or have its owner take the file's value.",
+                    "Decide who owns the value: take it out of the file, have its owner take the file's value, or, where somebody set it by hand, use `config apply VERSION --take-over`.",
                 ),
             ) from error
         return reading.config_map(answer)

@@ -199,7 +199,12 @@ def _hashed(path: str, value: Any) -> Iterator[tuple[str, str]]:
             name = each.get("name", place) if isinstance(each, dict) else place
             yield from _hashed(f"{path}.{name}", each)
     else:
-        yield path, hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+        yield path, hashed(value)
+
+
+def hashed(value: object) -> str:
+    """Return the hash of a value of the pod template, as `DeploymentView.template` has it."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def _max_unavailable(spec: Json) -> int:

@@ -1,4 +1,4 @@
-"""When an object was last written and by whom, from its metadata alone: its contents never leave the API server."""
+"""When an object was last written, by whom and which keys of its data, from its metadata alone: its values never leave the API server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 """Written every few seconds by whoever leads."""
+_DATA = ("f:data", "f:binaryData", "f:stringData")
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenView:
-    """A ConfigMap or Secret, without its contents."""
+    """A ConfigMap or Secret, without its values."""
 
     name: str
     at: datetime
     by: str
     """The field manager, such as `kubectl-edit`: what the writer calls itself."""
+    keys: tuple[str, ...] = ()
+    """The keys of its data whose present value that writer set. A key that was removed has no writer."""
 
 
 def written(item: Json) -> WrittenView | None:
@@ -36,7 +39,12 @@ def _writes(meta: Json) -> Iterator[WrittenView]:
     for entry in listed(meta, "managedFields"):
         at = read_time(entry.get("time"))
         if at is not None and not text(entry, "subresource"):
-            yield WrittenView(text(meta, "name"), at, text(entry, "manager"))
+            yield WrittenView(text(meta, "name"), at, text(entry, "manager"), tuple(_keys(entry)))
     created = read_time(meta.get("creationTimestamp"))
     if created is not None:
         yield WrittenView(text(meta, "name"), created, "")
+
+
+def _keys(entry: Json) -> Iterator[str]:
+    for part in _DATA:
+        yield from (key[2:] for key in fields(entry, "fieldsV1", part) if key.startswith("f:"))

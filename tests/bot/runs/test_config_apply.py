@@ -48,6 +48,8 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     assert _config(here) == before
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "already has the configuration of v1.2.0", "result")
+    await here.type(REQUESTER, "/omnicare config apply --dry-run")
+    assert "backend-config · OFFLINE_SYNC_BATCH" in await here.answered("Dry run: ")  # of v2.0.0, which runs
 
     server = here.world.github
     assert server is not None

@@ -155,6 +155,28 @@ async def test_a_value_that_another_manager_owns_is_named_with_its_owner_and_lef
     assert await _data(here) == {"LOG_LEVEL": "debug", "SYNC": "on"}
 
 
+async def test_what_another_manager_owns_is_taken_over_where_that_is_asked_for(here: Place, github: Github) -> None:
+    await here.connection.call(
+        "POST",
+        f"/api/v1/namespaces/{here.namespace}/configmaps",
+        doing="make a test's object",
+        query={"fieldManager": "kubectl-edit"},
+        body={"metadata": {"name": "backend-config"}, "data": {"LOG_LEVEL": "debug"}},
+    )
+    github.versions["v2.0.0"].files[CONFIG] = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: backend-config}\ndata: {LOG_LEVEL: info}\n"
+    )
+    plan = await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0", take_over=True)
+    (step,) = (each for each in plan.steps if isinstance(each, ApplyConfigMap))
+    assert "kubectl-edit" in plan.warnings[0]
+    assert step.changes()["take_over"] is True
+    assert "--force-conflicts" in step.by_hand()[0]
+    await _done(here, step)
+    assert await _data(here) == {"LOG_LEVEL": "info"}
+    (step,) = await _planned(here, github, LOG_LEVEL="warn")
+    assert "take_over" not in step.changes(), "the bot owns it now"
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [

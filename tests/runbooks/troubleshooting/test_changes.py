@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.kit.targets import Service
+from runbooks.manifests.settings import ManifestSettings
 from runbooks.troubleshooting.asking import ranked
 from runbooks.troubleshooting.case import RecentRun
 from runbooks.troubleshooting.changes import Change, blamed, changes_of, suspect
-from runbooks.troubleshooting.findings import Confidence, Finding, Trouble
+from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, Json
 from sandbox.cluster.settings import Rule, Settings, User
-from tests.support.cases import case
+from tests.support.cases import BACKEND, PRODUCTION, case
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WHERE = "omnicare-prod"
+FRONTEND = Service(name="frontend", deployment="frontend", container="frontend", repository="ghcr.io/omnicare/frontend")
 
 
 def ago(minutes: float) -> datetime:
@@ -87,9 +90,16 @@ def test_a_change_stays_linked_to_the_cause_of_what_was_seen_before_it():
 
 
 def test_another_service_or_region_is_no_suspect():
-    assert named(10, change(11, 11, service="frontend"), service="backend") == ""
+    assert named(10, change(11, 11, service="frontend"), service="backend", kind=Trouble.IMAGE) == ""
     assert named(10, change(11, 11, region="eu"), region="us") == ""
     assert named(10, change(11, 11, "a", service="backend"), region="us") == "a"
+
+
+def test_a_change_of_another_service_is_the_suspect_only_where_no_other_fits():
+    other = change(11, 11, "of the backend", service="backend", elsewhere=True)
+    assert named(10, other) == "of the backend"
+    assert named(10, other, change(14, 14, "of the frontend", service="frontend")) == "of the frontend"
+    assert named(10, change(11, 11, "of the backend", service="backend"), service="frontend") == "of the backend"
 
 
 def test_a_restart_is_blamed_for_the_configuration_that_it_took_up():
@@ -131,6 +141,16 @@ def test_a_certain_cause_stays_first_and_names_the_change_before_it():
     assert "Deploy v2.0.0" in found[0].evidence[-1]
 
 
+def test_what_undoes_the_configuration_stands_first_also_under_what_is_certain():
+    undo = ToDo(text="Put it back", command="config apply v1.2.0 --take-over")
+    config = change(10.5, 10.5, "ConfigMap backend-config", how="configuration", undo=(undo,))
+    crash = errors(10, kind=Trouble.CRASHES, to_do=(ToDo(text="Look"),))
+    (found,) = blamed([crash], [config])
+    assert found.to_do[0] == undo
+    (first, _) = blamed([errors(10)], [config])
+    assert first.to_do[0] == undo
+
+
 def _edited(cluster: Cluster, by: str) -> None:
     def key(draft: Json) -> None:
         draft["data"]["LOG_LEVEL"] = "the planted value"
@@ -142,6 +162,7 @@ def _edited(cluster: Cluster, by: str) -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": WHERE}, "data": {}}
     )
     cluster.api.modify(CONFIG_MAP, WHERE, "limits", key, Writer(by))
+    cluster.api.modify(CONFIG_MAP, WHERE, "backend-config", key, Writer(by))
     cluster.api.modify(DEPLOYMENT, WHERE, "backend", image, Writer("kubectl-set"))
 
 
@@ -171,6 +192,23 @@ async def test_runs_and_what_was_written_past_the_bot_are_told_without_contents(
     said = {each.what for each in found.found}
     assert "Deploy v2.0.0 to production (failed), by Maya, run 7KQ2" in said
     assert "backend v1.2.0 → v1.2.1, set outside the bot (kubectl-set)" in said
-    assert ("ConfigMap limits was changed by kubectl-edit" in said) is may_list
+    assert ("ConfigMap limits (LOG_LEVEL) was changed by kubectl-edit" in said) is may_list
     assert not any("Sign" in each or "planted" in each for each in said)
     assert bool(found.unknown) is not may_list
+
+
+async def test_the_way_back_of_a_configuration_is_the_release_that_runs_and_a_restart_of_what_reads_it(
+    there: tuple[ClusterClient, bool],
+):
+    client, may_list = there
+    both = PRODUCTION.model_copy(update={"services": (BACKEND, FRONTEND)})
+    clients = {ManifestSettings: ManifestSettings(paths=("config.yml",))}
+    async with case(clients, cluster=client, environment=both, service=FRONTEND) as asked:
+        found = (await changes_of(asked)).found
+    assert any(each.what.startswith("backend v1.2.0 → v1.2.1") and each.elsewhere for each in found)
+    undone = {each.what.partition(" (")[0]: [order.command for order in each.undo] for each in found if each.undo}
+    wanted = {
+        "ConfigMap limits": ["config apply --take-over"],  # the services run different versions
+        "ConfigMap backend-config": ["config apply --take-over", "restart backend"],
+    }
+    assert undone == (wanted if may_list else {})
