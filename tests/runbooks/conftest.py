@@ -8,6 +8,7 @@ import pytest
 from sandbox.cluster import Cluster
 from sandbox.cluster.settings import Settings
 from tests.support.real import Place, place, real_kubeconfig
+from tests.support.two_regions import TwoRegions, two_regions
 
 
 @pytest.fixture
@@ -49,3 +50,9 @@ async def here(kubeconfig: str) -> AsyncIterator[Place]:
 @pytest.fixture
 def is_real(request: pytest.FixtureRequest) -> bool:
     return bool(request.node.get_closest_marker("real_cluster"))
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[TwoRegions]:
+    async with two_regions(tmp_path) as made:
+        yield made

@@ -1,29 +1,20 @@
 """An environment in two clusters: what is planned for each region, in which order it is done, and what is left where one is away."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
-from runbooks.clients.image_registry.registry import RegistryClient
-from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.deployments.places import Place
-from runbooks.fleet.fleet import Fleet, Lease, Undecided, utc_now
+from runbooks.fleet.fleet import Lease, Undecided, utc_now
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import PlainPulse, Results, StepContext, Stop, Stopped, applied, done
-from runbooks.kit.targets import Environment, Region, Service
-from runbooks.kit.timeouts import RolloutSettings
+from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied, done
+from runbooks.kit.targets import Region
 from runbooks.manifests.planning import plan_part as plan_configuration
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import ApplyConfigMap
 from runbooks.redaction.redactor import default_redactor
-from runbooks.release.plans import plan_deploy, plan_rollback
 from runbooks.release.recording import Recorded
 from runbooks.release.region_by_region import Bake
 from runbooks.release.restarting import plan_restart
@@ -32,108 +23,8 @@ from runbooks.release.steps import CheckRollout, Record, images_of, left_regions
 from runbooks.release.train import with_parts
 from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.outside.github import CONFIG, NAME, OWNER, Github
-from sandbox.outside.registry import Registry, digest_of
-from sandbox.regions import RegionServer
-from tests.support.real import QUICK
-from tests.support.worlds import FAST_CLUSTER
-
-NAMESPACE = "omnicare-prod"
-SETTINGS = RolloutSettings(region_seconds=0.3)
-
-
-@dataclass
-class TwoRegions:
-    """Both clusters, and the clients of the environment that is in them."""
-
-    environment: Environment
-    servers: dict[str, RegionServer]
-    clusters: dict[str, ClusterClient]
-    registry: RegistryClient
-
-    @property
-    def fleet(self) -> Fleet:
-        return Fleet(self.clusters["eu"])
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        return tuple(Place(self.environment.within(name), self.clusters[name]) for name in self.clusters)
-
-    async def deploy(self, version: str = "v2.0.0", *regions: str) -> Plan:
-        return await plan_deploy(
-            self.clusters["eu"],
-            self.registry,
-            self.fleet,
-            self.environment,
-            version,
-            places=self.places,
-            regions=regions,
-        )
-
-    async def rollback(self, *regions: str, to: str | None = None) -> Plan:
-        home = self.clusters["eu"]
-        return await plan_rollback(
-            home, self.registry, self.fleet, self.environment, places=self.places, regions=regions, to=to
-        )
-
-    def context(self, run: str) -> StepContext:
-        home = self.clusters["eu"]
-        return StepContext(
-            pulse=PlainPulse(run),
-            environment=self.environment,
-            services={type(each): each for each in (home, self.registry, self.fleet, SETTINGS)},
-            regions={name: {ClusterClient: cluster} for name, cluster in self.clusters.items()},
-        )
-
-    async def do(self, plan: Plan, run: str) -> Results:
-        """What the bot does with an approved plan."""
-        lease = Lease(run=run, title=plan.title, by="requester", since=utc_now())
-        holder = (await self.fleet.read(self.environment)).run
-        assert await self.fleet.take_over(self.environment, lease, of=holder)
-        return await done(plan.steps, self.context(run))
-
-    def tags(self, region: str) -> list[str]:
-        found = [
-            self.servers[region].cluster.store.get(DEPLOYMENT, NAMESPACE, name) for name in ("backend", "frontend")
-        ]
-        images = [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in found if each is not None]
-        return [image.partition("@")[0].rpartition(":")[2] for image in images]
-
-
-def with_regions(**more: Region) -> Environment:
-    regions = {
-        "eu": Region(name="eu", kubectl="kubectl --context eu", bake_seconds=0.2),
-        "us": Region(name="us", kubectl="kubectl --context us"),
-    }
-    return Environment(
-        name="production",
-        namespace=NAMESPACE,
-        record_namespace="omnicare-bot",
-        services=tuple(
-            Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}")
-            for name in ("backend", "frontend")
-        ),
-        regions=tuple((regions | more).values()),
-        home="eu",
-    )
-
-
-@pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[TwoRegions]:
-    async with (
-        RegionServer("eu", FAST_CLUSTER) as eu,
-        RegionServer("us", FAST_CLUSTER) as us,
-        Registry().serve() as url,
-        RegistryClient({"ghcr.io": url}, plain_http=True) as registry,
-    ):
-        servers = {"eu": eu, "us": us}
-        for name, server in servers.items():
-            (tmp_path / name).write_text(server.cluster.kubeconfig("admin"))
-        async with (
-            ClusterClient(kubeconfig=str(tmp_path / "eu"), timing=QUICK) as home,
-            ClusterClient(kubeconfig=str(tmp_path / "us"), timing=QUICK) as away,
-        ):
-            yield TwoRegions(with_regions(), servers, {"eu": home, "us": away}, registry)
-
+from sandbox.outside.registry import digest_of
+from tests.support.two_regions import NAMESPACE, TwoRegions, with_regions
 
 IN_TURN = [
     *("take@eu", "rollout:backend@eu", "rollout:frontend@eu", "check@eu", "bake@eu", "check:baked@eu"),
