@@ -67,7 +67,7 @@ async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGene
         yield fine(f"{name}: the cluster at {client.server} answers, version {version}.")
         yield support(name, version, datetime.now(UTC).date())
         for access in _needed(environment):
-            if away and access.where not in (Where.SERVICES, Where.CLUSTER):
+            if away and access.where in (Where.RECORD, Where.CERTIFICATES):
                 continue
             namespace = _NAMESPACE[access.where](environment)
             database = environment.database

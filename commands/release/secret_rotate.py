@@ -6,6 +6,7 @@ from commands.kit.card import Button, Card, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
+from commands.kit.regions import RegionNames, names_of
 from commands.kit.rolling import result_card
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, TextType
@@ -23,7 +24,8 @@ class SecretRotate(Operation):
     """Replace a secret's values with new ones, and restart the services that read it.
 
     Nobody types or sees the values: the bot generates them, or reads them from AWS Secrets Manager, and writes them into the Kubernetes Secret. The old ones
-    are not kept. `[environments.NAME.rotations.WHAT]` configures what can be rotated.
+    are not kept. `[environments.NAME.rotations.WHAT]` configures what can be rotated. With several regions the home region gets the values first, and each
+    other region gets the same ones. `--regions` with others only brings them up to date with the home region.
     """
 
     meta = OperationMeta(
@@ -36,6 +38,7 @@ class SecretRotate(Operation):
     what: Annotated[str, TextType(longest=60, name="name", example="jwt")] = argument(
         "name of the rotation in the configuration"
     )
+    regions: RegionNames | None = option("only these regions, such as `us`; default: all, the home region first")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
@@ -52,17 +55,37 @@ class SecretRotate(Operation):
                     f"Configured: {listed(sorted(known))}. Add `[environments.{context.where.name}.rotations.NAME]` for another.",
                 ),
             )
-        return await plan_rotation(context.cluster, context.fleet, context.where, self.what, rotations)
+        return await plan_rotation(
+            context.cluster,
+            context.fleet,
+            context.where,
+            self.what,
+            rotations,
+            places=context.places,
+            regions=names_of(self.regions),
+        )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        rotated = results.only(ReplaceValues, Rotated)
-        services = [name for step in plan.steps for name in step.replaces()]
+        done = results.each(ReplaceValues, Rotated)  # none in a retry that only makes the pods that are left
+        count = max((len(rotated.keys) for _, rotated in done), default=0)
+        services = dict.fromkeys(name for step in plan.steps for name in step.replaces())
+        reached = {step.region for step in plan.steps}
+        left = [each.name for each in context.where.regions if each.name not in reached]
+        again = f"secret rotate {self.what} --regions {','.join(left)} --env {context.where.name}"
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{self.what} has {by_count(len(rotated.keys), 'a new value', 'new values')} in {context.where.name}",
+            title=f"{self.what} has {by_count(count, 'a new value', 'new values')} in {context.where.name}",
             lines=(
-                f"Secret {rotated.secret}: {counted(len(rotated.keys), 'new value')} ({listed(rotated.keys)})",
-                f"New pods of {listed(services)} use {by_count(len(rotated.keys), 'it', 'them')}.",
+                *(
+                    f"Secret {rotated.secret}{step.place}: {counted(len(rotated.keys), 'new value')} ({listed(rotated.keys)})"
+                    for step, rotated in done
+                ),
+                f"New pods of {listed(services)} use {by_count(count, 'it', 'them')}.",
+                *(
+                    [f"{listed(left)} still {by_count(len(left), 'has', 'have')} the old values: `{again}`"]
+                    if left
+                    else []
+                ),
             ),
         )
 

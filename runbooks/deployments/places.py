@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -95,6 +95,14 @@ def rest_at_once(places: Sequence[Place]) -> frozenset[str]:
 
 async def for_deploy(places: Sequence[Place], regions: Sequence[str], version: str) -> Chosen:
     """Return where a deploy goes: to the named regions, and to none in maintenance. Raises PermanentError where nothing is left."""
+    chosen = _not_in_maintenance(places, regions)
+    others = [place for place in places if place not in chosen]
+    left = await asyncio.gather(*(_left_out(place, version) for place in others))
+    return Chosen(chosen, tuple(left), tuple(place.name for place in chosen) if others else ())
+
+
+def _not_in_maintenance(places: Sequence[Place], regions: Sequence[str]) -> tuple[Place, ...]:
+    """Return the named regions, or all, without those in maintenance. Raises PermanentError where one of these is named, or nothing is left."""
     chosen = named(places, regions)
     if closed := [place for place in chosen if place.region.maintenance]:
         chosen = tuple(place for place in chosen if not place.region.maintenance)
@@ -105,9 +113,7 @@ async def for_deploy(places: Sequence[Place], regions: Sequence[str], version: s
                 code=ReasonCode.IN_MAINTENANCE,
                 advice=("Remove `maintenance` from the region in `omnicare.toml` when it is over, then try again.",),
             )
-    others = [place for place in places if place not in chosen]
-    left = await asyncio.gather(*(_left_out(place, version) for place in others))
-    return Chosen(chosen, tuple(left), tuple(place.name for place in chosen) if others else ())
+    return chosen
 
 
 async def _left_out(place: Place, version: str) -> str:
@@ -132,7 +138,7 @@ def versions_of(states: Sequence[ServiceState]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The regions that a rollback is about and whose clusters answer, and what is left, in sentences."""
+    """The regions that an operation is about and whose clusters answer, and what is left, in sentences."""
 
     places: tuple[Place, ...]
     states: tuple[list[ServiceState], ...]
@@ -143,7 +149,23 @@ class Reached:
 
 async def for_rollback(places: Sequence[Place], regions: Sequence[str]) -> Reached:
     """Return the regions that go back now: one away from home whose cluster does not answer in time is left, unless it is the only one."""
-    chosen = named(places, regions)
+    return await _answering(places, named(places, regions), "rollback")
+
+
+async def for_rotation(places: Sequence[Place], regions: Sequence[str], again: str) -> Reached:
+    """Return the regions that get new values now, the home region first: none in maintenance, and none away from home whose cluster does not answer in time, unless it is the only one.
+
+    `again`: the command that does it for the others later.
+    """
+    chosen = sorted(_not_in_maintenance(places, regions), key=lambda place: place.name != place.environment.home)
+    closed = [place for place in places if place.region.maintenance]
+    found = await _answering([place for place in places if place not in closed], chosen, again)
+    told = (f"Region {each.name} is in maintenance ({each.region.maintenance}) and left as it is." for each in closed)
+    reached = tuple(place.name for place in found.places) if len(found.places) < len(places) else ()
+    return replace(found, left=(*found.left, *told), regions=reached)
+
+
+async def _answering(places: Sequence[Place], chosen: Sequence[Place], again: str) -> Reached:
 
     async def one(place: Place) -> list[ServiceState] | RunbookError:
         away = place.name != place.environment.home and len(chosen) > 1
@@ -163,7 +185,7 @@ async def for_rollback(places: Sequence[Place], regions: Sequence[str]) -> Reach
         states=tuple(states for _, states in found if isinstance(states, list)),
         left=(
             *(
-                f"{error.message} It is left as it is. When it answers again: `rollback --regions {place.name}`."
+                f"{error.message} It is left as it is. When it answers again: `{again} --regions {place.name}`."
                 for place, error in found
                 if isinstance(error, RunbookError)
             ),

@@ -101,11 +101,17 @@ def deployed(
             kinds = (RolloutAfterFirst if change.service in quick else Rollout for change in own)
             rolled = (kind(change=change, cause=cause, region=name) for kind, change in zip(kinds, own, strict=True))
             steps += [Take(region=name), *rolled, CheckRollout(images=tuple(own), region=name)]
-        if later and place.bake_seconds and found:
-            began = "" if own else (since or {}).get(name, "")
-            again = CheckRollout(images=tuple(found), region=name, baked=True)
-            steps += [Bake(seconds=place.bake_seconds, since=began, region=name), again]
+        if later and found:
+            steps += baked(place, found, "" if own else (since or {}).get(name, ""))
     return (*steps, Record(images=tuple(images), regions=limited))
+
+
+def baked(place: Region, images: Sequence[ImageChange], since: str = "") -> tuple[Step, ...]:
+    """Return the steps before the next region: the bake time of this one, where it has one, and another check."""
+    if not place.bake_seconds:
+        return ()
+    again = CheckRollout(images=tuple(images), region=place.name, baked=True)
+    return Bake(seconds=place.bake_seconds, since=since, region=place.name), again
 
 
 def recorded_since(releases: Sequence[Release], states: Sequence[ServiceState]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The steps that replace values of one Secret: by random ones that the bot makes, or by those of a secret in AWS."""
+"""The steps that replace values of one Secret: by random ones that the bot makes, by those of a secret in AWS, or by those of the home region."""
 
 import json
 import secrets
@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.holding import while_held
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
@@ -26,6 +27,8 @@ ROTATED_BY = "omnicare.dev/rotated-by"
 AWS_VERSION = "omnicare.dev/aws-version"
 """Annotation of a Secret: the version in AWS that its values are of."""
 _RETRIES_SECONDS = 60.0
+NewValues = tuple[Mapping[str, bytes], Mapping[str, str]]
+"""The new value of each key, and annotations that say where the values come from."""
 
 
 class Rotated(Frozen):
@@ -41,6 +44,8 @@ class ReplaceValues(Step):
     namespace: str
     secret: str
     keys: tuple[str, ...]
+    kubectl: str = "kubectl"
+    """As a person types it for the region."""
     remembered: ClassVar[bool] = True
     """A retry makes the pods that are left, and replaces nothing again."""
 
@@ -50,7 +55,7 @@ class ReplaceValues(Step):
 
     @property
     def title(self) -> str:
-        return f"New values in Secret {self.secret}"
+        return f"New values in Secret {self.secret}{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(subject=f"Secret {self.secret}", change=f"{counted(len(self.keys), 'new value')}"),)
@@ -66,19 +71,14 @@ class ReplaceValues(Step):
             raise PermanentError(
                 f"Secret {self.secret} no longer has {listed(missing)}.", code=ReasonCode.CHANGED_MEANWHILE
             )
-        values = await self._values(context)
+        values, marks = await self._values(context)
         default_redactor().learn(values.values())
-        marks = {ROTATED_BY: context.run, **self._marks()}
-        await while_held(context, partial(cluster.patch_secret, found, values, marks))
+        await while_held(context, partial(cluster.patch_secret, found, values, {ROTATED_BY: context.run, **marks}))
         return done
 
-    async def _values(self, context: StepContext) -> Mapping[str, bytes]:
-        """Return the new value of each key. They are never part of a result."""
+    async def _values(self, context: StepContext) -> NewValues:
+        """Return the new values. They are never part of a result."""
         raise NotImplementedError
-
-    def _marks(self) -> Mapping[str, str]:
-        """Return annotations that say where the values come from."""
-        return {}
 
 
 class RotateSecret(ReplaceValues):
@@ -92,16 +92,15 @@ class RotateSecret(ReplaceValues):
         return {"target": f"{self.namespace}/secret/{self.secret}", "keys": list(self.keys), "bytes": self.size}
 
     def shown(self) -> Shown:
-        rows = tuple((Cell(text=self.secret), Cell(text=key), Cell(text="a new random value")) for key in self.keys)
-        return Shown(columns=("Secret", "Key", "Next"), rows=rows)
+        return _next(self, "a new random value")
 
     def by_hand(self) -> tuple[str, ...]:
         """The value goes from one program to the next, and is on no command line."""
         made = f"openssl rand -base64 {self.size} | tr -d '\\n'"
-        return tuple(_patched(self.namespace, self.secret, {key: made}) for key in self.keys)
+        return tuple(_patched(self, {key: made}) for key in self.keys)
 
-    async def _values(self, context: StepContext) -> Mapping[str, bytes]:  # noqa: ARG002 - they come from nowhere
-        return {key: secrets.token_urlsafe(self.size).encode() for key in self.keys}
+    async def _values(self, context: StepContext) -> NewValues:  # noqa: ARG002 - they come from nowhere
+        return {key: secrets.token_urlsafe(self.size).encode() for key in self.keys}, {}
 
 
 class CopyFromAws(ReplaceValues):
@@ -124,7 +123,7 @@ class CopyFromAws(ReplaceValues):
     def shown(self) -> Shown:
         rows = tuple(
             (
-                Cell(text=self.secret),
+                Cell(text=f"{self.secret}{self.place}"),
                 Cell(text=key),
                 Cell(text=f"{self.fields.get(key, key)}, version {self.version[:8]}"),
             )
@@ -145,9 +144,9 @@ class CopyFromAws(ReplaceValues):
         else:
             picks = {key: f"fromjson | .[{field}]" for key, field in fields.items()}
         made = {key: f"{read} | jq -j {shlex.quote(pick)}" for key, pick in picks.items()}
-        return (_patched(self.namespace, self.secret, made),)
+        return (_patched(self, made),)
 
-    async def _values(self, context: StepContext) -> Mapping[str, bytes]:
+    async def _values(self, context: StepContext) -> NewValues:
         manager = context.use(Rotations).aws(self.what)
         if manager is None or (manager.settings.secret_id, manager.settings.fields) != (self.source, self.fields):
             raise PermanentError(
@@ -155,15 +154,77 @@ class CopyFromAws(ReplaceValues):
                 code=ReasonCode.CHANGED_MEANWHILE,
             )
         read = partial(manager.values, self.version, self.keys)
-        return await retried(read, seconds=_RETRIES_SECONDS, pause=hearing(context.pulse))
-
-    def _marks(self) -> Mapping[str, str]:
-        return {AWS_VERSION: self.version}
+        values = await retried(read, seconds=_RETRIES_SECONDS, pause=hearing(context.pulse))
+        return values, {AWS_VERSION: self.version}
 
 
-def _patched(namespace: str, secret: str, made: Mapping[str, str]) -> str:
+class CopyFromHome(ReplaceValues):
+    """Values of one Secret in another region are replaced by those that the home region has now.
+
+    They are only in the two Secrets and in memory, so a run that was killed goes on with the same values.
+    """
+
+    kind: Literal["copy-secret-from-home"] = "copy-secret-from-home"
+    home: str
+    """The home region."""
+    home_kubectl: str
+    """As a person types it for the home region."""
+    again: str
+    """The command that does it later, where the region can't be reached."""
+
+    @property
+    def title(self) -> str:
+        return f"Values of {self.home} in Secret {self.secret}{self.place}"
+
+    def changes(self) -> dict[str, JsonValue]:
+        return {
+            "target": f"{self.namespace}/secret/{self.secret}",
+            "keys": list(self.keys),
+            "copied from": self.home,
+        }
+
+    def shown(self) -> Shown:
+        return _next(self, f"the same value as in {self.home}")
+
+    def by_hand(self) -> tuple[str, ...]:
+        """All values in one change, from one program to the next."""
+        picked = ", ".join(f"{json.dumps(key)}: .data[{json.dumps(key)}]" for key in self.keys)
+        read = f"{self.home_kubectl} get secret {self.secret} -n {self.namespace} -o json"
+        return (f"{read} | jq {shlex.quote(f'{{data: {{{picked}}}}}')} | {_patch(self)}",)
+
+    async def apply(self, context: StepContext) -> Rotated:
+        try:
+            return await super().apply(context)
+        except RunbookError as error:
+            if error.code is ReasonCode.CLUSTER_UNREACHABLE:
+                error.advice = (
+                    *error.advice,
+                    f"`{self.again}` brings {self.region} up to date once its cluster answers.",
+                )
+            raise
+
+    async def _values(self, context: StepContext) -> NewValues:
+        found = await context.use(Fleet).cluster.secret(self.namespace, self.secret)
+        default_redactor().learn(found.data.values())
+        if missing := [key for key in self.keys if key not in found.data]:
+            raise PermanentError(
+                f"Secret {self.secret} in {self.home} no longer has {listed(missing)}.",
+                code=ReasonCode.CHANGED_MEANWHILE,
+            )
+        marks = {name: value for name, value in found.annotations.items() if name == AWS_VERSION}
+        return {key: found.data[key] for key in self.keys}, marks
+
+
+def _next(step: ReplaceValues, value: str) -> Shown:
+    rows = tuple((Cell(text=f"{step.secret}{step.place}"), Cell(text=key), Cell(text=value)) for key in step.keys)
+    return Shown(columns=("Secret", "Key", "Next"), rows=rows)
+
+
+def _patched(step: ReplaceValues, made: Mapping[str, str]) -> str:
     files = " ".join(f"--from-file={key}=<({line})" for key, line in made.items())
-    return (
-        f"kubectl create secret generic {secret} -n {namespace} {files} --dry-run=client -o json | "
-        f"kubectl patch secret {secret} -n {namespace} --type=merge --patch-file=/dev/stdin"
-    )
+    create = f"{step.kubectl} create secret generic {step.secret} -n {step.namespace} {files} --dry-run=client -o json"
+    return f"{create} | {_patch(step)}"
+
+
+def _patch(step: ReplaceValues) -> str:
+    return f"{step.kubectl} patch secret {step.secret} -n {step.namespace} --type=merge --patch-file=/dev/stdin"

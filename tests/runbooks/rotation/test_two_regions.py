@@ -1,0 +1,137 @@
+"""A secret in two regions: both get the same values, one after the other, and one that was away gets them later."""
+
+import base64
+import json
+
+import pytest
+
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Plan
+from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import applied, done
+from runbooks.kit.targets import Region
+from runbooks.rotation.planning import plan_rotation
+from runbooks.rotation.settings import Rotations, RotationSettings
+from runbooks.rotation.steps import CopyFromHome
+from sandbox.cluster.resources import SECRET
+from tests.support.two_regions import NAMESPACE, TwoRegions, with_regions
+
+KEYS = ("JWT_SECRET", "OLD_JWT_SECRET")
+RUN = "production.secret-rotate.1111"
+IN_TURN = [
+    *("take@eu", "rotate-secret:backend-secret@eu", "restart:backend@eu", "check@eu", "bake@eu", "check:baked@eu"),
+    *("take@us", "copy-secret-from-home:backend-secret@us", "restart:backend@us", "check@us"),
+]
+
+
+async def planned(both: TwoRegions, *regions: str, keys: tuple[str, ...] = KEYS) -> Plan:
+    jwt = RotationSettings(secret="backend-secret", keys=keys, services=("backend",))
+    rotations, home = Rotations({"jwt": jwt}), both.clusters["eu"]
+    return await plan_rotation(
+        home, both.fleet, both.environment, "jwt", rotations, places=both.places, regions=regions
+    )
+
+
+def values(both: TwoRegions, region: str) -> dict[str, str]:
+    found = both.servers[region].cluster.store.get(SECRET, NAMESPACE, "backend-secret")
+    assert found is not None
+    return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+
+def pods(both: TwoRegions, region: str) -> set[str]:
+    return {pod.name for pod in both.servers[region].cluster.pods(NAMESPACE) if pod.deployment == "backend"}
+
+
+@pytest.fixture(autouse=True)
+async def two_values(both: TwoRegions) -> None:
+    """Two values belong together, and each region has its own of them."""
+    for region, cluster in both.clusters.items():
+        found = await cluster.secret(NAMESPACE, "backend-secret")
+        await cluster.patch_secret(found, {key: f"{region}-{key}".encode() for key in (*KEYS, "OTHER")}, {})
+
+
+async def test_each_region_gets_the_same_values_and_new_pods_after_the_one_before(both: TwoRegions) -> None:
+    before = {region: pods(both, region) for region in both.servers}
+    plan = await planned(both)
+    assert [step.key for step in plan.steps] == IN_TURN
+    assert plan.warnings == ()
+    results = await both.do(plan, RUN)
+    made = {key: values(both, "eu")[key] for key in KEYS}
+    assert made == {key: values(both, "us")[key] for key in KEYS}
+    assert len({*made.values()}) == len(KEYS)
+    assert values(both, "us")["OTHER"] == "us-OTHER"
+    for region, old in before.items():
+        assert not old & pods(both, region)
+    shown = json.dumps([results.stored(), plan.model_dump(mode="json"), [step.by_hand() for step in plan.steps]])
+    assert not [
+        value for value in made.values() if value in shown or base64.b64encode(value.encode()).decode() in shown
+    ]
+
+
+async def test_a_region_that_is_away_is_named_and_gets_the_values_of_home_later(both: TwoRegions) -> None:
+    old = values(both, "us")
+    await both.servers["us"].go_down()
+    plan = await planned(both)
+    assert [step.key for step in plan.steps] == IN_TURN[:4]
+    assert plan.title == "Rotate jwt in production (eu only)"
+    away, keeps = plan.warnings
+    assert away.startswith("us: ")
+    assert "When it answers again: `secret rotate jwt --regions us`." in away
+    assert keeps == "Until `secret rotate jwt --regions us`, us keeps the old values."
+    await both.do(plan, RUN)
+    made, running = values(both, "eu"), pods(both, "eu")
+    await both.servers["us"].come_back()
+    assert values(both, "us") == old
+    later = await planned(both, "us")
+    assert [step.key for step in later.steps] == IN_TURN[6:]
+    assert "No new ones are made." in later.notes[0]
+    await both.do(later, "production.secret-rotate.2222")
+    assert values(both, "us") | {key: made[key] for key in KEYS} == values(both, "us")
+    assert (values(both, "eu"), pods(both, "eu")) == (made, running)
+
+
+async def test_a_run_that_was_killed_between_the_regions_goes_on_with_the_same_values(both: TwoRegions) -> None:
+    plan = await planned(both)
+    made, copies = plan.steps[1], plan.steps[7]
+    await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
+    first = values(both, "eu")
+    again = both.context(RUN)
+    await applied(made, again)  # killed before its result was kept
+    await applied(copies, again)
+    await done(plan.steps[6:], again)
+    assert values(both, "eu") == first
+    assert {key: values(both, "us")[key] for key in KEYS} == {key: first[key] for key in KEYS}
+
+
+async def test_a_region_that_is_lost_on_the_way_keeps_all_of_its_values_and_says_how_it_catches_up(
+    both: TwoRegions,
+) -> None:
+    plan = await planned(both)
+    await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
+    await both.servers["us"].go_down()
+    with pytest.raises(RunbookError) as caught:
+        await applied(plan.steps[7], both.context(RUN))
+    assert caught.value.code is ReasonCode.CLUSTER_UNREACHABLE
+    assert "`secret rotate jwt --regions us` brings us up to date" in caught.value.advice[-1]
+
+
+async def test_a_region_in_maintenance_is_left_out_and_a_secret_without_the_values_is_refused(
+    both: TwoRegions,
+) -> None:
+    with pytest.raises(PermanentError, match="has no NEW_KEY"):
+        await planned(both, keys=("NEW_KEY",))
+    both.environment = with_regions(us=Region(name="us", maintenance="new node groups"))
+    plan = await planned(both)
+    assert [step.key for step in plan.steps] == IN_TURN[:4]
+    assert plan.warnings[0] == "Region us is in maintenance (new node groups) and left as it is."
+    with pytest.raises(PermanentError, match="Region us is in maintenance"):
+        await planned(both, "us")
+
+
+async def test_the_line_by_hand_leads_from_one_cluster_to_the_other(both: TwoRegions) -> None:
+    (copies,) = [step for step in (await planned(both)).steps if isinstance(step, CopyFromHome)]
+    (line,) = copies.by_hand()
+    reads, picks, writes = line.split(" | ")
+    assert reads.startswith(f"kubectl --context eu get secret backend-secret -n {NAMESPACE} ")
+    assert picks == """jq '{data: {"JWT_SECRET": .data["JWT_SECRET"], "OLD_JWT_SECRET": .data["OLD_JWT_SECRET"]}}'"""
+    assert writes.startswith("kubectl --context us patch secret backend-secret ")
