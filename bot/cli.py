@@ -157,6 +157,7 @@ def _help(options: Options, asked: list[str]) -> int:
     """Answered here, from the registry: no bot is needed, and nothing heavy is imported."""
     from bot.reference import manual
     from commands.kit import registry
+    from commands.kit.topics import GROUPS
     from commands.kit.types import unfinished
 
     known = registry.load()
@@ -164,6 +165,9 @@ def _help(options: Options, asked: list[str]) -> int:
     if name in _HERE:
         return _HERE[name](options, ["--help"])
     spec = (known.find(name) or known.find(asked[0].lower())) if asked else None
+    if spec is None and name in GROUPS:
+        _show(manual.group(name, known), as_json=options.json)
+        return Exit.OK
     if asked and spec is None:
         near = manual.meant(name, known) or manual.meant(asked[0], known)
         if near is None and (said := unfinished(asked[0], (*known.names(), *_HERE))):

@@ -26,15 +26,15 @@ from bot.process.metrics import Metrics
 from bot.runs.decisions import EngineRuns
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.notes import AuditNotes
-from commands.kit.card import Card, OpenForm
+from commands.kit.card import OpenForm
 from commands.kit.command import Command, Decision, Operation, Query
 from commands.kit.context import Actor, Denied
-from commands.kit.menu import GROUPS, menu_card
 from commands.kit.parsing import UsageError
 from commands.kit.question import Question
 from commands.kit.registry import Registry
 from commands.kit.script_type import ScriptType
-from commands.kit.spec import CommandSpec, Kind
+from commands.kit.spec import Kind
+from commands.kit.topics import grouped
 from commands.kit.types import EnvironmentType, Known, ServiceType, TargetType, TextType, VersionType
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -118,8 +118,7 @@ class Dispatcher:
             check_expiry(inbound, self._services.clock())
             if parsed.error is not None:
                 raise parsed.error
-            if parsed.request is None:
-                return Answer(card=await self.menu(inbound))
+            assert parsed.request is not None, "what was not understood has an error"
             return await self._authorised(act, parsed.request)
         except UsageError as error:
             return await self._corrected(act, error)
@@ -221,7 +220,7 @@ class Dispatcher:
             return None
         return found.text, found.requester
 
-    # forms and the menu
+    # forms
 
     async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
         """Return the form for a command, for this person, or a refusal."""
@@ -236,37 +235,20 @@ class Dispatcher:
             return await self._denied(act, denied)
         return await form.opened(act, self._registry.command(spec.name), asked.filled, self._known)
 
-    async def menu(self, inbound: Inbound) -> Card:
-        """Return a card of the commands that this person may run."""
-        actor = self._actor(inbound)
-        try:
-            allowed = await self._allowed(inbound, actor)
-        except Denied as denied:
-            await self._refusals.note(actor, inbound, denied)
-            return refusal_card(denied.message, denied.code)
-        return menu_card(actor, allowed, self._settings.slack.command)
-
     async def choices(self, inbound: Inbound) -> tuple[CommandChoice, ...] | Answer:
-        """Return the commands that this person may run, in the order of the menu, or a refusal."""
+        """Return the commands that this person may run, by group, or a refusal."""
+        act = Act(services=self._services, inbound=inbound, actor=self._actor(inbound))
         try:
-            allowed = await self._allowed(inbound, self._actor(inbound))
-        except Denied:
-            allowed = []
-        if not allowed:
-            return Answer(card=await self.menu(inbound), exit=Exit.DENIED)
+            await self._accounts.zone(inbound, act.actor, fresh=False)
+            await self._permissions.require(act.actor, None, None, changes=False)
+        except Denied as denied:
+            return await self._denied(act, denied)
+        allowed = [spec for spec in self._registry if await self._permissions.may(act.actor, spec.permission, None)]
         return tuple(
             CommandChoice(name=spec.name, summary=spec.summary, group=label)
-            for group, label in GROUPS.items()
-            for spec in allowed
-            if spec.group == group
+            for _, label, own in grouped(allowed)
+            for spec in own
         )
-
-    async def _allowed(self, inbound: Inbound, actor: Actor) -> list[CommandSpec]:
-        """Return what this person may run; nothing where nobody of that account is listed. Raises `Denied`."""
-        await self._accounts.zone(inbound, actor, fresh=False)
-        if not actor.listed:
-            return []
-        return [spec for spec in self._registry if await self._permissions.may(actor, spec.permission, None)]
 
     async def suggestions(self, inbound: Inbound, field: str, values: Mapping[str, str], typed: str) -> tuple[str, ...]:
         """Return values to offer in a form while somebody types: versions that exist, runs that are open."""

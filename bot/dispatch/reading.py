@@ -1,5 +1,7 @@
 """What came in, parsed: typed text, a shell's words, or the values of a button or form become one request. Once; the rest carries it on."""
 
+from dataclasses import replace
+
 from bot.boundary.inbound import Inbound, ParsedInbound, Surface
 from bot.config import Settings
 from bot.dispatch.form import tokens_of
@@ -11,6 +13,9 @@ from commands.kit.remembered import NOTHING, UNREAD, Subject, subject_of, togeth
 from commands.kit.spec import Kind
 from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
+
+START = "home"
+"""What the program's name alone asks for: what runs, what waits for this person, and where the rest is."""
 
 
 class RequestReader:
@@ -25,7 +30,7 @@ class RequestReader:
     def read(self, inbound: Inbound) -> ParsedInbound:
         """Return the request, or why there is none."""
         if inbound.filled is None and not (inbound.tokens or (inbound.text or "").strip()):
-            return ParsedInbound(inbound=inbound)
+            inbound = replace(inbound, tokens=(START,))
         try:
             request, recalled = self._request(inbound)
         except Exception as error:  # noqa: BLE001 - whoever takes it answers with what to type instead, or with a bug's id

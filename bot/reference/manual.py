@@ -3,13 +3,11 @@
 Answered where it is typed, within half a second and without a running bot; nothing heavy is imported here.
 """
 
-import itertools
-
-from commands.about.help import command_card
+from commands.about.help import command_card, group_card
 from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, sentence, words
-from commands.kit.menu import GROUPS
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind
+from commands.kit.topics import grouped
 from commands.kit.types import nearest
 
 HERE = {
@@ -27,11 +25,8 @@ _STATUSES = "Exit status: 0 done, 1 failed, 2 typed wrong, 3 denied."
 
 def menu(registry: Registry) -> Card:
     """Everything that can be typed, grouped."""
-    ordered = sorted(registry, key=lambda spec: (_place(spec.group), spec.name))
-    groups = {
-        GROUPS.get(group, group.capitalize()): {spec.name: spec.summary for spec in specs}
-        for group, specs in itertools.groupby(ordered, key=lambda spec: spec.group)
-    } | {"On this machine": HERE}
+    groups = {label: {spec.name: spec.summary for spec in own} for _, label, own in grouped(registry)}
+    groups["On this machine"] = HERE
     width = max(len(name) for names in groups.values() for name in names)
     body: list[Element] = [
         Table(
@@ -46,6 +41,8 @@ def menu(registry: Registry) -> Card:
             text=words(
                 "About one command: ",
                 Code(text="omnicare help deploy"),
+                ". About one group: ",
+                Code(text="omnicare help database"),
                 ". What you may do: ",
                 Code(text="omnicare whoami"),
                 ".",
@@ -69,9 +66,9 @@ def menu(registry: Registry) -> Card:
     )
 
 
-def _place(group: str) -> int:
-    order = list(GROUPS)
-    return order.index(group) if group in order else len(order)
+def group(name: str, registry: Registry) -> Card:
+    """The commands of a group, in the words that the bot itself has for them."""
+    return group_card(name, tuple(registry))
 
 
 def page(spec: CommandSpec) -> Card:

@@ -1,42 +1,78 @@
-"""`help [COMMAND]`: the menu in words, or one command with its arguments and examples."""
+"""`help [COMMAND|GROUP]`: the names of all commands by group; a group in a line each; or one command with its arguments and examples."""
+
+from typing import Annotated
 
 from commands.kit import registry
-from commands.kit.card import Button, Card, Code, OpenForm, Paragraph, Strong, Table, Typed, sentence, words
+from commands.kit.card import Button, Card, Code, Element, OpenForm, Paragraph, Strong, Table, Typed, sentence, words
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.spec import CommandSpec, Kind, QueryMeta, argument
-from commands.kit.types import CommandName
+from commands.kit.topics import GROUPS, TopicType, grouped
 
 
 class Help(Query):
-    """Explain all commands, or one of them."""
+    """Name all commands by group, or explain one group or command."""
 
-    meta = QueryMeta(permission=None, examples=["", "deploy"], group="about", private=True)
+    meta = QueryMeta(permission=None, examples=["", "database", "deploy"], private=True)
 
-    command: CommandName | None = argument("which command", default=None)
+    topic: Annotated[str | None, TopicType()] = argument("which command, or which group of them", default=None)
 
     async def answer(self, context: Context) -> Card:
-        if self.command is None:
-            return commands_card(tuple(context.menu))
-        spec = next(each for each in context.menu if self.command in (each.name, *each.aliases))
+        specs = tuple(context.menu)
+        if self.topic is None:
+            return commands_card(specs)
+        spec = next((each for each in specs if self.topic in (each.name, *each.aliases)), None)
+        if spec is None:
+            return group_card(self.topic, specs)
         definition = registry.load()
         known = definition.command(spec.name).help_lines(context) if definition.find(spec.name) is not None else ()
         return command_card(spec, tuple(known))
 
 
 def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
-    """Every command in a line; first the one for who is in trouble."""
-    trouble = Paragraph(text=words("Trouble? ", Code(text="diagnose")))
-    first = (trouble,) if any(spec.name == "diagnose" for spec in specs) else ()
-    table = Table(
-        columns=("Command", "What it does"),
-        rows=tuple((words(Code(text=spec.name)), sentence(spec.summary)) for spec in specs),
-    )
+    """The names of all commands by group; first the one for who is in trouble."""
+    trouble = Paragraph(text=words("In trouble: ", Code(text="diagnose")))
+    body: list[Element] = [trouble] if any(spec.name == "diagnose" for spec in specs) else []
+    body += [
+        Paragraph(
+            text=words(
+                Strong(text=label), " · ", Code(text=f"help {group}"), "\n", ", ".join(each.name for each in own)
+            )
+        )
+        for group, label, own in grouped(specs)
+    ]
+    body.append(Paragraph(text=words("One command with its arguments and examples: ", Code(text="help deploy"))))
     return Card(
         title=words(Strong(text="Commands")),
         summary="Commands: " + ", ".join(spec.name for spec in specs),
-        body=(*first, table, Paragraph(text=words(Code(text="help COMMAND"), " explains one command."))),
+        body=tuple(body),
+        buttons=_groups(specs),
         data={"commands": {spec.name: spec.summary for spec in specs}},
+    )
+
+
+def group_card(group: str, specs: tuple[CommandSpec, ...]) -> Card:
+    """The commands of a group, what each does below its name."""
+    own = next((own for name, _, own in grouped(specs) if name == group), [])
+    lines = [part for each in own for part in ("\n", Code(text=each.name), f" {each.summary}")]
+    return Card(
+        title=words(Strong(text=GROUPS[group])),
+        summary=f"{GROUPS[group]}: {', '.join(each.name for each in own)}",
+        body=(
+            Paragraph(text=words(*lines[1:])),
+            Paragraph(text=words("Arguments and examples: ", Code(text=f"help {own[0].name if own else 'deploy'}"))),
+        ),
+        buttons=_groups(specs, but=group),
+        data={"commands": {each.name: each.summary for each in own}},
+    )
+
+
+def _groups(specs: tuple[CommandSpec, ...], *, but: str = "") -> tuple[Button, ...]:
+    """Return a button for each other group, which shows it in the place of this one."""
+    return tuple(
+        Button(label=label, does=Typed(text=f"help {group}", replaces=True))
+        for group, label, _ in grouped(specs)
+        if group != but
     )
 
 

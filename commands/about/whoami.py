@@ -9,7 +9,7 @@ from commands.kit.spec import QueryMeta
 class Whoami(Query):
     """Show who you are to the bot, what you may do, and through which role."""
 
-    meta = QueryMeta(permission=None, examples=[""], group="about", private=True)
+    meta = QueryMeta(permission=None, examples=[""], private=True)
 
     async def answer(self, context: Context) -> Card:
         actor = context.actor

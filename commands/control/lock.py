@@ -16,7 +16,6 @@ class Lock(EnvironmentDecision):
 
     meta = DecisionMeta(
         permission="lock:write",
-        group="act",
         examples=['--until 18:00 --reason "clinic go-live"'],
         private=False,
         audit_event="lock:taken",

@@ -12,6 +12,6 @@ class Retry(RunDecision):
     result from the approved one, or if the approval has expired.
     """
 
-    meta = RunDecisionMeta(permission=None, group="act", examples=["7KQ2"], on_card=False)
+    meta = RunDecisionMeta(permission=None, examples=["7KQ2"], on_card=False)
 
     run: RunId = argument("the run that failed or was stopped")

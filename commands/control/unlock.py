@@ -11,7 +11,7 @@ class Unlock(EnvironmentDecision):
     """Unlock an environment; the answer names who locked it."""
 
     meta = DecisionMeta(
-        permission="lock:write", group="act", examples=["", "--env staging"], private=False, audit_event="lock:released"
+        permission="lock:write", examples=["", "--env staging"], private=False, audit_event="lock:released"
     )
 
     reason: Words | None = option("why, if the lock is somebody else's")

@@ -143,7 +143,7 @@ def _parsed(
             for_options = False
             continue
         if for_options and token in _HELP and registry.find("help") is not None:
-            return registry.make("help", {"command": spec.name}), NOTHING
+            return registry.make("help", {"topic": spec.name}), NOTHING
         try:
             if for_options and token.startswith("--"):
                 values.take_option(token, queue)

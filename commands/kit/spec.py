@@ -97,12 +97,10 @@ class CommandMeta:
     permission: str | None
     """What the person needs; None: everybody who is listed may."""
     examples: Sequence[str]
-    """Arguments as people type them, without the command's name; the menu shows the first."""
+    """Arguments as people type them, without the command's name."""
     name: str | None = None
     """One word or two, as typed; None: made from the class's name."""
     aliases: Sequence[str] = ()
-    group: str = "look"
-    """The menu's section: look, act, decide or about."""
     form_button: str | None = None
     """The button that submits its form; None: what the kind says."""
     next: Sequence[FollowUp] = ()
@@ -126,7 +124,6 @@ class OperationMeta(CommandMeta):
 
     permission: str
     risk: Risk
-    group: str = "act"
     next: Sequence[FollowUp] = (FollowUp(command="diagnose", trouble=True),)
     budget_minutes: int | None = None
     """How long it may take: the head message shows the time spent against it."""
@@ -136,7 +133,6 @@ class OperationMeta(CommandMeta):
 class DecisionMeta(CommandMeta):
     """Of a decision."""
 
-    group: str = "decide"
     private: bool = True
     """Only the person who decided sees the answer; otherwise the environment's channel is told too."""
     audit_event: str | None = None
@@ -165,6 +161,7 @@ class CommandSpec:
     parameters: tuple[Parameter, ...]
     examples: tuple[str, ...]
     group: str
+    """The package that it is in."""
     aliases: tuple[str, ...] = ()
     form_button: str | None = None
     on_card: bool = False
@@ -214,7 +211,7 @@ def spec_of(cls: type, kind: Kind, meta: CommandMeta) -> CommandSpec:
     """Return what the definition `cls`, a dataclass by now, says. Raises `DefinitionError`."""
     doc = inspect.getdoc(cls) or ""
     if "__doc__" not in vars(cls) or not doc or doc.startswith(f"{cls.__name__}("):
-        raise DefinitionError(f"{cls.__name__}: a command needs a docstring; its first line is the menu's text")
+        raise DefinitionError(f"{cls.__name__}: a command needs a docstring; its first line is what `help` says")
     if not meta.examples:
         raise DefinitionError(f"{cls.__name__}: give an example")
     hints = get_type_hints(cls, include_extras=True)
@@ -233,7 +230,7 @@ def spec_of(cls: type, kind: Kind, meta: CommandMeta) -> CommandSpec:
         description=inspect.cleandoc(description),
         parameters=tuple(parameters),
         examples=tuple(meta.examples),
-        group=meta.group,
+        group=cls.__module__.split(".")[-2] if "." in cls.__module__ else "",
         aliases=tuple(meta.aliases),
         form_button=meta.form_button,
         on_card=isinstance(meta, RunDecisionMeta) and meta.on_card,

@@ -4,7 +4,7 @@ Everything is asked side by side, each part with a deadline of its own; what doe
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from commands.kit.card import (
     Link,
     Moment,
     Note,
+    OpenForm,
     Paragraph,
     RunAct,
     State,
@@ -26,6 +27,7 @@ from commands.kit.card import (
     Typed,
     moment,
     person,
+    sentence,
     words,
 )
 from commands.kit.command import Query
@@ -61,7 +63,7 @@ _SIGNS = {
 class Home(Query):
     """Show your environments at a glance, approvals that wait for you, what runs and what ran recently."""
 
-    meta = QueryMeta(permission="fleet:read", examples=[""], private=True)
+    meta = QueryMeta(permission=None, examples=[""], private=True)
 
     async def answer(self, context: Context) -> Card:
         may = [name for name in context.environments if await context.authority.may(context.actor, "fleet:read", name)]
@@ -80,7 +82,7 @@ class Home(Query):
         known = all(task.result() is not None for task in (*active, *newest))
         state, text = _verdict(glances, to_decide)
         body = _approvals(context, to_decide)
-        body.append(_heading("Environments"))
+        body.append(_heading("Environments") if may else Note(text=sentence("`whoami` shows what you may do.")))
         body += [element for each in glances for element in each.shown()]
         if len(may) > _ENVIRONMENTS:
             body.append(Note(text=words(f"{len(may) - _ENVIRONMENTS} more: ", Code(text="status --env …"))))
@@ -93,7 +95,7 @@ class Home(Query):
             title=words(Strong(text=text)),
             summary=text,
             body=tuple(body),
-            buttons=(Button(label="Refresh", does=Typed(text="home", replaces=True)),),
+            buttons=(*await usual_commands(context), Button(label="Refresh", does=Typed(text="home", replaces=True))),
             data={
                 "environments": [each.data() for each in glances],
                 "to_decide": None if to_decide is None else [each.record.id for each in to_decide],
@@ -101,6 +103,26 @@ class Home(Query):
                 "recent": [_plain(each) for each in ended[:_RECENT]],
             },
         )
+
+
+_COMMANDS: Mapping[str, Button] = {
+    "diagnose": Button(label="Diagnose", does=Typed(text="diagnose")),
+    "logs": Button(label="Logs…", does=Typed(text="logs")),
+    "rollback": Button(label="Roll back…", does=OpenForm(command="rollback")),
+    "deploy": Button(label="Deploy…", does=OpenForm(command="deploy")),
+    "help": Button(label="All commands", does=Typed(text="help")),
+}
+"""What most people come for, besides the status of an environment."""
+
+
+async def usual_commands(context: Context) -> list[Button]:
+    """Return those that this person may use somewhere."""
+    permissions = {spec.name: spec.permission for spec in context.menu}
+    return [
+        button
+        for name, button in _COMMANDS.items()
+        if name in permissions and await context.authority.may(context.actor, permissions[name], None)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +272,8 @@ def _lock(context: Context, record: EnvironmentRecord | None) -> Text | None:
 
 def _verdict(glances: Sequence[Glance], to_decide: Sequence[ToDecide] | None) -> tuple[State | None, str]:
     """Return the sign and the one sentence: the worst first, then what waits for the reader."""
+    if not glances:
+        return None, "You may not look at any environment"
     ill = [each.name for each in glances if each.state is State.FAILED]
     unsure = [each.name for each in glances if each.state is State.WAITING]
     if ill:

@@ -27,7 +27,6 @@ class Sign(EnvironmentDecision):
 
     meta = DecisionMeta(
         permission=_PERMISSION,
-        group="act",
         examples=["v2.0.0 api-documentation"],
         private=False,
         audit_event="gate:signed",

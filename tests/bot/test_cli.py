@@ -224,11 +224,18 @@ async def test_help_of_a_command_of_two_words(tmp_path: Path, typed: tuple[str, 
     assert ended.out.startswith("sync status: ")
 
 
-@pytest.mark.parametrize("typed", [("help", "sync"), ("sync", "-h")])
+@pytest.mark.parametrize("typed", [("help", "db"), ("db", "-h")])
 async def test_help_of_half_a_name_says_how_it_goes_on(tmp_path: Path, typed: tuple[str, ...]) -> None:
     ended = await omnicare(*typed, cwd=tmp_path)
     assert ended.status == 2
-    assert "`sync` needs another word: `sync clear-failed`, " in ended.err
+    assert "`db` needs another word: `db activity`, " in ended.err
+
+
+async def test_help_of_a_group_has_its_commands_and_no_others(tmp_path: Path) -> None:
+    ended = await omnicare("help", "database", cwd=tmp_path)
+    assert ended.status == 0
+    assert "db replication" in ended.out
+    assert "deploy" not in ended.out
 
 
 async def test_help_imports_nothing_heavy() -> None:

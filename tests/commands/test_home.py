@@ -1,11 +1,13 @@
 """One environment on `home`: as grave as `status` finds what both read, and no more said than was looked at."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from commands.kit.card import State
-from commands.observe.home import Glance
+from commands.kit.registry import load
+from commands.observe.home import Glance, usual_commands
 from runbooks.deployments.service_state import ServiceState
 from runbooks.fleet.records import EnvironmentRecord
 from runbooks.kit.plan import Image
@@ -38,3 +40,11 @@ def service(tag: str = "v1.2.0", **changed: Any) -> ServiceHealth:
 def test_the_sign_is_that_of_status_for_what_home_reads(services: list[ServiceHealth], state: State, what: str) -> None:
     glance = Glance(name="production", services=services, record=EnvironmentRecord())
     assert (glance.state, glance.what) == (state, what)
+
+
+async def test_the_usual_commands_are_offered_to_who_may_use_them() -> None:
+    async def may(_: object, permission: str | None, __: str | None) -> bool:
+        return permission in (None, "fleet:read")
+
+    reader = SimpleNamespace(actor="U1", authority=SimpleNamespace(may=may), menu=tuple(load()))
+    assert [each.label for each in await usual_commands(cast("Any", reader))] == ["Diagnose", "All commands"]

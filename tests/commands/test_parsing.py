@@ -238,7 +238,7 @@ def test_a_word_that_begins_several_commands_offers_those_that_only_look() -> No
 )
 def test_help_is_asked_for_as_in_a_shell(typed: str, command: str | None) -> None:
     parsed = parse(split(typed), REGISTRY, KNOWN, default_environment="production")
-    assert (parsed.spec.name, parsed.arguments().get("command")) == ("help", command)
+    assert (parsed.spec.name, parsed.arguments().get("topic")) == ("help", command)
 
 
 def test_a_value_that_looks_like_a_question_for_help_stays_a_value() -> None:

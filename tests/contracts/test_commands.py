@@ -14,6 +14,7 @@ from commands.kit.parsing import UsageError, parse, split
 from commands.kit.regions import RegionsType, RegionType
 from commands.kit.registry import load
 from commands.kit.spec import CommandSpec, Kind, Parameter, environment_parameter
+from commands.kit.topics import GROUPS, TopicType
 from commands.kit.typed_again import typed_again
 from commands.kit.typed_text import made_plain
 from commands.kit.types import (
@@ -180,6 +181,7 @@ _VALUES: dict[type, st.SearchStrategy[str]] = {
     RegionsType: st.sampled_from([*KNOWN.regions, "eu,us", "us eu"]),
     TargetType: st.sampled_from(KNOWN.services),
     CommandNameType: st.sampled_from(KNOWN.commands),
+    TopicType: st.sampled_from([*KNOWN.commands, *GROUPS]),
     PersonType: st.sampled_from([*KNOWN.people, "@maya", "MAYA"]),
     KeyType: st.from_regex(r"\A[a-z][a-z0-9-]{0,20}\Z").filter(str.isascii),
     CdnPathType: st.from_regex(r"\A(/[a-z0-9._~-]{0,9}){1,3}\*?\Z").filter(str.isascii),

@@ -41,9 +41,6 @@ class Dispatcher:
     async def form(self, inbound: Inbound, asked: OpenForm) -> Form | Answer:
         return Answer(card=card("No form here"), exit=Exit.USAGE)
 
-    async def menu(self, inbound: Inbound) -> Card:
-        return card("Menu")
-
 
 class Runs:
     """A follower that says what a test tells it to, then waits until the test lets the run end."""

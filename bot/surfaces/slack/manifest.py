@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from bot.surfaces.slack.inbound.payloads import DIAGNOSE, Shortcut
 from commands.kit.registry import Registry
-from commands.kit.spec import CommandSpec
+from commands.kit.spec import CommandSpec, Kind
 
 COMMAND = "/omnicare"
 APP_SCOPE = "connections:write"
@@ -116,9 +116,9 @@ def document(registry: Registry, *, command: str = COMMAND) -> dict[str, object]
 
 
 def usage_hint(specs: Sequence[CommandSpec]) -> str:
-    """Return the commands by name, those that act first; as many as fit."""
-    order = {"act": 0, "look": 1, "decide": 2}
-    names = [spec.name for spec in sorted(specs, key=lambda spec: (order.get(spec.group, 3), spec.name))]
+    """Return the commands by name, those that change something first; as many as fit."""
+    order = (Kind.OPERATION, Kind.QUERY, Kind.DECISION)
+    names = [spec.name for spec in sorted(specs, key=lambda spec: (order.index(spec.kind), spec.name))]
     hint = " | ".join(names) or "help"
     return hint if len(hint) <= _HINT_AT_MOST else f"{hint[: _HINT_AT_MOST - 2].rpartition(' |')[0]} …"
 

@@ -219,7 +219,7 @@ async def test_a_second_click_of_the_same_person_is_handed_over_once(here: Thres
         ("lock", Kind.DECISION),
         ("deplyo v2.0.0", None),
         ("deploy", None),
-        ("", None),
+        ("", Kind.QUERY),
         ('deploy "v2.0.0', None),
         ("x" * 100_000, None),
     ],
@@ -233,7 +233,7 @@ async def test_what_is_acknowledged_first_is_known_by_parsing_alone(
 
 
 async def test_a_query_never_reaches_the_engine(here: Threshold) -> None:
-    for text in ("whoami", "help", "help deploy", "runs", ""):
+    for text in ("whoami", "help", "help deploy", "help sync", "runs"):
         answer = await here.type(REQUESTER, text)
         assert answer.exit is Exit.OK, said(answer)
     assert here.engine.started == []
@@ -380,16 +380,25 @@ async def test_what_a_stranger_typed_wrong_tells_them_nothing_of_what_there_is(h
     assert not {"deploy", "production", "staging", "backend"} & set(re.findall(r"\w+", answer.card.model_dump_json()))
 
 
-async def test_the_menu_of_a_stranger_says_what_is_missing(here: Threshold) -> None:
-    menu = await here.dispatcher.menu(here.inbound(OUTSIDER))
-    assert "is not listed" in menu.summary
-    assert menu.buttons == ()
+async def test_the_choices_of_a_stranger_are_a_refusal_that_says_what_is_missing(here: Threshold) -> None:
+    answer = await here.dispatcher.choices(here.inbound(OUTSIDER))
+    assert isinstance(answer, Answer)
+    assert "is not listed" in said(answer)
 
 
-async def test_the_menu_has_what_this_person_may_run(here: Threshold) -> None:
-    commands = (await here.dispatcher.menu(here.inbound(AUDITOR))).data["commands"]
-    assert {"status", "audit", "whoami"} <= set(commands)  # type: ignore[call-overload]
-    assert not {"deploy", "rollback", "lock", "logs"} & set(commands)  # type: ignore[call-overload]
+async def test_a_person_chooses_from_what_they_may_run(here: Threshold) -> None:
+    choices = await here.dispatcher.choices(here.inbound(AUDITOR))
+    assert isinstance(choices, tuple)
+    commands = {each.name for each in choices}
+    assert {"status", "audit", "whoami"} <= commands
+    assert not {"deploy", "rollback", "lock", "logs"} & commands
+
+
+def test_the_program_alone_asks_for_home(here: Threshold) -> None:
+    for text in ("", "  "):
+        request = here.dispatcher.parse(here.inbound(REQUESTER, text)).request
+        assert request is not None
+        assert request.spec.name == "home"
 
 
 async def test_a_form_is_refused_to_who_may_not_and_the_refusal_is_written(here: Threshold) -> None:
