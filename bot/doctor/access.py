@@ -105,10 +105,28 @@ NEEDED: tuple[Access, ...] = (
     _service("get", "endpoints", "See what still serves when a run fails or stops."),
     _service("list", "endpoints", "Show which Services have ready pods behind them (`resources`)."),
     _service("get", "services", "Name a service's ports in `forward`."),
-    _service("list", "services", "Show the Services of the namespace (`resources`)."),
+    _service(
+        "list",
+        "services",
+        "Show the Services of the namespace (`resources`), and whether pods are behind them (`diagnose`).",
+    ),
     _service("list", "horizontalpodautoscalers", "Show the autoscalers (`resources`).", group="autoscaling"),
     _service("list", "pods", "Show the CPU and memory that pods use (`top pods`).", group="metrics.k8s.io"),
     _service("list", "resourcequotas", "Check whether a rollback can start all new pods at once."),
+    _service("list", "persistentvolumeclaims", "See which volume is lost or missing (`diagnose`)."),
+    _service("list", "cronjobs", "See which scheduled Job failed or was not started (`diagnose`).", group="batch"),
+    _service(
+        "list", "poddisruptionbudgets", "See whether a node with the pods can be drained (`diagnose`).", group="policy"
+    ),
+    _service(
+        "list",
+        "ingresses",
+        "See which one names a Service that does not exist (`diagnose`).",
+        group="networking.k8s.io",
+    ),
+    _service(
+        "list", "networkpolicies", "See which one lets nothing in or out (`diagnose`).", group="networking.k8s.io"
+    ),
     _service(
         "create",
         "jobs",
@@ -167,6 +185,23 @@ NEEDED: tuple[Access, ...] = (
         resource="events",
         where=Where.CLUSTER,
         reason="Show a node's last events (`nodes NAME`): Kubernetes writes them into the namespace `default`.",
+    ),
+    *(
+        Access(
+            verb="list",
+            group="admissionregistration.k8s.io",
+            resource=f"{kind}webhookconfigurations",
+            where=Where.CLUSTER,
+            reason="See which admission webhook must agree to a change of pods (`diagnose`).",
+        )
+        for kind in ("validating", "mutating")
+    ),
+    Access(
+        verb="get",
+        group="",
+        resource="endpoints",
+        where=Where.CLUSTER,
+        reason="See whether somebody answers for an admission webhook, which is in another namespace (`diagnose`).",
     ),
     Access(
         verb="list",

@@ -69,6 +69,7 @@ class Diagnose(Observation):
             return (
                 *await by_hand.pods(place, self.service),
                 *await by_hand.events(place, self.service),
+                *by_hand.around(place.environment),
                 *by_hand.nodes(place.environment),
             )
 
@@ -275,9 +276,12 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
     if found.well:
         yield Note(text=words(f"No problem found in: {', '.join(found.well)}."))
     unknown = [*found.unknown, *(("what changed", why) for why in found.changes.unknown)]
-    for rule, why in unknown[:_UNKNOWN]:
-        yield Note(text=words(f"Could not check {rule}: {why}."))
-    if (more := len(unknown) - _UNKNOWN) > 0:
+    by_reason: dict[str, list[str]] = {}
+    for rule, why in unknown:
+        by_reason.setdefault(why, []).append(rule)
+    for why, rules in list(by_reason.items())[:_UNKNOWN]:
+        yield Note(text=words(f"Could not check {listed(rules)}: {why}."))
+    if (more := len(by_reason) - _UNKNOWN) > 0:
         yield Note(text=words(f"{counted(more, 'more thing')} could not be checked."))
     if found.not_configured:
         yield Note(text=words(f"Not configured, so not checked: {listed(found.not_configured)}."))

@@ -106,6 +106,13 @@ def nodes(where: Environment, name: str | None = None) -> tuple[str, ...]:
     return shown, used, kubectl(where, "describe", "nodes", *one, everywhere=True)
 
 
+def around(where: Environment) -> tuple[str, ...]:
+    """Return the lines for what stands around the services, as `diagnose` looks at it."""
+    kinds = "jobs,cronjobs,services,endpoints,ingresses,networkpolicies,pvc,resourcequotas,poddisruptionbudgets"
+    hooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
+    return (kubectl(where, "get", kinds), kubectl(where, "get", hooks, everywhere=True))
+
+
 def certificates(where: Environment, secrets: Sequence[str]) -> tuple[str, ...]:
     """Return the lines for the certificates of a cluster: Secrets by their names only, and cert-manager's."""
     named = [kubectl(where, "get", "secrets", *secrets, "-o", "name")] if secrets else []

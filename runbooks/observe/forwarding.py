@@ -1,7 +1,7 @@
 """The `kubectl port-forward` line for a service, made from the ports that its Kubernetes Service has."""
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.views import ServicePort
+from runbooks.clients.kubernetes.services import ServicePort
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service

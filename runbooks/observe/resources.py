@@ -7,13 +7,8 @@ from typing import NamedTuple, TypeVar
 from runbooks.clients.kubernetes.autoscalers import AutoscalerView
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobView
-from runbooks.clients.kubernetes.views import (
-    DeploymentView,
-    EndpointsView,
-    PodView,
-    ReplicaSetView,
-    ServiceView,
-)
+from runbooks.clients.kubernetes.services import EndpointsView, ServiceView
+from runbooks.clients.kubernetes.views import DeploymentView, PodView, ReplicaSetView
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.observe.pods import age_of

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from runbooks.clients.health import Health, HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.views import EndpointsView, PodView
+from runbooks.clients.kubernetes.services import EndpointsView
+from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode

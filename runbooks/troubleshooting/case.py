@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar, cast
 
 from runbooks.clients.kubernetes.autoscalers import AutoscalerView
-from runbooks.clients.kubernetes.views import EndpointsView, EventView, NodeView, QuotaView, UsageView
+from runbooks.clients.kubernetes.services import EndpointsView, ServiceView
+from runbooks.clients.kubernetes.views import EventView, NodeView, QuotaView, UsageView
 from runbooks.clients.kubernetes.written import WrittenView
 from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import Listed, listed
@@ -90,6 +91,7 @@ class PlaceFacts:
     quotas: ReadOnce[list[QuotaView]]
     autoscalers: ReadOnce[list[AutoscalerView]]
     endpoints: ReadOnce[list[EndpointsView]]
+    services: ReadOnce[list[ServiceView]]
     config_maps: ReadOnce[list[WrittenView]]
     """When each was last written, without its contents. Needs a right that the bot may not have."""
     usage_of_pods: ReadOnce[list[UsageView]]
@@ -189,6 +191,7 @@ def _facts(place: Place, reads: list[_Closes]) -> PlaceFacts:
         quotas=ReadOnce(lambda: cluster.quotas(namespace), reads),
         autoscalers=ReadOnce(lambda: cluster.autoscalers(namespace), reads),
         endpoints=ReadOnce(lambda: cluster.every_endpoints(namespace), reads),
+        services=ReadOnce(lambda: cluster.services(namespace), reads),
         config_maps=ReadOnce(lambda: cluster.config_maps_written(namespace), reads),
         usage_of_pods=ReadOnce(lambda: cluster.usage_of_pods(namespace), reads),
         usage_of_nodes=ReadOnce(cluster.usage_of_nodes, reads),

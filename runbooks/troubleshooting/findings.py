@@ -40,6 +40,8 @@ class Trouble(StrEnum):
     NOT_READY = "not-ready"
     NOT_SERVED = "not-served"
     THROTTLED = "throttled"
+    JOB = "job"
+    SCHEDULE = "schedule"
     # the cluster
     CLUSTER = "cluster"
     NODE_DOWN = "node-down"
@@ -47,6 +49,10 @@ class Trouble(StrEnum):
     AUTOSCALER = "autoscaler"
     CERTIFICATE = "certificate"
     TARGETS = "targets"
+    INGRESS = "ingress"
+    NETWORK_POLICY = "network-policy"
+    WEBHOOK = "webhook"
+    DISRUPTION_BUDGET = "disruption-budget"
     # what services need
     DATABASE_UNREACHABLE = "database-unreachable"
     DATABASE_CREDENTIALS = "database-credentials"

@@ -170,38 +170,3 @@ def _at(pod: PodView, events: Sequence[EventView]) -> datetime | None:
     told = [each.at for each in events if each.about == pod.uid and each.reason == "Evicted" and each.at is not None]
     disrupted = pod.condition("DisruptionTarget")
     return max(told, default=None) or (read_time(disrupted.updated) if disrupted is not None else None)
-
-
-class Serving(RegionRule):
-    """Looks at whether each service's Kubernetes Service leads to its ready pods."""
-
-    name = "services' endpoints"
-    permission = "fleet:read"
-
-    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
-        """Return the services without an endpoint although pods are ready: selector and labels do not fit."""
-        listed, endpoints = await place.listed(), {each.name: each for each in await place.endpoints()}
-        findings = []
-        for service in case.services:
-            ready = sum(pod.ready for pod in pods_of(listed, service))
-            through = endpoints.get(service.through)
-            if ready and through is not None and not through.ready:
-                findings.append(_unserved(service, ready))
-        return found(*findings)
-
-
-def _unserved(service: Service, ready: int) -> Finding:
-    return Finding(
-        kind=Trouble.NOT_SERVED,
-        cause=f"{service.name}: its Service {service.through} has no ready endpoint, though {counted(ready, 'pod')} {'is' if ready == 1 else 'are'} ready",
-        evidence=(
-            "A Service selects pods by label: its selector does not match their labels, or its port does not match theirs.",
-        ),
-        confidence=Confidence.CERTAIN,
-        service=service.name,
-        to_do=(
-            ToDo(text=f"Compare the selector of Service {service.through} with the labels of the pods"),
-            ToDo(text="See what is there", command="resources", label="Resources"),
-        ),
-        explains=(Trouble.TARGETS, Trouble.ERRORS, Trouble.ALERT, Trouble.METRIC, Trouble.WEBSOCKET_DROPS),
-    )

@@ -1,21 +1,30 @@
 """Every rule, one line each. Their order decides between findings that are equally likely."""
 
 from runbooks.troubleshooting.caches import Caches
+from runbooks.troubleshooting.capacity import DisruptionBudgets, Quotas
 from runbooks.troubleshooting.case import LOGS
 from runbooks.troubleshooting.cluster_nodes import ClusterNodes
 from runbooks.troubleshooting.databases import ApplicationPools, Databases
 from runbooks.troubleshooting.expiry import Expiry
-from runbooks.troubleshooting.lately import Evictions, Restarts, Serving
+from runbooks.troubleshooting.jobs import Jobs
+from runbooks.troubleshooting.lately import Evictions, Restarts
 from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
 from runbooks.troubleshooting.measured import Alerts, MetricLimits
+from runbooks.troubleshooting.routes import Ingresses, NetworkPolicies, Serving
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
 from runbooks.troubleshooting.targets import Targets
+from runbooks.troubleshooting.volume_claims import VolumeClaims
+from runbooks.troubleshooting.webhooks import Webhooks
 from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
     Workloads(),
+    Webhooks(),
+    VolumeClaims(),
     Serving(),
+    Ingresses(),
+    NetworkPolicies(),
     Targets(),
     Restarts(),
     Evictions(),
@@ -27,6 +36,9 @@ RULES: tuple[Rule, ...] = (
     ClusterNodes(),
     Autoscalers(),
     ContainerLimits(),
+    Jobs(),
+    Quotas(),
+    DisruptionBudgets(),
     Expiry(),
     MetricLimits(),
     Alerts(),

@@ -76,6 +76,28 @@ AUTOSCALER = Kind(
     subresources=("status",),
 )
 """Kept as it was written: no controller scales anything."""
+CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs", short=("cj",), categories=("all",), subresources=("status",))
+DISRUPTION_BUDGET = Kind(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", short=("pdb",), subresources=("status",)
+)
+INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses", short=("ing",), subresources=("status",))
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", short=("netpol",))
+VALIDATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    namespaced=False,
+)
+MUTATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
+AS_WRITTEN = (CRON_JOB, DISRUPTION_BUDGET, INGRESS, NETWORK_POLICY, VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS)
+"""Kept as they were written, as autoscalers are: nothing is scheduled, counted, routed, blocked or asked."""
 _MEASURED = ("get", "list")
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=_MEASURED)
 NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False, verbs=_MEASURED)
@@ -115,6 +137,7 @@ STORED = (
     REPLICA_SET,
     JOB,
     AUTOSCALER,
+    *AS_WRITTEN,
 )
 KINDS = (*STORED, *METRICS, *REVIEWS)
 

@@ -28,6 +28,8 @@ class User:
 
 _READ = ("get", "list", "watch")
 _WATCHED = ("pods", "services", "endpoints", "events", "deployments", "replicasets", "jobs", "horizontalpodautoscalers")
+_LOOKED_AT = ("cronjobs", "poddisruptionbudgets", "ingresses", "networkpolicies", "persistentvolumeclaims")
+"""What only `diagnose` looks at."""
 
 ADMIN = User("admin", "admin-token", (Rule(ANY),), ("system:masters",))
 VIEWER = User(
@@ -49,8 +51,12 @@ def bot_user(namespaces: tuple[str, ...], home: str) -> User:
             Rule(("patch", "update"), ("deployments", "deployments/scale"), namespaces=namespaces),
             Rule(("create", "delete"), ("jobs",), namespaces=namespaces),
             Rule(("get",), ("namespaces",)),
-            Rule(("list",), ("nodes", "pods", "events")),
-            Rule(("list",), ("resourcequotas", "certificates"), namespaces=namespaces),
+            Rule(
+                ("list",),
+                ("nodes", "pods", "events", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"),
+            ),
+            Rule(("get",), ("endpoints",)),
+            Rule(("list",), ("resourcequotas", "certificates", *_LOOKED_AT), namespaces=namespaces),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-bot-database",)),
             Rule(("get", "patch"), ("secrets",), namespaces=namespaces, names=("backend-secret",)),
             Rule(("get",), ("secrets",), namespaces=namespaces, names=("omnicare-tls",)),

@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers.owners import condition, is_leaving, is_ready
 from sandbox.cluster.resources import (
+    AS_WRITTEN,
     AUTOSCALER,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -263,7 +264,12 @@ def _autoscaler(obj: Json, now: datetime) -> list[Any]:
     return [_name(obj), f"{target.get('kind')}/{target.get('name')}", _age(obj, now)]
 
 
+def _plain(obj: Json, now: datetime) -> list[Any]:
+    return [_name(obj), _age(obj, now)]
+
+
 _TABLES: dict[Kind, tuple[str, Cells]] = {
+    **dict.fromkeys(AS_WRITTEN, ("Name Age", _plain)),
     POD: ("Name Ready Status Restarts Age IP Node Nominated-Node Readiness-Gates", _pod),
     DEPLOYMENT: ("Name Ready Up-to-date Available Age Containers Images Selector", _deployment),
     REPLICA_SET: ("Name Desired Current Ready Age Containers Images Selector", _replica_set),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runbooks.clients.kubernetes.fields import Json, count, fields, listed, stamp, text
+from runbooks.clients.kubernetes.listed_kinds import ListedKind
 
 _ABLE = ("AbleToScale", "ScalingActive")
 _AT_MOST = "TooManyReplicas"
@@ -84,3 +85,11 @@ def _share(metric: Json) -> int:
     return count(fields(inside, "target"), "averageUtilization") or count(
         fields(inside, "current"), "averageUtilization"
     )
+
+
+AUTOSCALERS = ListedKind(
+    ("/apis/autoscaling/v2", "/apis/autoscaling/v1"),  # the first version tells no metrics or conditions
+    "horizontalpodautoscalers",
+    "autoscalers",
+    autoscaler,
+)

@@ -12,22 +12,23 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from runbooks.clients.kubernetes import cluster_events, reading
-from runbooks.clients.kubernetes.autoscalers import AutoscalerView, autoscaler
+from runbooks.clients.kubernetes.autoscalers import AUTOSCALERS, AutoscalerView
 from runbooks.clients.kubernetes.cert_manager import ManagedCertificateView, managed_certificate
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER, ClusterOutage, Connection, Timing
 from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.clients.kubernetes.exec import Exec, Program
 from runbooks.clients.kubernetes.fields import fields, listed, text
 from runbooks.clients.kubernetes.jobs import Jobs
+from runbooks.clients.kubernetes.listed_kinds import ListedKind
 from runbooks.clients.kubernetes.mirrors import Mirrors
+from runbooks.clients.kubernetes.services import EndpointsView, ServiceView, endpoints, service
 from runbooks.clients.kubernetes.views import (
     AccessReview,
     ConfigMapView,
     DeploymentView,
-    EndpointsView,
     EventView,
     NodeView,
     PodView,
@@ -35,13 +36,14 @@ from runbooks.clients.kubernetes.views import (
     ReplicaSetView,
     SecretView,
     Seen,
-    ServiceView,
     UsageView,
 )
 from runbooks.clients.kubernetes.watch import Watch
 from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, written
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
+
+V = TypeVar("V")
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -143,31 +145,34 @@ class ClusterClient:
 
     async def endpoints(self, namespace: str, service: str) -> EndpointsView:
         doing = f"read endpoints {namespace}/{service}"
-        return reading.endpoints(await self._get(_core(namespace, "endpoints", service), doing))
+        return endpoints(await self._get(_core(namespace, "endpoints", service), doing))
 
     async def service(self, namespace: str, name: str) -> ServiceView:
         """Return a Service with its ports."""
-        return reading.service(await self._get(_core(namespace, "services", name), f"read service {namespace}/{name}"))
+        return service(await self._get(_core(namespace, "services", name), f"read service {namespace}/{name}"))
 
     async def services(self, namespace: str) -> list[ServiceView]:
         items = await self._items(_core(namespace, "services"), f"list services in {namespace}")
-        return [reading.service(item) for item in items]
+        return [service(item) for item in items]
 
     async def every_endpoints(self, namespace: str) -> list[EndpointsView]:
         """Return the endpoints of each Service in the namespace."""
         items = await self._items(_core(namespace, "endpoints"), f"list endpoints in {namespace}")
-        return [reading.endpoints(item) for item in items]
+        return [endpoints(item) for item in items]
 
     async def autoscalers(self, namespace: str) -> list[AutoscalerView]:
-        """Return them by the API's version 2; a cluster before 1.23 has only the first, which tells no metrics or conditions."""
-        kind, doing = f"namespaces/{namespace}/horizontalpodautoscalers", f"list autoscalers in {namespace}"
-        try:
-            items = await self._items(f"/apis/autoscaling/v2/{kind}", doing)
-        except PermanentError as error:
-            if error.code is not ReasonCode.NOT_FOUND:
-                raise
-            items = await self._items(f"/apis/autoscaling/v1/{kind}", doing)
-        return [autoscaler(item) for item in items]
+        return await self.every(AUTOSCALERS, namespace)
+
+    async def every(self, kind: ListedKind[V], namespace: str = "") -> list[V]:
+        """Return the objects of that kind, in the whole cluster without a namespace, by the newest version of its API that is served."""
+        doing = f"list {kind.shown}" + (f" in {namespace}" if namespace else "")
+        for version in kind.versions[:-1]:
+            try:
+                return [kind.read(item) for item in await self._items(kind.path(version, namespace), doing)]
+            except PermanentError as error:
+                if error.code is not ReasonCode.NOT_FOUND:
+                    raise
+        return [kind.read(item) for item in await self._items(kind.path(kind.versions[-1], namespace), doing)]
 
     async def api_groups(self) -> frozenset[str]:
         """Return the names of the API groups that the cluster serves, the core group apart."""

@@ -249,6 +249,9 @@ class JobView:
     suspended: bool
     deleting: bool
     annotations: Mapping[str, str]
+    owner: str = ""
+    """The uid of the CronJob that made it, or an empty text."""
+    ended_at: str = ""
 
     @property
     def selector(self) -> str:
@@ -278,6 +281,8 @@ def job_view(item: Json) -> JobView:
         suspended=spec.get("suspend") is True,
         deleting=bool(meta.get("deletionTimestamp")),
         annotations=annotations,
+        owner=next((text(each, "uid") for each in listed(meta, "ownerReferences") if each.get("controller")), ""),
+        ended_at=stamp(true.get("Complete") or failed, "lastTransitionTime"),
     )
 
 

@@ -20,15 +20,12 @@ from runbooks.clients.kubernetes.views import (
     ContainerSpec,
     ContainerView,
     DeploymentView,
-    EndpointsView,
     FieldOwner,
     NodeView,
     PodView,
     QuotaView,
     ReplicaSetView,
     SecretView,
-    ServicePort,
-    ServiceView,
     Taint,
     UsageView,
 )
@@ -74,6 +71,7 @@ def _spec(container: Json) -> ContainerSpec:
         requests=mapped(resources, "requests") or mapped(resources, "limits"),
         limits=mapped(resources, "limits"),
         probes={kind: _probe(probe) for kind, probe in probes.items() if probe},
+        ports=tuple((text(each, "name"), count(each, "containerPort")) for each in listed(container, "ports")),
     )
 
 
@@ -311,6 +309,7 @@ def pod(item: Json) -> PodView:
         claims=_claims(spec),
         tolerations=tuple(mapped({"": each}, "") for each in listed(spec, "tolerations")),
         wanted_labels=mapped(spec, "nodeSelector"),
+        labels=mapped(meta, "labels"),
         conditions=tuple(conditions.values()),
         readiness_gates=tuple(text(gate, "conditionType") for gate in listed(spec, "readinessGates")),
         scheduling_gates=tuple(text(gate, "name") for gate in listed(spec, "schedulingGates")),
@@ -365,31 +364,9 @@ def quota(item: Json) -> QuotaView:
     )
 
 
-def endpoints(item: Json) -> EndpointsView:
-    def names(key: str) -> tuple[str, ...]:
-        found = [each for subset in listed(item, "subsets") for each in listed(subset, key)]
-        return tuple(sorted(text(fields(each, "targetRef"), "name") or text(each, "ip") for each in found))
-
-    return EndpointsView(_meta(item)["name"], names("addresses"), names("notReadyAddresses"))
-
-
 def usage(item: Json) -> UsageView:
     parts = {text(each, "name"): mapped(each, "usage") for each in listed(item, "containers")}
     return UsageView(_meta(item)["name"], parts or {"": mapped(item, "usage")})
-
-
-def service(item: Json) -> ServiceView:
-    spec = fields(item, "spec")
-    ports = tuple(
-        ServicePort(
-            port=count(each, "port"),
-            target=str(each.get("targetPort") or count(each, "port")),
-            name=text(each, "name"),
-            protocol=text(each, "protocol", "TCP"),
-        )
-        for each in listed(spec, "ports")
-    )
-    return ServiceView(_meta(item)["name"], text(spec, "type", "ClusterIP"), ports, _created(item))
 
 
 def config_map(item: Json) -> ConfigMapView:

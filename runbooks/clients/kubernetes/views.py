@@ -72,6 +72,8 @@ class ContainerSpec:
     """What each probe (readiness, liveness, startup) asks: `GET /health on port 3001`."""
     written: str = ""
     """The actual image name, if it is a configured mirror's."""
+    ports: tuple[tuple[str, int], ...] = ()
+    """Name and number of each port that it declares; it may listen on others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,7 @@ class PodView:
     """Of the pod as a whole: why it was evicted or refused."""
     ephemeral: tuple[ContainerView, ...] = ()
     """Apart from `containers`: what is true of all of those need not be true of these."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == kind), None)
@@ -377,37 +380,6 @@ class EventView:
     def order(self) -> datetime:
         """Return a key to sort events by, those of unknown time first."""
         return self.at or datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointsView:
-    """The pods that a Service sends requests to."""
-
-    name: str
-    ready: tuple[str, ...]
-    """Pod names, or addresses without a pod."""
-    not_ready: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePort:
-    """One port of a Service."""
-
-    port: int
-    target: str
-    """The pods' port: a number, or the name of one."""
-    name: str = ""
-    protocol: str = "TCP"
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceView:
-    """A Service: a name and ports for the pods that it selects."""
-
-    name: str
-    type: str
-    ports: tuple[ServicePort, ...]
-    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)

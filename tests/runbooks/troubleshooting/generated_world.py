@@ -29,6 +29,13 @@ _LEVELS = {
 _STEADY = ("restarts", "locks", "encryption")
 
 
+KINDS = (
+    "deployments", "replicasets", "pods", "events", "services", "endpoints", "configmaps", "resourcequotas", "horizontalpodautoscalers",
+    "jobs", "cronjobs", "poddisruptionbudgets", "ingresses", "networkpolicies", "persistentvolumeclaims",
+    "validatingwebhookconfigurations", "mutatingwebhookconfigurations",
+)  # fmt: skip
+
+
 @dataclass
 class World:
     """One environment at one moment."""
@@ -75,7 +82,7 @@ def healthy(seed: int) -> World:
     """Return a world in which nothing is wrong."""
     rng = random.Random(seed)
     world = World(rng, datetime.now(UTC).replace(microsecond=0))
-    for kind in ("deployments", "replicasets", "pods", "events", "endpoints", "configmaps", "resourcequotas", "horizontalpodautoscalers"):  # fmt: skip
+    for kind in KINDS:
         world.kinds[kind] = []
     for number in range(rng.randint(2, 5)):
         world.add("nodes", _node(world, f"node-{number}"))
@@ -92,7 +99,7 @@ def healthy(seed: int) -> World:
     return world
 
 
-def _meta(world: World, name: str, minutes: float, owner: str = "", kind: str = "ReplicaSet", **more: Any) -> Json:
+def meta(world: World, name: str, minutes: float, owner: str = "", kind: str = "ReplicaSet", **more: Any) -> Json:
     owners = [{"uid": owner, "controller": True, "kind": kind, "name": owner}] if owner else []
     return {
         "name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "resourceVersion": "1", "labels": {},
@@ -146,7 +153,7 @@ def _service(world: World, name: str) -> None:
         {"ip": f"10.0.0.{n}", "targetRef": {"name": pod["metadata"]["name"]}}
         for n, pod in enumerate(world.pods_of(name))
     ]
-    world.add("endpoints", {"metadata": _meta(world, name, age), "subsets": [{"addresses": addresses[:ready]}]})
+    world.add("endpoints", {"metadata": meta(world, name, age), "subsets": [{"addresses": addresses[:ready]}]})
     world.add("horizontalpodautoscalers", _autoscaler(world, name, replicas))
     _old_events(world, name)
 
@@ -162,7 +169,7 @@ def _template(name: str, version: str) -> Json:
 
 def _set(world: World, name: str, suffix: str, template: Json, age: float, desired: int, ready: int) -> Json:
     return {
-        "metadata": _meta(world, f"{name}-{suffix}", age, f"uid-{name}", "Deployment"),
+        "metadata": meta(world, f"{name}-{suffix}", age, f"uid-{name}", "Deployment"),
         "spec": {"replicas": desired, "template": template},
         "status": {"replicas": desired, "readyReplicas": ready, "availableReplicas": ready},
     }
@@ -174,7 +181,7 @@ def _deployment(world: World, name: str, template: Json, age: float, desired: in
         "message": "has successfully progressed",
     }  # fmt: skip
     return {
-        "metadata": _meta(world, name, 100_000, generation=3),
+        "metadata": meta(world, name, 100_000, generation=3),
         "spec": {"replicas": desired, "template": template, "selector": {"matchLabels": {"app": name}}},
         "status": {
             "observedGeneration": 3, "replicas": desired, "updatedReplicas": desired, "readyReplicas": ready,
@@ -200,7 +207,7 @@ def _pod(world: World, app: str, name: str, owner: str, age: float) -> Json:
     return world.add(
         "pods",
         {
-            "metadata": _meta(world, name, age, owner) | {"labels": {"app": app}},
+            "metadata": meta(world, name, age, owner) | {"labels": {"app": app}},
             "spec": {**spec, "nodeName": rng.choice(world.kinds["nodes"])["metadata"]["name"]},
             "status": {"phase": "Running", "conditions": [ready], "containerStatuses": [status]},
         },
@@ -234,7 +241,7 @@ def _jobs(world: World) -> None:
 
 def _autoscaler(world: World, name: str, replicas: int) -> Json:
     return {
-        "metadata": _meta(world, name, 50_000),
+        "metadata": meta(world, name, 50_000),
         "spec": {
             "scaleTargetRef": {"kind": "Deployment", "name": name}, "minReplicas": 1,
             "maxReplicas": replicas + world.rng.randint(3, 10),
@@ -250,7 +257,7 @@ def _quota(world: World) -> None:
     world.add(
         "resourcequotas",
         {
-            "metadata": _meta(world, "compute", 90_000),
+            "metadata": meta(world, "compute", 90_000),
             "status": {"hard": {"pods": "100", "requests.cpu": "50"}, "used": {"pods": "30", "requests.cpu": "9"}},
         },
     )
@@ -263,7 +270,7 @@ def event(
     world.add(
         "events",
         {
-            "metadata": _meta(world, f"e{len(world.kinds['events'])}", minutes),
+            "metadata": meta(world, f"e{len(world.kinds['events'])}", minutes),
             "type": "Normal" if reason in ("Pulled", "ScalingReplicaSet") else "Warning",
             "reason": reason, "message": message, "count": 3,
             "firstTimestamp": world.stamp(first or minutes), "lastTimestamp": world.stamp(minutes),
@@ -312,7 +319,7 @@ def _ran(world: World, minutes: float) -> RecentRun:
 
 def _config_map(world: World, minutes: float) -> None:
     written = {"manager": "kubectl-edit", "operation": "Update", "time": world.stamp(minutes)}
-    world.add("configmaps", {"metadata": _meta(world, "backend-config", 90_000, managedFields=[written])})
+    world.add("configmaps", {"metadata": meta(world, "backend-config", 90_000, managedFields=[written])})
 
 
 # what breaks
@@ -471,7 +478,11 @@ class Served:
             return web.Response(text=self.world.logs.get(parts[-2], ""))
         if "metrics.k8s.io" in parts:
             return web.json_response({"kind": "List", "items": self.world.kinds.get("metrics", [])})
-        if parts[-1] in self.world.kinds:
+        if parts[-2] == "endpoints":
+            found = [each for each in self.world.kinds["endpoints"] if each["metadata"]["name"] == parts[-1]]
+            if found:
+                return web.json_response({"kind": "Endpoints", **found[0]})
+        elif parts[-1] in self.world.kinds:
             return web.json_response({"kind": "List", "items": self.world.kinds[parts[-1]]})
         refused = {"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404}
         return web.json_response(refused, status=404)

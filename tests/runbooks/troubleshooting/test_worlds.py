@@ -19,15 +19,16 @@ from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
 from runbooks.troubleshooting.findings import ToDo, Trouble
 from tests.runbooks.troubleshooting.broken_capacity import CAPACITY, cordoned
+from tests.runbooks.troubleshooting.broken_surroundings import SURROUNDINGS
 from tests.runbooks.troubleshooting.generated_world import (
     BREAKAGES,
     Breakage,
     Served,
     World,
     bad_release,
-    healthy,
 )
 from tests.runbooks.troubleshooting.new_version import new_image
+from tests.runbooks.troubleshooting.surroundings import surrounded
 from tests.support.cases import PRODUCTION, case
 
 WORLDS = 200
@@ -82,19 +83,19 @@ async def asked(server: Served, cluster: ClusterClient, world: World) -> Diagnos
 async def test_nothing_is_found_in_two_hundred_healthy_worlds(served: tuple[Served, str], client: ClusterClient):
     false_alarms = {}
     for seed in range(WORLDS):
-        said = await asked(served[0], client, healthy(seed))
+        said = await asked(served[0], client, surrounded(seed))
         assert not said.unknown, said.unknown
         if said.findings:
             false_alarms[seed] = [each.cause for each in said.findings]
     assert false_alarms == {}
 
 
-@pytest.mark.parametrize("breakage", [*BREAKAGES, *CAPACITY], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("breakage", [*BREAKAGES, *CAPACITY, *SURROUNDINGS], ids=lambda each: each.__name__)
 async def test_what_is_broken_is_named_and_nothing_beside_it(
     breakage: Breakage, served: tuple[Served, str], client: ClusterClient
 ):
     for seed in range(4):
-        world = healthy(seed)
+        world = surrounded(seed)
         words = breakage(world)
         said = await asked(served[0], client, world)
         assert said.findings, f"{seed}: nothing was found"
@@ -106,7 +107,7 @@ async def test_what_is_broken_is_named_and_nothing_beside_it(
 async def test_a_metric_beyond_its_limit_names_its_value_then_the_limit(
     served: tuple[Served, str], client: ClusterClient
 ):
-    world = healthy(1)
+    world = surrounded(1)
     bad_release(world)
     said = await asked(served[0], client, world)
     (errors,) = (each for each in said.findings if each.kind is Trouble.ERRORS)
@@ -119,7 +120,7 @@ async def test_a_metric_beyond_its_limit_names_its_value_then_the_limit(
 async def test_after_a_change_of_the_image_going_back_is_first_and_what_still_serves_is_named(
     end: str, kind: Trouble, served: tuple[Served, str], client: ClusterClient
 ):
-    world = healthy(1)
+    world = surrounded(1)
     old = len([each for each in world.pods_of("backend") if each["status"]["phase"] == "Running"])
     new_image(world, end)
     said = await asked(served[0], client, world)
@@ -135,7 +136,7 @@ async def test_after_a_change_of_the_image_going_back_is_first_and_what_still_se
 async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
     served: tuple[Served, str], client: ClusterClient
 ):
-    world = served[0].world = healthy(1)
+    world = served[0].world = surrounded(1)
     cordoned(world)
     regions = (Region(name="us", kubectl="kubectl --context us"),)
     where = WHERE.model_copy(update={"regions": regions, "home": "us"})
@@ -148,11 +149,25 @@ async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
     assert all("kubectl --context us uncordon " in each for each in lines)
 
 
-@pytest.mark.parametrize(("kind", "rule"), [("nodes", "nodes"), ("horizontalpodautoscalers", "autoscalers")])
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("nodes", "nodes"),
+        ("horizontalpodautoscalers", "autoscalers"),
+        ("cronjobs", "Jobs and CronJobs"),
+        ("resourcequotas", "quotas"),
+        ("poddisruptionbudgets", "disruption budgets"),
+        ("persistentvolumeclaims", "volume claims"),
+        ("ingresses", "Ingresses"),
+        ("networkpolicies", "network policies"),
+        ("mutatingwebhookconfigurations", "admission webhooks"),
+        ("services", "services' endpoints"),
+    ],
+)
 async def test_what_can_not_be_listed_was_not_looked_at(
     kind: str, rule: str, served: tuple[Served, str], client: ClusterClient
 ):
-    world = healthy(1)
+    world = surrounded(1)
     del world.kinds[kind]
     said = await asked(served[0], client, world)
     assert rule in [name for name, _ in said.unknown]
