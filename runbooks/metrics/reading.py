@@ -62,6 +62,15 @@ class Metrics:
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
         return tuple(await asyncio.gather(*(self._history(each, start, step, count, limit) for each in queries)))
 
+    async def newest_by(self, label: str, query: str, now: datetime) -> dict[str, float]:
+        """Return what a query gives now for each value of the label; nothing where it has no data. Raises `RunbookError`."""
+        async with self._turns:
+            found = await self._prometheus.range(
+                self._written(query, _FINEST), start=now.timestamp(), step=_FINEST, count=1
+            )
+        newest = ((each.labels.get(label, ""), each.values[-1]) for each in found.series)
+        return {name: value for name, value in newest if name and value is not None}
+
     def by_hand(self, queries: Sequence[MetricQuery], seconds: float) -> tuple[str, ...]:
         """Return `curl` lines for the values now; the address and an account are the reader's own to set."""
         prometheus = self.settings.prometheus
@@ -75,7 +84,7 @@ class Metrics:
             f"# set PROMETHEUS_URL{token} first",
             *(
                 f'curl -fsSG {account}"$PROMETHEUS_URL/api/v1/query_range" {times} '
-                f"--data-urlencode {shlex.quote(f'query={self._written(each, step)}')}"
+                f"--data-urlencode {shlex.quote(f'query={self._written(each.query, step)}')}"
                 for each in queries
             ),
         )
@@ -87,7 +96,7 @@ class Metrics:
         try:
             async with asyncio.timeout(limit), self._turns:
                 found = await self._prometheus.range(
-                    self._written(query, step), start=start.timestamp(), step=step, count=count
+                    self._written(query.query, step), start=start.timestamp(), step=step, count=count
                 )
         except TimeoutError:
             return _without(empty, f"no answer within {limit:g} s")
@@ -95,9 +104,9 @@ class Metrics:
             return _without(empty, error.message.rstrip("."))
         return _with(empty, found)
 
-    def _written(self, query: MetricQuery, step: float) -> str:
+    def _written(self, query: str, step: float) -> str:
         where, window = self._environment, f"{round(max(self.settings.window_seconds, step))}s"
-        return written_out(query.query, {"window": window, "namespace": where.namespace, "environment": where.name})
+        return written_out(query, {"window": window, "namespace": where.namespace, "environment": where.name})
 
 
 def _with(empty: MetricHistory, found: MetricRange) -> MetricHistory:

@@ -78,6 +78,8 @@ class PrometheusServer:
         self.silent: set[str] = set()
         self.raised: dict[str, Raised] = {}
         """Metric → since when it is otherwise, and how."""
+        self.throttled: dict[str, float] = {}
+        """Pod → the percentage of its CPU periods in which it is throttled; empty: nobody counts them."""
         self.asked: list[str] = []
         self._past: dict[str, list[tuple[float, float]]] = {}
         """Namespace → since when which share of its pods had errors."""
@@ -146,6 +148,12 @@ class PrometheusServer:
         if refused := _refusal(query):
             return refused
         times = [start + step * place for place in range(int((end - start) / step + 1e-6) + 1)]
+        if "container_cpu_cfs_throttled" in query:
+            waits = [
+                {"metric": {"pod": pod}, "values": [[at, f"{share:g}"] for at in times]}
+                for pod, share in self.throttled.items()
+            ]
+            return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": waits}})
         metric = self._metric(query)
         routes = _ROUTES if "route" in query else {"": 1.0}
         result = [

@@ -17,6 +17,7 @@ from runbooks.kit.targets import Environment
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import METRICS as METRICS_OF_THE_GUIDE
 from runbooks.metrics.settings import MetricsSettings
+from runbooks.troubleshooting.limits import THROTTLED_SHARE
 from runbooks.verification.settings import METRICS
 from tests.support.monitoring import NAMESPACE, Monitoring, program, real, small
 
@@ -82,6 +83,9 @@ async def test_the_guides_key_metrics_are_read_over_a_time(here: Monitoring) -> 
         return numbers[-1]
 
     assert await retried(fed, seconds=STARTS) >= 0
+    assert await metrics.newest_by("pod", THROTTLED_SHARE, datetime.now(UTC)) == {}, "it is PromQL, and nobody counts"
+    by_route = await metrics.newest_by("route", "sum by (route) (rate(http_requests_total[5s]))", datetime.now(UTC))
+    assert all(name and value >= 0 for name, value in by_route.items())
     histories = await metrics.histories(METRICS_OF_THE_GUIDE, datetime.now(UTC), 600)
     assert {each.count for each in histories} == {41}
     assert all(each.why in ("", "no data") for each in histories), [each.why for each in histories]
