@@ -36,6 +36,7 @@ from runbooks.wording import counted, listed
 _OTHERS = 5
 """Findings after the first that are shown, and consequences; the rest are counted."""
 _EVIDENCE, _FEWER = 5, 1
+_ALIKE = 2
 _TO_DO, _FEWER_TO_DO = 4, 2
 _BUTTONS = 4
 _UNKNOWN = 8
@@ -164,9 +165,11 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     body: list[Element] = []
     pairs = list(zip(found.findings, found.caused_by, strict=True))
     others = [each for each, cause in pairs[1:] if cause is None]
-    follow = [each for each, cause in pairs[1:] if cause is not None]
+    # the same trouble as something else shows it is evidence of the first, what else it causes is a consequence
+    alike = [each for each, cause in pairs[1:] if first is not None and cause == 0 and each.kind is first.kind]
+    follow = [each for each, cause in pairs[1:] if cause is not None and each not in alike]
     if first is not None:
-        body += _first(first, orders, numbered=bool(others))
+        body += _first(first, alike, orders, numbered=bool(others))
         body += [_other(number, each, orders) for number, each in enumerate(others[:_OTHERS], start=2)]
     if follow:
         said = "; ".join(f"{each.cause}{_where(each)}" for each in follow[:_OTHERS])
@@ -208,15 +211,20 @@ def _state(found: Diagnosed) -> State:
     return State.WAITING if found.findings or found.unknown else State.DONE
 
 
-def _first(finding: Finding, orders: Orders, *, numbered: bool) -> Iterator[Element]:
+def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, numbered: bool) -> Iterator[Element]:
     """The most likely cause, which the title names: its evidence, and what to do."""
     unexplained = " The cause was not found." if finding.kind in SYMPTOMS else ""
     number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
     yield Paragraph(text=words(number, _how_sure(finding), unexplained))
-    if finding.evidence:
-        yield Paragraph(text=words(*_lines(words(f"• {line}") for line in finding.evidence[:_EVIDENCE])))
+    shown = [*finding.evidence[:_EVIDENCE], *(_as_evidence(each) for each in alike[:_ALIKE])]
+    if shown:
+        yield Paragraph(text=words(*_lines(words(f"• {line}") for line in shown)))
     if lines := list(_to_do(finding, orders, _TO_DO)):
         yield Paragraph(text=words(*_lines(lines)))
+
+
+def _as_evidence(finding: Finding) -> str:
+    return f"{finding.cause}{_where(finding)}{f': {finding.evidence[0]}' if finding.evidence else '.'}"
 
 
 def _other(number: int, finding: Finding, orders: Orders) -> Paragraph:

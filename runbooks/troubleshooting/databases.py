@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from runbooks.clients.postgres.access import Instance
-from runbooks.clients.postgres.connections import Connections
 from runbooks.clients.postgres.errors import NONE_LEFT
 from runbooks.clients.postgres.reachability import reach
 from runbooks.clients.postgres.replication import ReplicationState
-from runbooks.database import pool, replication, storage
+from runbooks.database import replication, storage
 from runbooks.database.activity import ActivityReading, Waits
 from runbooks.database.databases import Database, DatabaseStatus
-from runbooks.database.pool import FULL, HIGH, ApplicationPool
 from runbooks.database.replication import ReplicationReading
 from runbooks.database.slow_statements import first, milliseconds, name_of
 from runbooks.kit.errors import RunbookError, TemporaryError
@@ -31,6 +29,8 @@ from runbooks.troubleshooting.findings import (
     together,
 )
 from runbooks.troubleshooting.measured import began
+from runbooks.troubleshooting.pools import SYMPTOMS as _SYMPTOMS
+from runbooks.troubleshooting.pools import connections_of
 from runbooks.troubleshooting.rule import Rule
 from runbooks.wording import by_count, counted, duration, shortened
 
@@ -43,7 +43,6 @@ _AGAIN = 4
 _WAITED = 1.0
 """Seconds; who waits for less is about to get its turn."""
 _STATEMENT = 160
-_SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.SYNC_STUCK, Trouble.ALERT, Trouble.METRIC)
 _WITHOUT_IT = (
     *_SYMPTOMS,
     Trouble.SLOW_QUERIES,
@@ -88,50 +87,21 @@ class Databases(Rule):
             )
         looks: list[Callable[[], Awaitable[RuleAnswer]]] = []
         if "primary" in there:
-            looks += [lambda: _sessions(case, database), lambda: _connections(database)]
+            looks += [lambda: _sessions(case, database), lambda: connections_of(case, database)]
             looks += [lambda: _slow_statements(case, database), lambda: _stored(database)]
         if len(places) > 1 and len(there) == len(places):
             looks.append(lambda: _replication(database))
         answers += await _one_by_one(looks)
-        said = together(answers)
+        said = _without_idle(together(answers))
         return said.model_copy(update={"details": ""}) if said.found else said
 
 
-class ApplicationPools(Rule):
-    """Looks at the application's own connection pool, by its script."""
-
-    name = "connection pool"
-    permission = "database:read"
-    contradicted_by = (Trouble.POOL_EXHAUSTED,)
-    seconds = 5.0
-
-    async def look(self, case: Case) -> RuleAnswer:
-        """Return whether requests wait for a connection in the pod that was asked."""
-        application = case.find(ApplicationPool)
-        if application is None:
-            return not_configured()
-        status = await application.status()
-        if status.not_understood:
-            return could_not_look(
-                f"the output of the pool's script in pod {status.pod} was not understood: {status.not_understood}"
-            )
-        if not status.exhausted:
-            return RuleAnswer(details=f"{status.used if status.used is not None else '?'} in use")
-        counts = ((status.used, "in use"), (status.most, "at most"), (status.waiting, "requests waiting"))
-        return found(
-            Finding(
-                kind=Trouble.POOL_EXHAUSTED,
-                cause=f"{application.service}: its connection pool is used up in pod {status.pod}",
-                evidence=(f"{', '.join(f'{count} {what}' for count, what in counts if count is not None)}.",),
-                confidence=Confidence.CERTAIN,
-                service=application.service,
-                explains=_SYMPTOMS,
-                to_do=(
-                    ToDo(text="See who has the connections", command="db pool", label="Pool"),
-                    ToDo(text="See what their sessions wait for", command="db activity", label="Activity"),
-                ),
-            )
-        )
+def _without_idle(said: RuleAnswer) -> RuleAnswer:
+    """Return it without the sessions that are idle in a transaction, where no connection is left: they are the evidence of that."""
+    if not any(each.kind is Trouble.POOL_EXHAUSTED and each.confidence is Confidence.CERTAIN for each in said.found):
+        return said
+    kept = tuple(each for each in said.found if each.kind is not Trouble.IDLE_TRANSACTIONS)
+    return said.model_copy(update={"found": kept})
 
 
 async def _one_by_one(looks: Iterable[Callable[[], Awaitable[RuleAnswer]]]) -> list[RuleAnswer]:
@@ -338,34 +308,6 @@ def _long(case: Case, reading: ActivityReading) -> Iterator[Finding]:
         explains=(Trouble.SLOW,),
         to_do=(ToDo(text="See it", command="db activity", label="Activity"),),
     )
-
-
-async def _connections(database: Database) -> RuleAnswer:
-    known = await database.connections("primary")
-    share = pool.tightest(known).share
-    if share < HIGH:
-        return RuleAnswer(details=pool.answer(known))
-    return found(
-        Finding(
-            kind=Trouble.POOL_EXHAUSTED,
-            cause=f"The database is running out of connections: {pool.answer(known)}",
-            evidence=tuple(_who_has_them(known)),
-            confidence=Confidence.CERTAIN if share >= FULL else Confidence.POSSIBLE,
-            explains=_SYMPTOMS if share >= FULL else (),
-            to_do=(
-                ToDo(text="See who has them", command="db pool", label="Pool"),
-                ToDo(text="See what they do", command="db activity", label="Activity"),
-            ),
-        )
-    )
-
-
-def _who_has_them(known: Connections) -> Iterator[str]:
-    for each in known.groups[:2]:
-        who = " · ".join(part for part in (each.role, shortened(each.application, 40)) if part) or "unknown"
-        yield (
-            f"{who} has {each.sessions}: {each.active} active, {each.in_transaction} idle in a transaction, {each.idle} idle."
-        )
 
 
 async def _slow_statements(case: Case, database: Database) -> RuleAnswer:

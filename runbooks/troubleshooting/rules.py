@@ -4,12 +4,13 @@ from runbooks.troubleshooting.caches import Caches
 from runbooks.troubleshooting.capacity import DisruptionBudgets, Quotas
 from runbooks.troubleshooting.case import LOGS
 from runbooks.troubleshooting.cluster_nodes import ClusterNodes
-from runbooks.troubleshooting.databases import ApplicationPools, Databases
+from runbooks.troubleshooting.databases import Databases
 from runbooks.troubleshooting.expiry import Expiry
 from runbooks.troubleshooting.jobs import Jobs
 from runbooks.troubleshooting.lately import Evictions, Restarts
 from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
 from runbooks.troubleshooting.measured import Alerts, MetricLimits
+from runbooks.troubleshooting.pools import ApplicationPools
 from runbooks.troubleshooting.routes import Ingresses, NetworkPolicies, Serving
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets

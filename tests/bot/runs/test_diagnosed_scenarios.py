@@ -37,6 +37,12 @@ FIRST = {
     "cache-node-down": "The cache cluster is down",
 }
 """Scenario → the first words of what is found first."""
+SAYS = {
+    "crash-loop": (" --previous --env production",),
+    "bad-config": ("restart backend --env production",),
+    "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
+}
+"""Scenario → what else stands on its card: how it is mended, and what shows it."""
 PAIRS = (
     ("image-pull", "crash-loop"),
     ("bad-config", "image-pull"),
@@ -61,6 +67,7 @@ async def test_each_cause_is_named_first_and_two_at_once_are_both_named(tmp_path
                 said = await diagnosed(here, words)
             if f"production: {words}" not in said.partition("\n")[0]:
                 wrong.append(f"{name}: {said[:200]}")
+            wrong += [f"{name} does not say {each}: {said}" for each in SAYS.get(name, ()) if each not in said]
         for pair in PAIRS:
             async with on(here, *pair):
                 said = await diagnosed(here, FIRST[pair[0]])

@@ -11,8 +11,8 @@ from runbooks.database.pool import ApplicationPool, PoolScript
 from runbooks.sync.queue import SyncQueue as Queue
 from runbooks.sync.queue import SyncScripts
 from runbooks.troubleshooting.asking import diagnose
-from runbooks.troubleshooting.databases import ApplicationPools
 from runbooks.troubleshooting.findings import RuleAnswer, Trouble
+from runbooks.troubleshooting.pools import ApplicationPools
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
 from sandbox.cluster import Cluster, seed_omnicare

@@ -131,6 +131,8 @@ async def test_after_a_change_of_the_image_going_back_is_first_and_what_still_se
     assert [each.command for each in first.to_do].count("rollback backend") == 1
     assert "Possible cause" in first.to_do[1].text
     assert not any("retry" in each.text for each in first.to_do)
+    logs = [each.command for each in first.to_do if each.label == "Logs"]
+    assert [each.startswith("logs backend-") and each.endswith(" --previous") for each in logs] == [True] * bool(end)
 
 
 async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
