@@ -1,6 +1,7 @@
 """The gates that an environment has. A new gate is a class, and a line here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 from runbooks.gates.backups import ConfigurationIsBackedUp, RestoreIsProved, SnapshotIsGood
 from runbooks.gates.clinical_work import SyncBacklog
@@ -19,9 +20,20 @@ from runbooks.gates.gate import Gate, GateSubject
 from runbooks.gates.images import ImagesExist
 from runbooks.gates.promotion import Promoted
 from runbooks.gates.provenance import Provenance
+from runbooks.gates.schema import RunsOnNewSchema
 from runbooks.gates.settings import CodeSettings, GateSettings, check_key
 from runbooks.gates.signatures import Signed
 from runbooks.gates.windows import OpenWindow
+from runbooks.migrations.settings import MigrationSettings
+
+_ALONE = GateSettings(images=False)
+"""Of an environment that has no table of gates, but one that another table asks for."""
+
+
+def settings_of(clients: Mapping[type, object], *, migrates: bool) -> GateSettings | None:
+    """Return the settings of the environment's gates; None where it has none. `migrates`: pending migrations are applied."""
+    found = cast("GateSettings | None", clients.get(GateSettings))
+    return found or (_ALONE if migrates and _required_proof(clients) is not None else None)
 
 
 def gates_of(settings: GateSettings, subject: GateSubject) -> tuple[Gate, ...]:
@@ -43,10 +55,18 @@ def gates_of(settings: GateSettings, subject: GateSubject) -> tuple[Gate, ...]:
         gates.append(OpenWindow(settings=settings.windows, required=required("time")))
     if settings.sync is not None:
         gates.append(SyncBacklog(settings=settings.sync, required=required("sync")))
+    if subject.migrates and (migrations := _required_proof(subject.clients)) is not None:
+        gates.append(RunsOnNewSchema(migrations=migrations))
     gates += [
         Signed(key=each.key, name=each.text, settings=each, required=required(each.key)) for each in settings.signatures
     ]
     return tuple(each for each in gates if not (subject.schema_only and each.of_services))
+
+
+def _required_proof(clients: Mapping[type, object]) -> MigrationSettings | None:
+    """Return the settings of migrations that need a proof or a declaration."""
+    found = cast("MigrationSettings | None", clients.get(MigrationSettings))
+    return found if found is not None and found.proof is not None and found.proof.required is not None else None
 
 
 def _of_code(settings: CodeSettings, code: CodeFacts, required: Callable[[str], bool]) -> Iterator[Gate]:

@@ -80,6 +80,8 @@ class GateSubject:
     clients: Mapping[type, object]
     schema_only: bool = False
     """Only the database's schema is to be changed: what concerns the services alone is not looked at."""
+    migrates: bool = True
+    """Pending migrations are applied; False where they are skipped."""
     planned: Mapping[str, GateResult] = field(default_factory=dict)
     """What the plan's look found, by the gates' keys; nothing where the plan is being made."""
 
@@ -101,6 +103,8 @@ class Gate(ABC):
     required: bool = True
     of_services: ClassVar[bool] = False
     """It concerns the services alone, not a migration."""
+    least_seconds: ClassVar[float] = 0.0
+    """It has at least so long, whatever the configured time limit."""
 
     @abstractmethod
     async def look(self, subject: GateSubject) -> GateResult:

@@ -15,12 +15,13 @@ _TRIED = 3.0
 
 
 async def look_at(gates: Sequence[Gate], subject: GateSubject, seconds: float) -> tuple[GateResult, ...]:
-    """Return what each gate has found, in their order; each has `seconds`."""
+    """Return what each gate has found, in their order; each has `seconds`, or what it needs at least."""
     return tuple(await asyncio.gather(*(_looked(gate, subject, seconds) for gate in gates)))
 
 
 async def _looked(gate: Gate, subject: GateSubject, seconds: float) -> GateResult:
     failed: list[RunbookError] = []
+    seconds = max(seconds, gate.least_seconds)
     try:
         async with asyncio.timeout(seconds):
             return await retried(lambda: gate.look(subject), seconds=min(_TRIED, seconds / 2), noticed=failed.append)

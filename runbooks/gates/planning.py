@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from runbooks.gates.checklist import gates_of
+from runbooks.gates.checklist import gates_of, settings_of
 from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
@@ -13,7 +13,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Refusal, Unusual
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.train import Part, Train
-from runbooks.migrations.migrating import ALONE
+from runbooks.migrations.migrating import ALONE, SKIP
 from runbooks.wording import by_count, cited, listed
 
 START = "start"
@@ -24,7 +24,8 @@ OVERRIDE = "override"
 
 async def plan_part(train: Train) -> Part:
     """Return the gates as they stand, and why the plan can't be approved where a required one has not passed."""
-    settings = train.find(GateSettings)
+    migrates = SKIP not in train.options
+    settings = settings_of(train.clients, migrates=migrates)
     if train.going_back:
         return Part()
     if settings is None:
@@ -37,6 +38,7 @@ async def plan_part(train: Train) -> Part:
         images=train.changes,
         at=max(start, train.now),
         schema_only=ALONE in train.options,
+        migrates=migrates,
         clients=train.clients,
     )
     gates = gates_of(settings, subject)
@@ -44,8 +46,15 @@ async def plan_part(train: Train) -> Part:
     results, warnings = _overridden(await look_at(gates, subject, settings.seconds), names)
     stopping = [each for each in results if each.stops]
     return Part(
+        not_done=() if train.find(GateSettings) is not None else ("all other gates (not configured)",),
         first=(
-            CheckGates(version=train.version, images=train.changes, results=results, schema_only=subject.schema_only),
+            CheckGates(
+                version=train.version,
+                images=train.changes,
+                results=results,
+                schema_only=subject.schema_only,
+                migrates=migrates,
+            ),
         ),
         warnings=(*warnings, *_warnings(results)),
         refused_by=_refusals(stopping),

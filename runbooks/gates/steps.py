@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
-from runbooks.gates.checklist import gates_of
+from runbooks.gates.checklist import gates_of, settings_of
 from runbooks.gates.gate import GateResult, GateState, GateSubject
 from runbooks.gates.looking import look_at
 from runbooks.gates.settings import GateSettings
@@ -41,6 +41,8 @@ class CheckGates(Step):
     """What was seen when the plan was made."""
     schema_only: bool = False
     """The plan changes the database's schema alone."""
+    migrates: bool = True
+    """It applies what is pending; False where that is skipped."""
     decides: ClassVar[bool] = False
     comes_first: ClassVar[bool] = True
 
@@ -72,7 +74,7 @@ class CheckGates(Step):
         return ()
 
     async def apply(self, context: StepContext) -> GatesChecked:
-        settings = context.use(GateSettings)
+        settings = settings_of(context.services, migrates=self.migrates) or context.use(GateSettings)
         subject = GateSubject(
             environment=context.environment,
             version=self.version,
@@ -80,6 +82,7 @@ class CheckGates(Step):
             at=datetime.now(UTC),
             clients=context.services,
             schema_only=self.schema_only,
+            migrates=self.migrates,
             planned={each.gate: each for each in self.results},
         )
         context.pulse.say("looking at them again")

@@ -14,7 +14,7 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.schema_proofs import SchemaProof, proof_of
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.plan import Image, Refusal
+from runbooks.kit.plan import Image
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part
 from runbooks.kit.versions import TAG, is_older
@@ -65,32 +65,32 @@ async def compatibility(
     return Compatibility(verdict="unknown", evidence=why)
 
 
+def is_enough(found: Compatibility, proof: ProofSettings | None) -> bool:
+    """Return whether it is known as well as the configuration requires."""
+    required = proof.required if proof is not None else None
+    return required is None or _RANKS[found.verdict] >= _RANKS[required]
+
+
 def before_migrating(
     found: Compatibility, environment: Environment, older: Image, newer: Image, proof: ProofSettings | None
 ) -> Part:
-    """Return what the plan of a migration says of going back, and why it can't be approved where that is not good enough."""
+    """Return what the plan of a migration says of going back. Whether that is good enough, the gate on it says."""
     line = f"prove {newer.tag} --env {environment.name}"
-    button = (f"Prove {newer.tag}", line) if proof is not None and found.verdict != "impossible" else None
     advice = f"`{line}` tries it on a scratch database." if proof is not None else ""
-    refused: tuple[Refusal, ...] = ()
-    if proof is not None and proof.required is not None and _RANKS[found.verdict] < _RANKS[proof.required]:
-        what = f"It is not {proof.required} that {older.tag} still runs after the migration: {found.evidence}."
-        two = "Release it in two steps: first a release that runs on both schemas."
-        refused = (Refusal(what=what, advice=two if found.verdict == "impossible" else advice, button=button),)
     match found.verdict:
         case "proven" | "declared":
             said = f"A rollback to {older.tag} works after the migration ({found.verdict}): {found.evidence}."
-            return Part(notes=(said,), refused_by=refused)
+            return Part(notes=(said,))
         case "impossible":
             said = (
                 f"{older.tag} does not run after the migration: {found.evidence}. "
                 "A rollback is then refused until the migration is undone, also one that follows a failure by itself. "
                 "If the bot can't read what was applied, it goes back with a warning."
             )
-            return Part(warnings=(said,), refused_by=refused)
+            return Part(warnings=(said,))
         case "unknown":
             said = f"Whether {older.tag} still runs after the migration is unknown: {found.evidence}. {advice}".strip()
-            return Part(warnings=(said,), refused_by=refused) if proof is not None else Part(notes=(said,))
+            return Part(warnings=(said,)) if proof is not None else Part(notes=(said,))
 
 
 def runs_by_declaration(older: Image, newer: Image, declared: str | None) -> bool | None:

@@ -218,7 +218,6 @@ async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
         before=(step,),
         warnings=(*said.warnings, *found.warnings),
         notes=(*said.notes, *notes),
-        refused_by=said.refused_by,
     )
 
 

@@ -2,26 +2,40 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from runbooks.fleet.schema_proofs import SchemaProof
+from runbooks.gates import planning as gates
+from runbooks.gates.steps import CheckGates
 from runbooks.jobs.running import run_job
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
-from runbooks.kit.train import Part
-from runbooks.migrations.migrating import MIGRATIONS
+from runbooks.kit.train import Part, Train
+from runbooks.migrations.migrating import MIGRATIONS, SKIP
 from runbooks.migrations.proving import ProveSchema, plan_proof
+from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import ANYWAY, UndoMigration, plan_undo
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.resources import JOB
 from sandbox.migrations import DROPS
 from sandbox.postgres.schema import FIRST_MIGRATIONS
 from tests.support.databases import Served
-from tests.support.migrating import NAMESPACE, NEW, PROVING, WHERE, MigratingPlace, image, migrating_place, the_step
+from tests.support.migrating import (
+    NAMESPACE,
+    NEW,
+    PROVING,
+    WHERE,
+    MigratingPlace,
+    change,
+    image,
+    migrating_place,
+    the_step,
+)
 
 
 @pytest.fixture
@@ -39,6 +53,28 @@ async def _planned(place: MigratingPlace, version: str, older: str | None = "v1.
 
 async def _proved(place: MigratingPlace, version: str, run: str = "production.prove.0f3a0f3c") -> SchemaProof:
     return await (await _planned(place, version)).apply(place.context(PlainPulse(run)))
+
+
+def _strict() -> MigrationSettings:
+    return PROVING.model_copy(
+        update={"proof": PROVING.proof and PROVING.proof.model_copy(update={"required": "proven"})}
+    )
+
+
+def _train(place: MigratingPlace, version: str, options: dict[str, str]) -> Train:
+    clients = {**place.clients, MigrationSettings: _strict()}
+    return Train(
+        environment=WHERE, version=version, changes=(change(version),), now=datetime.now(UTC), clients=clients,
+        options=options,
+    )  # fmt: skip
+
+
+async def _gate(place: MigratingPlace, version: str, **options: str) -> tuple[Part, CheckGates]:
+    """The gates' part of a deploy where going back has to be proven, and its step: there is no table of gates."""
+    part = await gates.plan_part(_train(place, version, options))
+    (step,) = part.first
+    assert isinstance(step, CheckGates)
+    return part, step
 
 
 async def _back(place: MigratingPlace, **options: str) -> Part:
@@ -176,14 +212,48 @@ async def test_a_job_that_anybody_may_create_stops_no_rollback(
 async def test_what_an_image_declares_counts_where_nothing_is_proved(here: Served, place: MigratingPlace) -> None:
     part = await place.part(DROPS, PROVING)
     assert f"{DROPS} declares {DROPS} as the oldest release that runs on its schema" in part.warnings[0]
-    assert part.refused_by == ()
-    strict = PROVING.model_copy(
-        update={"proof": PROVING.proof and PROVING.proof.model_copy(update={"required": "proven"})}
-    )
-    (refusal,) = (await place.part(DROPS, strict)).refused_by
+    refused, step = await _gate(place, DROPS)
+    (refusal,) = refused.refused_by
+    assert step.results[0].state == "failed"
     assert (refusal.button, "in two steps" in refusal.advice) == (None, True)
-    (refusal,) = (await place.part("v2.0.0", strict)).refused_by
+
+
+async def test_what_is_required_of_going_back_is_a_gate_that_is_looked_at_again_before_the_start(
+    here: Served, place: MigratingPlace
+) -> None:
+    refused, step = await _gate(place, "v2.0.0")
+    (refusal,) = refused.refused_by
+    assert refusal.what.startswith(
+        f"Gate Rollback after the migration (unknown): it is not proven that v1.2.0 still runs after {NEW[0]} and {NEW[1]}: "
+    )
     assert refusal.button == ("Prove v2.0.0", "prove v2.0.0 --env production")
+    assert (await place.part("v2.0.0", _strict())).refused_by == ()
+
+    proof = await _proved(place, "v2.0.0")
+    good, step = await _gate(place, "v2.0.0")
+    assert good.refused_by == ()
+    assert step.results[0].evidence.startswith("proven: the database test and the smoke tests of v1.2.0 passed")
+    place.more = {MigrationSettings: _strict()}
+    assert (await step.apply(place.context())).states == {"schema": "passed"}
+    await place.fleet.record_schema_proof(WHERE, proof.model_copy(update={"runs": False}))
+    with pytest.raises(PermanentError, match="The gate Rollback after the migration failed") as caught:
+        await step.apply(place.context())
+    assert caught.value.code is ReasonCode.GATE_FAILED
+
+
+async def test_the_gate_on_going_back_is_overridden_like_others_and_asks_only_where_something_is_pending(
+    here: Served, place: MigratingPlace
+) -> None:
+    part, step = await _gate(place, "v2.0.0", override="schema")
+    (unusual,) = part.unusual
+    assert (part.refused_by, unusual.option, list(unusual.gates)) == ((), "--override schema", ["schema"])
+    place.more = {MigrationSettings: _strict()}
+    assert (await step.apply(place.context())).states == {"schema": "unknown"}
+
+    assert await gates.plan_part(_train(place, "v2.0.0", {SKIP: "yes"})) == Part(not_done=("gates (not configured)",))
+    await the_step(await place.part()).apply(place.context())
+    part, step = await _gate(place, "v2.0.0")
+    assert (part.refused_by, step.results[0].evidence) == ((), "no migration is pending")
 
 
 @pytest.mark.parametrize(
