@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from runbooks.certificates.settings import CertificateSettings, TlsHost
-from runbooks.clients.certificates import NotACertificate, days_left, read_pem, served
+from runbooks.clients.certificates import CertificateChain, NotACertificate, days_left, read_pem, served
 from runbooks.clients.kubernetes.cert_manager import ManagedCertificateView
 from runbooks.clients.kubernetes.errors import Forbidden
 from runbooks.deployments.places import Place
@@ -24,6 +24,7 @@ LEVELS: tuple[Level, ...] = ("expired", "critical", "urgent", "soon", "fine")
 _GROUP = "cert-manager.io"
 _HTTPS = 443
 _LONGEST = 200
+_NAMED = 3
 
 
 class FoundCertificate(Frozen):
@@ -178,8 +179,7 @@ async def _secret(
     at = f"{where} in {place.name}" if place.name else where
     try:
         content = await place.cluster.public_certificate(place.environment.namespace, name)
-        own, *above = read_pem(content)
-        first = min((own, *above), key=lambda each: each.ends)  # a chain lasts as long as its first to end
+        chain = read_pem(content)
     except Forbidden:
         role = "`omnicare-bot-certificates` of `deploy/roles.yml`"
         return [], f"The bot may not read {at}: bind {role} and name the Secret in it."
@@ -188,6 +188,7 @@ async def _secret(
     except RunbookError as error:
         missing = error.code is ReasonCode.NOT_FOUND
         return [], f"{at} does not exist." if missing else f"{at} is unknown: {error.message}"
+    first = chain.first_to_end  # a chain lasts no longer
     days = days_left(first.ends, now)
     begun = first.begins <= now
     return [
@@ -198,10 +199,19 @@ async def _secret(
             days=days,
             level=level_of(days, settings),
             issuer=_plain(first.issuer),
-            names=own.names,
+            names=chain.own.names if chain.own is not None else (),
             problem="" if begun else "is not valid yet",
         )
-    ], ""
+    ], _unread(at, chain)
+
+
+def _unread(at: str, chain: CertificateChain) -> str:
+    """Return which certificates of a chain can't be read, and so may end before the others."""
+    if not chain.unread:
+        return ""
+    which = by_count(len(chain.unread), "Certificate", "Certificates")
+    places = listed(map(str, chain.unread), most=_NAMED)
+    return f"{which} {places} of the {len(chain.blocks)} in {at} can't be read; the end that is shown is that of the others."
 
 
 async def _managed(place: Place, settings: CertificateSettings, now: datetime) -> tuple[list[FoundCertificate], str]:

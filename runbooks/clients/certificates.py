@@ -5,6 +5,7 @@ one takes the certificate as it is, to say why.
 """
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -22,9 +23,8 @@ from runbooks.wording import listed
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,60000}-----END CERTIFICATE-----")
-_MOST = 10
-"""Certificates of one chain."""
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]{1,60000}")
 _NAMES = 50
 _LONGEST = 100
 _SELF_SIGNED, _EXPIRED, _NOT_YET, _UNKNOWN_ISSUER, _INCOMPLETE, _OTHER_NAME = (18, 19), 10, 9, 20, 21, 62
@@ -56,16 +56,45 @@ class ServedCertificate(Frozen):
     """Why a client refuses it, as the end of a sentence about it; empty where it is trusted for the host."""
 
 
-def read_pem(content: bytes) -> list[CertificateView]:
-    """Return the certificates of a PEM text, the server's own first. Raises NotACertificate, which tells nothing of the content."""
-    blocks = _PEM.findall(content)[:_MOST]
-    try:
-        found = [read_der(ssl.PEM_cert_to_DER_cert(each.decode("ascii"))) for each in blocks]
-    except ValueError:  # one of a chain that can't be read may be the first to end
-        found = []
-    if not found:
+class CertificateChain(Frozen):
+    """The certificates of a PEM text, in their order: the server's own first."""
+
+    blocks: tuple[CertificateView | None, ...]
+    """None: one that can't be read."""
+
+    @property
+    def own(self) -> CertificateView | None:
+        """The server's own."""
+        return self.blocks[0]
+
+    @property
+    def first_to_end(self) -> CertificateView:
+        """The one with which the chain ends, of those that can be read."""
+        return min((each for each in self.blocks if each is not None), key=lambda each: each.ends)
+
+    @property
+    def unread(self) -> tuple[int, ...]:
+        """The places of those that can't be read, from 1."""
+        return tuple(place for place, each in enumerate(self.blocks, 1) if each is None)
+
+
+def read_pem(content: bytes) -> CertificateChain:
+    """Return the certificates of a PEM text. Raises NotACertificate where none can be read, which tells nothing of the content."""
+    blocks = tuple(map(_block, content.split(_BEGIN)[1:]))
+    if not any(blocks):
         raise NotACertificate("it holds no certificate that can be read")
-    return found
+    return CertificateChain(blocks=blocks)
+
+
+def _block(part: bytes) -> CertificateView | None:
+    """Return the certificate of what follows the begin of a block; None where it can't be read."""
+    body, end, _ = part.partition(_END)
+    if not end or not _BASE64.fullmatch(body):
+        return None
+    try:
+        return read_der(base64.b64decode(body))
+    except ValueError:
+        return None
 
 
 def read_der(content: bytes) -> CertificateView:

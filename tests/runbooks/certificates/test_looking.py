@@ -171,6 +171,28 @@ async def test_only_the_certificate_of_a_secret_is_read(here: Place, hosts: TlsH
     )
 
 
+async def test_one_of_a_chain_that_can_not_be_read_is_named_and_the_others_still_tell_the_end(
+    here: Place, hosts: TlsHosts
+):
+    own, above = (hosts.authority.issue([API], days=days)[0] for days in (60, 20))
+    bad = ssl.DER_cert_to_PEM_cert(damaged(own, *TWO_OF_A_KIND)).encode()
+    cut = above[: len(above) // 2] + b"\n"
+    for name, content in (("middle", own + bad + above), ("own", cut + above + b"\x00" + cut)):
+        data = {"tls.crt": base64.b64encode(content).decode(), "tls.key": ""}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+        await here.create(f"/api/v1/namespaces/{here.namespace}/secrets", manifest)
+    settings = CertificateSettings(secrets=("middle", "own"))
+    found = await looked(settings, here.environment, RunPlace(here.environment, here.cluster))
+    assert [(each.where, each.days, each.names) for each in found.found] == [
+        ("Secret middle", 20, (API,)),
+        ("Secret own", 20, ()),
+    ]
+    assert found.unknown == (
+        "Certificate 2 of the 3 in Secret middle can't be read; the end that is shown is that of the others.",
+        "Certificates 1 and 3 of the 3 in Secret own can't be read; the end that is shown is that of the others.",
+    )
+
+
 def managed(ready: str = "True", **status: str) -> FoundCertificate:
     condition = {"type": "Ready", "status": ready, "reason": "Failed", "message": "The order failed"}
     spec = {"secretName": "api-tls", "dnsNames": [API], "issuerRef": {"name": "letsencrypt"}}
