@@ -83,7 +83,7 @@ class Real:
         await replica.config_set("masteruser", "nobody")
         await replica.config_set("masterauth", "wrong")
         await replica.execute_command("CLIENT", "KILL", "TYPE", "master")
-        await _until(replica, "replication", "master_link_status", "down")
+        await told(replica, "replication", "master_link_status", "down")
 
     async def stop_first(self) -> None:
         with contextlib.suppress(RedisError):
@@ -102,11 +102,11 @@ async def real(folder: Path) -> AsyncIterator[Real]:
     async with AsyncExitStack() as stack:
         ports = free_ports(4)
         for port in ports:
-            await stack.enter_async_context(_running(folder, port))
+            await stack.enter_async_context(running(folder, port))
         servers = [Redis(host="127.0.0.1", port=port) for port in ports]
         for each in servers:
             stack.push_async_callback(each.aclose)
-            await retried(lambda each=each: _pinged(each), seconds=20)  # type: ignore[misc]
+            await retried(lambda each=each: pinged(each), seconds=20)  # type: ignore[misc]
         for each, (first, last) in zip(servers, _SLOTS, strict=False):
             await each.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for port in ports[1:]:
@@ -115,7 +115,7 @@ async def real(folder: Path) -> AsyncIterator[Real]:
             await _state(each, "ok")
         third = (await servers[2].execute_command("CLUSTER", "MYID")).decode()
         await retried(lambda: _replicates(servers[3], third), seconds=20)
-        await _until(servers[3], "replication", "master_link_status", "up")
+        await told(servers[3], "replication", "master_link_status", "up")
         await servers[0].hgetall("patient:" + PRIVATE + _tag(_SLOTS[0]))
         yield Real(f"127.0.0.1:{ports[3]}", servers)
 
@@ -132,12 +132,13 @@ def _tag(slots: tuple[int, int]) -> str:
 
 
 @asynccontextmanager
-async def _running(folder: Path, port: int) -> AsyncIterator[None]:
+async def running(folder: Path, port: int, *more: str) -> AsyncIterator[None]:
+    """A real server on that port, in cluster mode unless `more` says otherwise."""
     process = await asyncio.create_subprocess_exec(
         "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--save", "",
         "--cluster-config-file", f"nodes-{port}.conf", "--dir", str(folder), "--cluster-node-timeout", "1000",
         "--slowlog-log-slower-than", "0", "--maxmemory", "16mb", "--repl-diskless-sync-delay", "0",
-        "--cluster-replica-no-failover", "yes",
+        "--cluster-replica-no-failover", "yes", *more,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -162,7 +163,7 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError("no ports are free")
 
 
-async def _pinged(server: "Redis") -> None:
+async def pinged(server: "Redis") -> None:
     try:
         await server.ping()
     except RedisError as error:
@@ -185,7 +186,7 @@ async def _state(server: "Redis", wanted: str) -> None:
     await retried(look, seconds=20)
 
 
-async def _until(server: "Redis", section: str, name: str, wanted: str) -> None:
+async def told(server: "Redis", section: str, name: str, wanted: str) -> None:
     async def look() -> None:
         if (await server.info(section)).get(name) != wanted:
             raise _not_yet()
