@@ -8,12 +8,13 @@ usual causes and what to do about them. `certain` is asked at every change of a 
 """
 
 from runbooks.diagnosis.diagnosing import at_deadline, certain, every_standing, of_job, pending, standing
-from runbooks.diagnosis.explaining import clean, explained
+from runbooks.diagnosis.explaining import KnownCluster, clean, explained
 from runbooks.diagnosis.snapshot import Cause, Crash, PodsSnapshot, Snapshot
 
 __all__ = [
     "Cause",
     "Crash",
+    "KnownCluster",
     "PodsSnapshot",
     "Snapshot",
     "at_deadline",

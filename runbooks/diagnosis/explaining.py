@@ -5,8 +5,9 @@ failure itself.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -40,9 +41,22 @@ class _Looked:
     neighbours: tuple[PodView, ...] = ()
 
 
-async def explained(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *, log_lines: int) -> RunbookError:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCluster:
+    """What who asks reads anyway, and shares: each is called where it is needed, and may raise `RunbookError`."""
+
+    nodes: Callable[[], Awaitable[Sequence[NodeView]]]
+    pods: Callable[[], Awaitable[Sequence[PodView]]]
+    """Of the namespace."""
+
+
+async def explained(
+    cluster: ClusterClient, snapshot: Snapshot, cause: Cause, *, log_lines: int, known: KnownCluster | None = None
+) -> RunbookError:
     """Return the error for people: one sentence, and the diagnosis that was made. With no log lines no log is read."""
-    looked = await _look(cluster, snapshot, cause, log_lines)
+    if known is None:
+        known = KnownCluster(nodes=cluster.nodes, pods=partial(cluster.pods, snapshot.change.namespace))
+    looked = await _look(cluster, known, cause, log_lines)
     cause = in_its_log(cause, looked.log)
     if cause.pod is not None and not cause.certain:
         cause = nodes.gone(cause.pod, looked.nodes) or cause
@@ -77,12 +91,12 @@ def clean(line: str, most: int = _LONGEST_LINE) -> str:
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 
-async def _look(cluster: ClusterClient, snapshot: Snapshot, cause: Cause, log_lines: int) -> _Looked:
+async def _look(cluster: ClusterClient, known: KnownCluster, cause: Cause, log_lines: int) -> _Looked:
     """Return the log and the nodes, read side by side; each may be missing."""
     if cause.pod is None:
         return _Looked([])
     (log, before), (nodes_now, neighbours) = await asyncio.gather(
-        _within(_log_of(cluster, cause, log_lines), ([], False)), _within(_nodes_of(cluster, snapshot, cause), ((), ()))
+        _within(_log_of(cluster, cause, log_lines), ([], False)), _within(_nodes_of(known, cause), ((), ()))
     )
     return _Looked(log, before, nodes_now, neighbours)
 
@@ -95,15 +109,13 @@ async def _within(looking: Coroutine[Any, Any, T], otherwise: T) -> T:
         return otherwise
 
 
-async def _nodes_of(
-    cluster: ClusterClient, snapshot: Snapshot, cause: Cause
-) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
+async def _nodes_of(known: KnownCluster, cause: Cause) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
     """Return the nodes and their pods, where capacity is missing or the pod's node may be lost."""
     if cause.code is ReasonCode.UNSCHEDULABLE:
-        found, pods = await asyncio.gather(cluster.nodes(), cluster.pods(snapshot.change.namespace))
+        found, pods = await asyncio.gather(known.nodes(), known.pods())
         return tuple(found), tuple(pods)
     placed = cause.pod is not None and cause.pod.node != ""
-    return (tuple(await cluster.nodes()), ()) if placed and not cause.certain else ((), ())
+    return (tuple(await known.nodes()), ()) if placed and not cause.certain else ((), ())
 
 
 async def _log_of(cluster: ClusterClient, cause: Cause, count: int) -> tuple[list[str], bool]:
@@ -141,7 +153,8 @@ def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
     if cause.code is ReasonCode.NODE_LOST:
         return cause, [nodes.now(cause.pod, looked.nodes)]
     lack, how = scheduling.missing(cause.pod, looked.nodes, looked.neighbours)
-    return (replace(cause, what=f"{cause.what}, {lack}") if lack else cause), [how]
+    takers = scheduling.largest(cause.pod, looked.nodes, looked.neighbours)
+    return (replace(cause, what=f"{cause.what}, {lack}") if lack else cause), [how, takers]
 
 
 def _events(snapshot: Snapshot, cause: Cause) -> list[str]:

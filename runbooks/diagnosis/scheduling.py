@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from runbooks.clients.kubernetes.views import NodeView, PodView
 from runbooks.diagnosis.quantities import amount, asked, shown
 from runbooks.diagnosis.snapshot import Cause, usual
+from runbooks.kit.answers import read_time
 from runbooks.kit.diagnosis import UsualCause
 from runbooks.kit.reasons import ReasonCode
-from runbooks.wording import listed
+from runbooks.wording import age_since, listed
 
 _NODES = re.compile(r"^\d+/(\d+) nodes are available:? ?(.*)", re.DOTALL)
 _PREEMPTION = re.compile(r"\.? preemption: .*", re.DOTALL)
@@ -21,6 +22,9 @@ _COUNTED = re.compile(r"(\d+) (.*)", re.DOTALL)
 _TAINT = re.compile(r"(?:untolerated taint|had taint)(?:\(s\))? ?(?:\{([^:}]*): ?([^}]*)\})?")
 _INSUFFICIENT = re.compile(r"Insufficient (\S+)")
 _BLOCKING = ("NoSchedule", "NoExecute")
+_TAKERS = 3
+_TELLING = 0.1
+"""Of what the largest requests: who requests less does not fill a node."""
 
 _ROOM = usual(
     ("the nodes are full", "add or free a node: a rollout needs capacity for one more pod"),
@@ -131,6 +135,27 @@ def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodVie
             return lack, f"{asks}; {most} has the most left, {has}."
         return "", f"{asks}; pods in other namespaces use what {most} seems to have left."
     return "", ""
+
+
+def largest(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodView]) -> str:
+    """Return which pods request most of what is missing, on the nodes that the pod may be placed on; empty where that is not known."""
+    there = {node.name for node in nodes if _fits(node, pod)}
+    others = [each for each in neighbours if each.node in there and not each.over and each.uid != pod.uid]
+    for found in _INSUFFICIENT.finditer(pod.unschedulable):
+        resource = found[1].rstrip(",.")
+        takers = sorted(((asked(each, resource), each) for each in others), key=lambda each: (-each[0], each[1].name))
+        named = [
+            _taker(each, shown(resource, much)) for much, each in takers[:_TAKERS] if much > takers[0][0] * _TELLING
+        ]
+        if named:
+            return f"Most is requested by {listed(named)}."
+    return ""
+
+
+def _taker(pod: PodView, much: str) -> str:
+    created = read_time(pod.created)
+    since = f", for {age_since(created)}" if created is not None else ""
+    return f"{pod.name} on {pod.node} ({much}{since})"
 
 
 def _fits(node: NodeView, pod: PodView) -> bool:

@@ -94,6 +94,8 @@ class PlaceFacts:
     services: ReadOnce[list[ServiceView]]
     config_maps: ReadOnce[list[WrittenView]]
     """When each was last written, without its contents. Needs a right that the bot may not have."""
+    scaled: ReadOnce[list[WrittenView]]
+    """Who set the number of pods of each Deployment last."""
     usage_of_pods: ReadOnce[list[UsageView]]
     usage_of_nodes: ReadOnce[list[UsageView]]
 
@@ -193,6 +195,7 @@ def _facts(place: Place, reads: list[_Closes]) -> PlaceFacts:
         endpoints=ReadOnce(lambda: cluster.every_endpoints(namespace), reads),
         services=ReadOnce(lambda: cluster.services(namespace), reads),
         config_maps=ReadOnce(lambda: cluster.config_maps_written(namespace), reads),
+        scaled=ReadOnce(lambda: cluster.deployments_scaled(namespace), reads),
         usage_of_pods=ReadOnce(lambda: cluster.usage_of_pods(namespace), reads),
         usage_of_nodes=ReadOnce(cluster.usage_of_nodes, reads),
     )

@@ -23,7 +23,7 @@ from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble, explains
 from runbooks.troubleshooting.image_changes import changed_image
-from runbooks.wording import duration, short_id
+from runbooks.wording import counted, duration, short_id
 
 T = TypeVar("T")
 
@@ -288,13 +288,17 @@ def _of_run(case: Case, run: RecentRun) -> Change:
 
 
 async def _of_place(case: Case, place: PlaceFacts) -> RecentChanges:
-    found, written, events = await asyncio.gather(
-        place.listed(), asyncio.gather(_config_maps(case, place), _secrets(case, place)), place.events()
+    found, written, events, scaled = await asyncio.gather(
+        place.listed(),
+        asyncio.gather(_config_maps(case, place), _secrets(case, place)),
+        place.events(),
+        place.scaled(),
     )
     changes: list[Change] = []
     for service in place.environment.services:
         if (view := found.deployment(service)) is not None:
             changes += [*_of_deployment(service, view, found.replica_sets), *_scaled(service.name, view, events)]
+            changes += _scaled_by_hand(service, view, scaled)
     where = f"{place.region}: " if place.region else ""
     return RecentChanges(
         found=tuple(
@@ -334,6 +338,27 @@ def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> 
         if event.reason == "SuccessfulRescale" and event.about_name == view.name and event.at is not None:
             what = f"Autoscaler of {service}: {cut_redacted(event.message, _LONGEST)}"
             yield Change(what=what, at=event.at, ended=event.at, service=service, command=f"events {service}")
+
+
+def _scaled_by_hand(service: Service, view: DeploymentView, scaled: Sequence[WrittenView]) -> Iterator[Change]:
+    """Yield who set the number of pods past the bot; an autoscaler's writes are the cluster's own."""
+    for each in scaled:
+        if each.name == view.name and each.by not in configuration.QUIET:
+            what = f"{service.name} was scaled to {counted(view.desired, 'pod')} outside the bot ({cut_redacted(each.by, _LONGEST)})"
+            fewer = service.min_replicas <= view.ready < view.desired
+            back = ToDo(
+                text=f"Scale {service.name} back to the {view.ready} pods that are ready",
+                command=f"scale {service.name} {view.ready}",
+                label=f"Scale {service.name} to {view.ready}…",
+            )
+            yield Change(
+                what=what,
+                at=each.at,
+                ended=each.at,
+                service=service.name,
+                command=f"describe {service.name}",
+                undo=(back,) if fewer else (),
+            )
 
 
 async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from runbooks.clients.kubernetes.views import DeploymentView, EventView, PodView
 from runbooks.deployments import service_state
 from runbooks.deployments.service_state import Listed, ServiceState
-from runbooks.diagnosis import Cause, Snapshot, clean, every_standing, explained
+from runbooks.diagnosis import Cause, KnownCluster, Snapshot, clean, every_standing, explained
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
@@ -64,6 +64,11 @@ _OF_A_VERSION = (Trouble.IMAGE, Trouble.CRASHES, Trouble.OUT_OF_MEMORY, Trouble.
 """What going back to another image ends."""
 _MOUNTS = (ReasonCode.VOLUME_UNAVAILABLE, ReasonCode.CONFIG_MISSING)
 _LATELY = timedelta(minutes=15)
+_ROOM = ToDo(
+    text="Ask who runs what requests most: where it ends or moves, there is room",
+    command="top nodes",
+    label="Top nodes",
+)
 _EXPLAINS = (Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.NOT_SERVED, Trouble.TARGETS, Trouble.RESTARTS, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT)  # fmt: skip
 
 
@@ -133,7 +138,9 @@ async def _of_cause(
 ) -> Finding:
     """Return the finding for one cause: its words, Kubernetes' own, the log's last error, what to do."""
     logs = LOGS in case.may
-    error = await explained(place.place.cluster, snapshot, cause, log_lines=_LOG_LINES if logs else 0)
+    error = await explained(
+        place.place.cluster, snapshot, cause, log_lines=_LOG_LINES if logs else 0, known=_known(place)
+    )
     said = error.diagnosis
     assert said is not None, "an explained cause has a diagnosis"
     to_do: tuple[ToDo, ...] = (look,)
@@ -155,6 +162,7 @@ async def _of_cause(
         service=service.name,
         to_do=(
             *(_back(service, snapshot) if kind in _OF_A_VERSION else ()),
+            *((_ROOM,) if any(line.startswith("Most is requested by ") for line in said.seen) else ()),
             *(
                 # there may be no run to retry
                 ToDo(text=f"Possible cause: {each.cause}. {_capital(each.to_do.removesuffix(', then retry'))}")
@@ -164,6 +172,15 @@ async def _of_cause(
         ),
         explains=_EXPLAINS,
     )
+
+
+def _known(place: PlaceFacts) -> KnownCluster:
+    """Nodes and pods as other rules read them, too."""
+
+    async def pods() -> Sequence[PodView]:
+        return (await place.listed()).pods
+
+    return KnownCluster(nodes=place.nodes, pods=pods)
 
 
 def _log(service: Service, cause: Cause) -> ToDo:

@@ -39,7 +39,7 @@ from runbooks.clients.kubernetes.views import (
     UsageView,
 )
 from runbooks.clients.kubernetes.watch import Watch
-from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, written
+from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, scaled, written
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 
@@ -310,6 +310,12 @@ class ClusterClient:
         path, doing = _core(namespace, "configmaps"), f"list config maps in {namespace}"
         answer = await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST)
         return [found for item in listed(answer, "items") if (found := written(item)) is not None]
+
+    async def deployments_scaled(self, namespace: str) -> list[WrittenView]:
+        """Return who set the number of pods of each Deployment last, and when, where Kubernetes says so."""
+        path, doing = _apps(namespace, "deployments"), f"list deployments in {namespace}"
+        answer = await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST)
+        return [found for item in listed(answer, "items") if (found := scaled(item)) is not None]
 
     async def secret_written(self, namespace: str, name: str) -> WrittenView | None:
         """Return when a Secret was last written and by whom: its contents are not asked for."""

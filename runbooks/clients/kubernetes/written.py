@@ -45,6 +45,19 @@ def _writes(meta: Json) -> Iterator[WrittenView]:
         yield WrittenView(text(meta, "name"), created, "")
 
 
+def scaled(item: Json) -> WrittenView | None:
+    """Return who set a Deployment's number of pods last; None where Kubernetes does not say, or the same writer set its pod template, too."""
+    meta = fields(item, "metadata")
+    writes = [
+        WrittenView(text(meta, "name"), at, text(entry, "manager"))
+        for entry in listed(meta, "managedFields")
+        if (at := read_time(entry.get("time"))) is not None
+        and "f:replicas" in (spec := fields(entry, "fieldsV1", "f:spec"))
+        and "f:template" not in spec
+    ]
+    return max(writes, key=lambda write: write.at, default=None)
+
+
 def _keys(entry: Json) -> Iterator[str]:
     for part in _DATA:
         yield from (key[2:] for key in fields(entry, "fieldsV1", part) if key.startswith("f:"))

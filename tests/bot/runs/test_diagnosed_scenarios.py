@@ -39,6 +39,7 @@ FIRST = {
 """Scenario → the first words of what is found first."""
 SAYS = {
     "crash-loop": (" --previous --env production",),
+    "pending": ("Most is requested by nightly-export-node-1", "scale frontend 3 --env production"),
     "bad-config": ("restart backend --env production",),
     "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
 }

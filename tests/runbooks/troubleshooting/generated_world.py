@@ -5,6 +5,7 @@ They are Kubernetes' own JSON, served by a small HTTP server to the real client,
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -470,10 +471,12 @@ class Served:
 
     def __init__(self) -> None:
         self.world = healthy(0)
+        self.asked: Counter[str] = Counter()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Return a list, a log, or 404."""
         parts = [part for part in request.path.split("/") if part]
+        self.asked[parts[-1]] += 1
         if parts[-1] == "log":
             return web.Response(text=self.world.logs.get(parts[-2], ""))
         if "metrics.k8s.io" in parts:

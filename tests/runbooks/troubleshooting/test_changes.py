@@ -163,7 +163,12 @@ def _edited(cluster: Cluster, by: str) -> None:
     )
     cluster.api.modify(CONFIG_MAP, WHERE, "limits", key, Writer(by))
     cluster.api.modify(CONFIG_MAP, WHERE, "backend-config", key, Writer(by))
+
+    def scale(draft: Json) -> None:
+        draft["spec"]["replicas"] = 5
+
     cluster.api.modify(DEPLOYMENT, WHERE, "backend", image, Writer("kubectl-set"))
+    cluster.api.modify(DEPLOYMENT, WHERE, "frontend", scale, Writer("kubectl-scale"))
 
 
 @pytest.fixture(params=["all", "no config maps"])
@@ -206,7 +211,14 @@ async def test_the_way_back_of_a_configuration_is_the_release_that_runs_and_a_re
     async with case(clients, cluster=client, environment=both, service=FRONTEND) as asked:
         found = (await changes_of(asked)).found
     assert any(each.what.startswith("backend v1.2.0 → v1.2.1") and each.elsewhere for each in found)
-    undone = {each.what.partition(" (")[0]: [order.command for order in each.undo] for each in found if each.undo}
+    (scaled,) = (each for each in found if "scaled" in each.what)
+    assert scaled.what == "frontend was scaled to 5 pods outside the bot (kubectl-scale)"
+    assert not scaled.elsewhere
+    undone = {
+        each.what.partition(" (")[0]: [order.command for order in each.undo]
+        for each in found
+        if each.how == "configuration"
+    }
     wanted = {
         "ConfigMap limits": ["config apply --take-over"],  # the services run different versions
         "ConfigMap backend-config": ["config apply --take-over", "restart backend"],
