@@ -30,6 +30,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
+from commands.kit.database_facts import database_data, database_facts, database_looks, database_trouble
 from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
 from commands.kit.follow_ups import ROLL_BACK
@@ -51,7 +52,7 @@ from runbooks.observe import by_hand, service_health
 from runbooks.observe.service_health import ServiceHealth
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
-from runbooks.wording import by_count, counted, duration, listed, short_id
+from runbooks.wording import duration, listed, short_id
 
 T = TypeVar("T")
 
@@ -195,8 +196,9 @@ def _card(context: Context, answers: _Answers) -> Card:
     services = answers.services.said or []
     record = answers.true.said or answers.record.said or EnvironmentRecord()
     state, what = _verdict(context, answers, record)
-    locks = any(each.well for each in answers.database)
-    asked = {"pods": services, "health URLs": answers.health, "sync": answers.sync.said, "database locks": locks}
+    database = any(each.well for each in answers.database)
+    asked = {"pods": services, "health URLs": answers.health, "sync": answers.sync.said, "database locks": database}
+    asked["connections"] = any(each.connections is not None for each in answers.database)
     body: list[Element] = [looked_at(context, asked, answers.measured, answers.needs)]
     if services:
         columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h")
@@ -230,11 +232,7 @@ def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]
 def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
     """Where to look next: at what is not well."""
     where = context.where.name
-    looks = [*answers.needs.looks]
-    if not all(each.well for each in answers.database):
-        looks.insert(0, ("Database", "db connect"))
-    if _locks(answers.database):
-        looks.insert(0, ("Activity", "db activity"))
+    looks = [*database_looks(answers.database), *answers.needs.looks]
     if metric_trouble(answers.measured):
         looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):
@@ -252,8 +250,7 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         "services": [each.state.model_dump(mode="json") | _trouble(each) for each in services or ()],
         "record": answers.record.said.model_dump(mode="json") if answers.record.said else None,
         "sync": answers.sync.said.model_dump(mode="json") if answers.sync.said else None,
-        "database": {each.place: each.why or round(each.seconds, 4) for each in answers.database},
-        "waiting_for_locks": sum(each.waiting for each in answers.database),
+        **database_data(answers.database),
         "health": {name: each.status for name, each in answers.health},
         "metrics": [metric_data(each) for each in answers.measured.histories],
         "alerts": None if answers.measured.alerts is None else [each.name for each in answers.measured.alerts],
@@ -305,9 +302,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
         )
     if silent := [name for name, health in answers.health if not health.well]:
         return State.FAILED, f"{where} runs {versions}, {listed(silent)} unhealthy by the health URL{undecided}"
-    locks = _locks(answers.database)
-    database = "" if all(each.well for each in answers.database) else ", the database does not answer"
-    database += f", {locks} for a lock in the database" if locks else ""
+    database = database_trouble(answers.database)
     trouble = f"{metric_trouble(answers.measured)}{answers.needs.trouble}"
     if undecided or sync or database or trouble or differs:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
@@ -367,7 +362,7 @@ def _facts(context: Context, answers: _Answers, record: EnvironmentRecord) -> tu
         ("Undecided", _undecided(record.undecided) if record.undecided is not None else None),
         ("Health URLs", _answering(answers.health)),
         ("Sync", _sync(context, answers.sync)),
-        ("Database", _servers(answers.database, context.where.name)),
+        *((each.label, each.value) for each in database_facts(answers.database, context.where.name)),
         ("Last release", _last(answers.releases)),
         ("Regions", told(context, answers.releases.said)),
     ]
@@ -463,26 +458,6 @@ def _sync(context: Context, part: StatusPart[SyncStatus]) -> Text | None:
     failed = f", {found.failed} failed" if found.failed else ""
     waiting = "nothing" if found.pending == 0 else (found.pending or "an unknown number")
     return words(f"{stuck}{waiting} waiting{oldest}{failed}")
-
-
-def _locks(answers: Sequence[QueryResult]) -> str:
-    """`4 sessions wait`, or nothing where nobody does."""
-    waiting = sum(each.waiting for each in answers)
-    return f"{counted(waiting, 'session')} {by_count(waiting, 'waits', 'wait')}" if waiting else ""
-
-
-def _servers(answers: Sequence[QueryResult], where: str) -> Text | None:
-    """`primary 3 ms, replica 4 ms`."""
-    said = (
-        f"{each.place} {each.seconds * 1000:.0f} ms" if each.well else f"{each.place} {each.trouble}"
-        for each in answers
-    )
-    if not answers:
-        return None
-    if all(each.well for each in answers):
-        locks = _locks(answers)
-        return words(", ".join(said), *([f"; {locks} for a lock"] if locks else []))
-    return words(f"{', '.join(said)}; ", Code(text=f"db connect --env {where}"), " shows more")
 
 
 def _last(part: StatusPart[KnownReleases]) -> Text | None:

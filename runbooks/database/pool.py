@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Program
-from runbooks.clients.postgres.connections import Connections, Usage
+from runbooks.clients.postgres.connections import Connections
+from runbooks.clients.postgres.usage import Usage
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.targets import Environment, Frozen

@@ -111,6 +111,26 @@ async def test_an_answer_tells_how_long_it_took(here: Served):
     assert 0 < found.seconds < 1.5
 
 
+async def test_an_answer_counts_connections_and_tells_how_far_a_replica_is_behind(here: Served):
+    primary, replica = await here.database().answers("primary"), await here.database().answers("replica")
+    found = await here.database().connections("primary")
+    assert primary.connections is not None
+    assert primary.connections.most == found.server.most
+    assert 0 < primary.connections.used <= found.server.most
+    assert (primary.tightest is not None) == any(each.name != "emr" for each in found.limits)
+    assert (primary.replayed, primary.streaming) == (None, None)
+    assert replica.streaming is True
+    here.sql("UPDATE sync_items SET queued_at = now() WHERE id = 1")
+    while not here.sql("SELECT pg_last_xact_replay_timestamp() IS NOT NULL", place="replica")[0][0]:
+        pass
+    here.do(here.world.fall_behind())
+    async with asyncio.timeout(60):
+        while not ((await here.database().answers("replica")).replayed or 0) > 0:
+            pass
+    assert (await here.database().answers("replica")).paused
+    here.mend()
+
+
 async def test_an_answer_counts_who_waits_for_a_lock(here: Served):
     assert (await here.database().answers()).waiting == 0
     here.do(here.world.hold(waiting=3))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runbooks.clients.postgres import activity
 from runbooks.clients.postgres.database import Session
+from runbooks.clients.postgres.usage import Usage
 
 MOST = 40
 """Groups of connections, and roles with a limit, that one look returns."""
@@ -33,26 +34,6 @@ SELECT r.rolname AS role, r.rolconnlimit AS most,
        (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.backend_type = 'client backend') AS used
   FROM pg_roles r WHERE r.rolconnlimit >= 0 AND r.rolcanlogin AND r.rolname <> current_user ORDER BY used DESC, 1 LIMIT %s
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """So many connections of so many."""
-
-    name: str
-    """Whose limit it is: a role, a database; empty for the server's own."""
-    used: int
-    most: int
-
-    @property
-    def share(self) -> float:
-        """Return how much of it is used, 0 to 1."""
-        return self.used / self.most if self.most > 0 else 1.0
-
-    @property
-    def left(self) -> int:
-        """Return how many more there may be."""
-        return max(0, self.most - self.used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runbooks.clients.postgres import errors
 from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings, Instance, Target
+from runbooks.clients.postgres.usage import Usage
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
@@ -40,12 +41,32 @@ _GRACE = 1.5
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 8000}
 
 
-_ANSWER = """
+REPLAY_AGE = """
+       CASE WHEN NOT pg_is_in_recovery() THEN NULL
+            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+            ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8"""
+"""Of a replica: the age in seconds of the last transaction that it has replayed while there is more to replay; 0 where there is none."""
+
+_ANSWER = f"""
+WITH may AS (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS see)
 SELECT pg_catalog.pg_is_in_recovery() AS recovering,
+       CASE WHEN may.see THEN (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') END AS used,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true)::int, 0) AS most,
+       {REPLAY_AGE} AS replayed,
+       CASE WHEN may.see AND pg_is_in_recovery()
+            THEN EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') END AS streaming,
+       CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END AS paused,
+       tight.role, tight.used AS role_used, tight.most AS role_most,
        (SELECT count(*) FROM pg_catalog.pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock'
            AND clock_timestamp() - query_start > interval '2 seconds') AS waiting
-"""
+  FROM may LEFT JOIN LATERAL (
+    SELECT r.rolname AS role, r.rolconnlimit AS most, count(a.pid) AS used
+      FROM pg_roles r LEFT JOIN pg_stat_activity a ON a.usesysid = r.oid AND a.backend_type = 'client backend'
+     WHERE r.rolconnlimit > 0 AND r.rolcanlogin AND r.rolname <> current_user
+     GROUP BY 1, 2 ORDER BY count(a.pid)::float8 / r.rolconnlimit DESC, 1 LIMIT 1) tight ON may.see
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,16 @@ class QueryResult:
     in_recovery: bool = False
     waiting: int = 0
     """Sessions that have waited for a lock for two seconds; also 0 if the role can't see them."""
+    connections: Usage | None = None
+    """Of clients, of those that are not kept for superusers; None: not known, or the role can't see them."""
+    tightest: Usage | None = None
+    """Of the role that has used most of a limit of its own."""
+    replayed: float | None = None
+    """Of a replica: how many seconds ago what it shows was written; None where it is none, or nobody knows."""
+    streaming: bool | None = None
+    """Of a replica: it receives from the primary; None where it is none, or the role can't see it."""
+    paused: bool = False
+    """Of a replica: it replays nothing, because somebody paused it."""
 
     @property
     def trouble(self) -> str:
@@ -76,6 +107,10 @@ class QueryResult:
     def well(self) -> bool:
         """Return whether it answered."""
         return not self.why
+
+
+def _usage(name: str, used: int | None, most: int | None) -> Usage | None:
+    return Usage(name, used, most) if used is not None and most is not None else None
 
 
 def limits(seconds: float) -> dict[str, str]:
@@ -251,6 +286,11 @@ class DatabaseClient:
                         connected,
                         in_recovery=bool(found["recovering"]),
                         waiting=int(found["waiting"]),
+                        connections=_usage("", found["used"], found["most"]),
+                        tightest=_usage(str(found["role"]), found["role_used"], found["role_most"]),
+                        replayed=found["replayed"],
+                        streaming=found["streaming"],
+                        paused=bool(found["paused"]),
                     )
         except TimeoutError:
             error = errors.timed_out(label, limit) if label else errors.no_credentials_in_time(limit)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runbooks.clients.postgres import activity
-from runbooks.clients.postgres.database import Row, Session
+from runbooks.clients.postgres.database import REPLAY_AGE, Row, Session
 
 MOST = 50
 """Replicas, and slots, that one look returns."""
@@ -13,16 +13,14 @@ _WAL_STATUS = 130000
 _INVALIDATION = 170000
 """PostgreSQL 17 says why a slot is of no use any more."""
 
-_HERE = """
+_HERE = f"""
 SELECT pg_is_in_recovery() AS recovering,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS position,
        CASE WHEN pg_is_in_recovery() THEN greatest(0, pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()))::bigint END AS unplayed,
-       CASE WHEN NOT pg_is_in_recovery() THEN NULL
-            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8 AS seconds,
+       {REPLAY_AGE} AS seconds,
        CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
        EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') AS streaming
-"""
+"""  # noqa: S608 - a constant
 
 _REPLICAS = """
 SELECT application_name AS name, host(client_addr) AS client, state, sync_state AS sync,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runbooks.clients.postgres.connections import Connections, Usage
+from runbooks.clients.postgres.connections import Connections
+from runbooks.clients.postgres.usage import Usage
 from runbooks.database import pool
 from runbooks.database.pool import read_status
 
