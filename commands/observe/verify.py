@@ -1,12 +1,15 @@
 """`verify`: the checks that end a deploy, made now of what runs, without a change and without waiting."""
 
+from collections.abc import Sequence
+
 from commands.kit.card import Button, Card, Note, State, Strong, Table, Text, Typed, sentence, words
 from commands.kit.command import Query
 from commands.kit.context import Context
 from commands.kit.follow_ups import ROLL_BACK
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.verification.checks import CheckInput, DatabaseTest, OfflineSync
+from runbooks.deployments.places import Place
+from runbooks.verification.checks import CheckInput
 from runbooks.verification.findings import Finding, Verdict, Verified
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed, shortened
@@ -33,17 +36,23 @@ class Verify(Query):
 
     async def answer(self, context: Context) -> Card:
         verification = context.use(Verification, "verification")
-        left_out = await _not_permitted(context)
+        places = [place for place in context.places if not place.region.maintenance]
+        left_out = await _not_permitted(context, verification, places)
         seconds = verification.settings.bake_seconds
         asked = CheckInput(health=context.health, seconds=seconds)
-        found = await verification.look(asked, left_out=left_out, within=_WITHIN)
+        found = await verification.look(asked, places=places, left_out=left_out, within=_WITHIN)
         measured = frozenset(each.name for each in verification.settings.metrics)
-        return _card(context.where.name, found, seconds, left_out, measured)
+        closed = [
+            f"{place.name} is not checked: it is in maintenance ({place.region.maintenance})."
+            for place in context.places
+            if place.region.maintenance
+        ]
+        return _card(context.where.name, found, seconds, left_out, measured, closed)
 
 
-async def _not_permitted(context: Context) -> dict[str, str]:
-    """Name of a check → the permission for it that this person lacks: both run a script in a pod."""
-    needed = {DatabaseTest.name: "database:read", OfflineSync.name: "sync:read"}
+async def _not_permitted(context: Context, verification: Verification, places: Sequence[Place]) -> dict[str, str]:
+    """Name of a check → the permission for it that this person lacks."""
+    needed = {check.name: check.permission for check in verification.checks_in(places) if check.permission}
     may = context.authority.may
     return {
         name: permission
@@ -52,7 +61,14 @@ async def _not_permitted(context: Context) -> dict[str, str]:
     }
 
 
-def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str], measured: frozenset[str]) -> Card:
+def _card(
+    where: str,
+    found: Verified,
+    seconds: float,
+    left_out: dict[str, str],
+    measured: frozenset[str],
+    closed: Sequence[str],
+) -> Card:
     failed, unknown = found.having(Verdict.FAILED), found.having(Verdict.INCONCLUSIVE)
     passed = len(found.having(Verdict.PASSED))
     said = f"{passed} of {counted(len(found.findings), 'check')} passed in {where}"
@@ -71,7 +87,7 @@ def _card(where: str, found: Verified, seconds: float, left_out: dict[str, str],
         summary=text,
         body=(
             Table(columns=("Check", "Value", "Limit", "Verdict"), rows=tuple(map(_row, found.findings))),
-            *(Note(text=words(line)) for line in (*why, *missing)),
+            *(Note(text=words(line)) for line in (*why, *missing, *closed)),
             Note(text=sentence(over)),
         ),
         buttons=tuple(looks),

@@ -39,8 +39,7 @@ class PodScripts:
         service = self._environment.service(self._service)
         assert service is not None, "the configuration was checked"
         where = f"-n {self._environment.namespace} deployment/{service.deployment} -c {service.container}"
-        there = self._environment.within(self._environment.home)
-        return f"{there.kubectl} exec {where} -- {shlex.join(words)}"
+        return f"{self._environment.kubectl} exec {where} -- {shlex.join(words)}"
 
     async def ran(
         self,

@@ -117,8 +117,9 @@ class Environment(Frozen):
 
     @property
     def kubectl(self) -> str:
-        """`kubectl` as a person types it for the region that this value is about."""
-        return next((each.kubectl for each in self.regions if each.name == self.region), "kubectl")
+        """`kubectl` as a person types it for the region that this value is about, or for the home region."""
+        about = self.region or self.home
+        return next((each.kubectl for each in self.regions if each.name == about), "kubectl")
 
     def service(self, name: str) -> Service | None:
         """The service of that name, or None."""

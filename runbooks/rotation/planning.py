@@ -56,7 +56,7 @@ async def plan_rotation(
                 secret=rotation.secret,
                 keys=rotation.keys,
                 home=environment.home,
-                home_kubectl=environment.within(environment.home).kubectl,
+                home_kubectl=environment.kubectl,
                 again=f"{again} --regions {name}",
                 region=name,
                 kubectl=place.environment.kubectl,

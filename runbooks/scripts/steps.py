@@ -199,7 +199,7 @@ async def plan_script(
         risk=script.risk,
         seconds=script.seconds,
         image=image,
-        kubectl=environment.within(environment.home).kubectl,
+        kubectl=environment.kubectl,
         secrets=script.secrets,
         planned=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -8,10 +8,12 @@ from runbooks.clients.kubernetes.exec import ExecLimits
 from runbooks.clients.prometheus.alerts import Alert, AlertmanagerClient
 from runbooks.clients.prometheus.metrics import PrometheusClient
 from runbooks.clients.prometheus.promql import written_out
+from runbooks.deployments.places import Place
 from runbooks.deployments.pod_scripts import PodScripts
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
+from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.findings import Before, Finding, SyncCounts, Verdict, unknown
 from runbooks.verification.settings import MetricCheck
@@ -46,6 +48,8 @@ class Check:
     """It is made after the bake time."""
     by_hand: tuple[str, ...] = ()
     """The lines by which a person makes it."""
+    permission: str = ""
+    """What people need, beside the one to verify, since it runs a script in a pod."""
 
     async def look(self, asked: CheckInput) -> Finding:
         """Return what is so now."""
@@ -71,9 +75,11 @@ class HealthUrl(Check):
 class DatabaseTest(Check):
     """The release's own script connects to the database, in a ready pod."""
 
-    name = "database connection"
+    permission = "database:read"
 
-    def __init__(self, scripts: PodScripts, words: tuple[str, ...], seconds: float) -> None:
+    def __init__(self, scripts: PodScripts, words: tuple[str, ...], seconds: float, where: str = "") -> None:
+        """`where`: ` in us`, where there are several regions and it is not home."""
+        self.name = f"database connection{where}"
         self.by_hand = (scripts.by_hand(words),)
         self._scripts, self._words, self._limits = scripts, words, ExecLimits(seconds=seconds)
 
@@ -86,6 +92,34 @@ class DatabaseTest(Check):
             said = ": ".join([error.message.rstrip("."), *error.evidence[-1:]])
             return Finding(name=self.name, verdict=Verdict.FAILED, value="fails", detail=said)
         return Finding(name=self.name, verdict=Verdict.PASSED)
+
+
+class RegionPods(Check):
+    """All pods of the services are ready in one region. Whether they restarted is told, and stops nothing."""
+
+    bakes = True
+
+    def __init__(self, place: Place) -> None:
+        self.name = f"pods in {place.name}"
+        self._place = place
+        self.by_hand = (f"{place.environment.kubectl} get pods -n {place.environment.namespace}",)
+
+    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
+        states = await self._place.states()
+        value = ", ".join(f"{each.service} {each.readiness}" for each in states)
+        late = [each for each in states if each.state != "complete"]
+        if late:
+            detail = "; ".join(filter(None, (default_redactor().text(each.detail) for each in late)))
+            wanted = "all pods ready"
+            raise NotYet(Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit=wanted, detail=detail))
+        restarted = [each for each in states if each.restarts_lately]
+        if restarted:
+            said = "; ".join(f"{each.service} {counted(each.restarts_lately, 'restart')}" for each in restarted)
+            return Finding(
+                name=self.name, verdict=Verdict.FAILED, value=value, limit="no restart",
+                detail=f"{said} within the last hour", required=False,
+            )  # fmt: skip
+        return Finding(name=self.name, verdict=Verdict.PASSED, value=value)
 
 
 class MeasuredValue(Check):
@@ -197,6 +231,7 @@ class OfflineSync(Check):
 
     name = "offline sync"
     bakes = True
+    permission = "sync:read"
 
     def __init__(self, queue: SyncQueue, more: int) -> None:
         self._queue, self._more = queue, more

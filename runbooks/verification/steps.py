@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.fleet.fleet import Fleet, Measured
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -88,6 +89,8 @@ class Verify(Step):
     """After a rollback nothing is stopped by a check: what it found is told."""
     lines: tuple[str, ...] = ()
     """By hand; addresses are variables, because they may be internal."""
+    regions: tuple[str, ...] = ()
+    """The regions that the run is about, where there are several: their pods are looked at."""
 
     @property
     def title(self) -> str:
@@ -115,7 +118,10 @@ class Verify(Step):
         # without a measurement what has to be compared has no result
         before = None if self.going_back else measured[0] if measured else Before()
         asked = CheckInput(health=health, before=before, seconds=bake_seconds)
-        found = await unless_stopped(context.pulse, verification.look(asked, bake=bake, said=context.pulse.say))
+        there = [context.within(name) for name in self.regions if name in context.regions]
+        places = [Place(each.environment, each.use(ClusterClient)) for each in there]
+        looking = verification.look(asked, bake=bake, said=context.pulse.say, places=places)
+        found = await unless_stopped(context.pulse, looking)
         if not self.going_back:
             _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
         return found
@@ -224,7 +230,7 @@ def _script_step(
         container=service.container,
         namespace=environment.namespace,
         words=script.program(environment.name),
-        kubectl=environment.within(environment.home).kubectl,
+        kubectl=environment.kubectl,
     )
 
 
@@ -287,7 +293,9 @@ async def plan_part(train: Train) -> Part:
     verification = train.find(Verification)
     if verification is None:
         return Part(not_done=("verification (not configured)",))
-    names = [check.name for check in verification.checks]
+    clusters = [(there.environment, there.find(ClusterClient)) for there in train.by_region]
+    checks = verification.checks_in([Place(where, cluster) for where, cluster in clusters if cluster is not None])
+    names = [check.name for check in checks]
     if not names:
         return Part(not_done=("verification (nothing to check is configured)",))
     bake = verification.settings.bake_seconds
@@ -297,8 +305,6 @@ async def plan_part(train: Train) -> Part:
     over = f" Values are measured over {duration(bake)}." if bake >= 1 else ""
     note = f"Verification: {listed(names)}.{over}"
     measure = () if train.going_back else (MeasureBefore(version=train.version, standing=train.standing),)
-    lines = tuple(line for check in verification.checks for line in check.by_hand)
-    after = (*first, Verify(going_back=train.going_back, lines=lines))
-    away = [name for name in train.regions if name != train.environment.home]
-    there = (f"verification in {listed(away)} (it looks at {train.environment.home} alone)",) if away else ()
-    return Part(first=measure, after=after, notes=(note,), not_done=(*(() if first else (left_out,)), *there))
+    lines = tuple(line for check in checks for line in check.by_hand)
+    after = (*first, Verify(going_back=train.going_back, lines=lines, regions=tuple(train.regions)))
+    return Part(first=measure, after=after, notes=(note,), not_done=() if first else (left_out,))

@@ -11,6 +11,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.prometheus.alerts import AlertmanagerClient
 from runbooks.clients.prometheus.metrics import PrometheusClient
+from runbooks.deployments.places import Place
 from runbooks.deployments.pod_scripts import PodScripts
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.retry import retried
@@ -28,6 +29,7 @@ from runbooks.verification.checks import (
     NotYet,
     OfflineSync,
     Receivers,
+    RegionPods,
 )
 from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
 from runbooks.verification.settings import VerificationSettings
@@ -53,6 +55,11 @@ class Verification:
     ) -> None:
         self.settings = settings
         self.checks = _configured(environment, settings, cluster, queue)
+
+    def checks_in(self, places: Sequence[Place]) -> tuple[Check, ...]:
+        """Return all checks: those that are made once, and those of each of these regions. What answers at once comes first."""
+        found = [*self.checks, *(check for place in places if place.name for check in _of_region(place, self.settings))]
+        return tuple(sorted(found, key=lambda check: check.bakes))
 
     async def measured(self) -> Before:
         """Return how it is now. Never raises: what can't be had is left out."""
@@ -86,15 +93,16 @@ class Verification:
         *,
         bake: Callable[[], Awaitable[object]] | None = None,
         said: Callable[[str], None] = lambda _: None,
+        places: Sequence[Place] = (),
         left_out: Collection[str] = (),
         within: float | None = None,
     ) -> Verified:
         """Return what the checks found. Where one that needs no bake time has failed, the others are not waited for.
 
-        `bake` waits for the bake time; without one nothing is waited for. `left_out`: names of checks that are not made; `within`: a
+        `bake` waits for the bake time; without one nothing is waited for. `places`: the regions that are looked at. `left_out`: names of checks that are not made; `within`: a
         shorter time limit than the configured one.
         """
-        checks = [each for each in self.checks if each.name not in left_out]
+        checks = [each for each in self.checks_in(places) if each.name not in left_out]
         done: list[Finding] = []
 
         async def one(check: Check) -> Finding:
@@ -136,6 +144,22 @@ def _progress(done: Sequence[Finding], total: int) -> str:
     return ", ".join((f"{passed}/{counted(total, 'check')} passed", *others))
 
 
+def _of_region(place: Place, settings: VerificationSettings) -> tuple[Check, ...]:
+    """Return what is checked in one of several regions; what is checked once is checked in the home region."""
+    pods = RegionPods(place)
+    if not settings.db_test or place.name == place.environment.home:
+        return (pods,)
+    return _database_test(place.cluster, place.environment, settings, f" in {place.name}"), pods
+
+
+def _database_test(
+    cluster: ClusterClient, environment: Environment, settings: VerificationSettings, where: str = ""
+) -> DatabaseTest:
+    words = settings.db_test
+    scripts = PodScripts(cluster, environment, settings.service, (Program(words),), table="verification")
+    return DatabaseTest(scripts, words, settings.db_test_seconds, where)
+
+
 def _configured(
     environment: Environment, settings: VerificationSettings, cluster: ClusterClient, queue: SyncQueue | None
 ) -> tuple[Check, ...]:
@@ -143,9 +167,8 @@ def _configured(
     found: list[Check] = []
     if settings.health:
         found += [HealthUrl(service) for service in environment.services if service.health_url]
-    if words := settings.db_test:
-        scripts = PodScripts(cluster, environment, settings.service, (Program(words),), table="verification")
-        found.append(DatabaseTest(scripts, words, settings.db_test_seconds))
+    if settings.db_test:
+        found.append(_database_test(cluster, environment, settings))
     alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
     if alertmanager is not None:
         found.append(Receivers(alertmanager))

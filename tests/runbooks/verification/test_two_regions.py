@@ -1,0 +1,85 @@
+"""A verification where an environment has two regions: each is looked at, and one that does not answer is named."""
+
+from datetime import UTC, datetime
+
+from runbooks.clients.health import HealthClient
+from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.kit.steps import PlainPulse, StepContext
+from runbooks.kit.train import Train
+from runbooks.verification.findings import Finding, Verdict
+from runbooks.verification.settings import VerificationSettings
+from runbooks.verification.steps import Verify, plan_part
+from runbooks.verification.verification import Verification
+from runbooks.wording import listed
+from sandbox.outside.registry import digest_of
+from tests.support.two_regions import NAMESPACE, TwoRegions
+
+SETTINGS = VerificationSettings(metrics=(), bake_seconds=0, deadline_seconds=1)
+NAMES = ["database connection", "database connection in us", "pods in eu", "pods in us"]
+
+
+def verification(both: TwoRegions) -> Verification:
+    return Verification(both.environment, SETTINGS, both.clusters["eu"])
+
+
+async def found(both: TwoRegions, *regions: str) -> dict[str, Finding]:
+    """What the step finds after a rollback, which stops at nothing."""
+    services = {Verification: verification(both), HealthClient: HealthClient()}
+    context = StepContext(
+        pulse=PlainPulse("production.rollback.1111"), environment=both.environment, services=services,
+        regions={name: {ClusterClient: cluster} for name, cluster in both.clusters.items()},
+    )  # fmt: skip
+    verified = await Verify(going_back=True, regions=regions).apply(context)
+    return {each.name: each for each in verified.findings}
+
+
+async def test_the_pods_and_the_database_connection_of_each_region_are_checked(both: TwoRegions) -> None:
+    everywhere = await found(both, "eu", "us")
+    assert list(everywhere) == NAMES
+    assert {each.verdict for each in everywhere.values()} == {Verdict.PASSED}
+    assert everywhere["pods in us"].value == "backend 3/3, frontend 3/3"
+    assert list(await found(both, "eu")) == ["database connection", "pods in eu"]
+    assert list(await found(both)) == ["database connection"], "a plan of the version before names no region"
+
+
+async def test_a_region_that_does_not_answer_is_inconclusive_and_named(both: TwoRegions) -> None:
+    await both.servers["us"].go_down()
+    answers = await found(both, "eu", "us")
+    assert [name for name, each in answers.items() if each.verdict is Verdict.INCONCLUSIVE] == [NAMES[1], NAMES[3]]
+    assert answers["pods in us"].sentence.startswith("pods in us has no result (us: ")
+
+
+async def test_pods_that_are_not_ready_fail_the_region_that_they_are_in(both: TwoRegions) -> None:
+    path = "/spec/template/spec/containers/0/image"
+    patch = [
+        {
+            "op": "replace",
+            "path": path,
+            "value": f"ghcr.io/omnicare/backend:v2.1.0-bad@{digest_of('backend', 'v2.1.0-bad')}",
+        }
+    ]
+    await both.clusters["us"].patch_deployment(NAMESPACE, "backend", patch)
+    answers = await found(both, "eu", "us")
+    assert (answers["pods in eu"].verdict, answers["pods in us"].verdict) == (Verdict.PASSED, Verdict.FAILED)
+    assert "must be all pods ready" in answers["pods in us"].sentence
+
+
+async def test_the_plan_names_the_checks_of_the_regions_that_the_release_reaches(both: TwoRegions) -> None:
+    train = Train(
+        environment=both.environment, version="v2.0.0", changes=(), now=datetime.now(UTC),
+        clients={Verification: verification(both), ClusterClient: both.clusters["eu"]},
+        regions={name: {ClusterClient: cluster} for name, cluster in both.clusters.items()},
+    )  # fmt: skip
+    part = await plan_part(train)
+    assert part.notes == (f"Verification: {listed(NAMES)}.",)
+    assert part.not_done == ("smoke tests (not configured)",)
+    (step,) = part.after
+    assert isinstance(step, Verify)
+    assert step.regions == ("eu", "us")
+    script = "exec -n omnicare-prod deployment/backend -c backend -- npm run db:test"
+    assert step.by_hand() == (
+        f"kubectl --context eu {script}",
+        f"kubectl --context us {script}",
+        f"kubectl --context eu get pods -n {NAMESPACE}",
+        f"kubectl --context us get pods -n {NAMESPACE}",
+    )
