@@ -28,7 +28,6 @@ from runbooks.deployments.places import Place, named
 from runbooks.observe import by_hand
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
-from runbooks.troubleshooting.changes import SYMPTOMS
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.troubleshooting.rules import PERMISSIONS
 from runbooks.wording import counted, listed
@@ -213,7 +212,7 @@ def _state(found: Diagnosed) -> State:
 
 def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, numbered: bool) -> Iterator[Element]:
     """The most likely cause, which the title names: its evidence, and what to do."""
-    unexplained = " The cause was not found." if finding.kind in SYMPTOMS else ""
+    unexplained = " The cause was not found." if finding.measured else ""
     number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
     yield Paragraph(text=words(number, _how_sure(finding), unexplained))
     shown = [*finding.evidence[:_EVIDENCE], *(_as_evidence(each) for each in alike[:_ALIKE])]

@@ -44,6 +44,11 @@ class PlanNode:
     conditions: tuple[str, ...]
     node: Json
 
+    @property
+    def reads_all_of(self) -> str:
+        """The table that it reads from its beginning to its end; empty where it does not."""
+        return str(self.node.get("Relation Name") or "") if self.node.get("Node Type") == "Seq Scan" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanReading:

@@ -7,14 +7,15 @@ from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.errors import NONE_LEFT
 from runbooks.clients.postgres.reachability import reach
 from runbooks.clients.postgres.replication import ReplicationState
-from runbooks.database import replication, storage
+from runbooks.database import query_plans, replication, storage
 from runbooks.database.activity import ActivityReading, Waits
 from runbooks.database.databases import Database, DatabaseStatus
+from runbooks.database.query_plans import PlanNode
 from runbooks.database.replication import ReplicationReading
 from runbooks.database.slow_statements import first, milliseconds, name_of
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.metrics.standing import MetricHistory, Standing
+from runbooks.metrics.standing import Standing
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import Case, before
 from runbooks.troubleshooting.findings import (
@@ -36,6 +37,8 @@ from runbooks.wording import by_count, counted, duration, shortened
 
 _CONNECTS, _TCP, _LOOKS = 5.0, 2.0, 4.0
 """Seconds in which a server must have taken the bot, in which TCP must connect, and for all that is asked afterwards."""
+_PLANS = 1.0
+"""Seconds for the plan of a slow statement: who wants to know more asks `db explain`."""
 _SLOWLY = 0.1
 """Seconds for a statement that does nothing, from which a server answers slowly."""
 _AGAIN = 4
@@ -320,11 +323,12 @@ async def _slow_statements(case: Case, database: Database) -> RuleAnswer:
     if not picks:
         return RuleAnswer()
     name = name_of(picks[0].statement)
+    plan = await _dearest(database, name)
     return found(
         Finding(
             kind=Trouble.SLOW_QUERIES,
-            cause=f"The database has become slower, and statement {name} {picks[0].why[0]}",
-            evidence=(*_became(slower), *(shortened(each.statement.text, _STATEMENT) for each in picks[:2])),
+            cause=f"The database has become slower, and statement {name} {picks[0].why[0]}{_reads_all(plan)}",
+            evidence=(*_planned(plan), *(shortened(each.statement.text, _STATEMENT) for each in picks[:2])),
             confidence=Confidence.LIKELY,
             since=began(slower),
             explains=_SYMPTOMS,
@@ -336,9 +340,26 @@ async def _slow_statements(case: Case, database: Database) -> RuleAnswer:
     )
 
 
-def _became(history: MetricHistory) -> Iterable[str]:
-    usual = f", usually {history.query.shown(history.usual)}" if history.usual is not None else ""
-    return (f"{history.query.title} is {history.query.shown(history.now)}{usual}.",)
+async def _dearest(database: Database, name: str) -> PlanNode | None:
+    """Return the step that costs most of the statement's plan; None where the server does not plan it, or not soon."""
+    try:
+        async with asyncio.timeout(_PLANS):
+            _, plan = await database.explained("primary", name.removeprefix("q"))
+    except (RunbookError, TimeoutError):
+        return None
+    return query_plans.read(plan.tree).dearest if plan.tree is not None else None
+
+
+def _reads_all(step: PlanNode | None) -> str:
+    return f", reading all of {step.reads_all_of}" if step is not None and step.reads_all_of else ""
+
+
+def _planned(step: PlanNode | None) -> Iterator[str]:
+    if step is not None:
+        kept = f" It {step.conditions[0]}." if step.conditions else ""
+        rows = f"{counted(step.rows, 'row')} expected"
+        yield f"Its plan, which was not executed: {step.what}, {rows}.{kept}"
+        yield query_plans.meaning(step)
 
 
 async def _stored(database: Database) -> RuleAnswer:

@@ -40,6 +40,7 @@ FIRST = {
 SAYS = {
     "crash-loop": (" --previous --env production",),
     "pending": ("Most is requested by nightly-export-node-1", "scale frontend 3 --env production"),
+    "slow-db": ("reading all of audit_events", "Its plan, which was not executed", "db explain q"),
     "bad-config": ("restart backend --env production",),
     "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
 }
