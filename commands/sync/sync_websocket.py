@@ -41,8 +41,8 @@ from runbooks.metrics.standing import MetricHistory
 from runbooks.observe import by_hand
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
-from runbooks.websockets.reading import MEANINGS, PodDrops, Rise, Spread, WebsocketReading, look, rise_of
-from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from runbooks.websockets.reading import MEANINGS, ORDERLY, PodDrops, Rise, Spread, WebsocketReading, look, rise_of
+from runbooks.websockets.settings import MINUTES, WINDOW, WebsocketSettings
 from runbooks.wording import by_count, counted, duration, listed
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class _Beside:
 class SyncWebsocket(Observation):
     """Show whether WebSocket connections drop: how many a minute, since when, with which close codes, and in which pods.
 
-    Covers the last 30 minutes, from the pods' logs, and from Prometheus if it is configured.
+    Covers the last 30 minutes, from the pods' logs, and from Prometheus if it is configured. Drops a minute are those of the last 5 minutes.
     """
 
     meta = QueryMeta(
@@ -174,7 +174,7 @@ def _card(
     body.append(Facts(facts=tuple(_facts(found, beside))))
     for reading in found:
         body += _tables(reading, several=len(found) > 1)
-    body += [Note(text=words(why)) for why in _notes(found, missing, beside)]
+    body += [Note(text=_counted(found)), *(Note(text=words(why)) for why in _notes(found, missing, beside))]
     return Card(
         state=State.FAILED if rise is not None else State.WAITING if unknown else State.DONE,
         title=words(Strong(text=text)),
@@ -208,19 +208,24 @@ def _rise(worst: WebsocketReading | None, beside: _Beside) -> Rise | None:
 
 def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise | None, beside: _Beside) -> str:
     """The one sentence."""
+    rate = _rate(worst, rise, beside)
     if rise is not None:
-        return (
-            f"WebSocket connections of {service} in {where} drop: {rise.after:.3g} a minute, up from {rise.before:.3g}"
-        )
-    rate = worst.per_minute if worst is not None else None
-    if rate is None and beside.drops is not None:
-        rate = beside.drops.now
+        now = rate if rate is not None else rise.after
+        return f"WebSocket connections of {service} in {where} drop: {now:.3g} a minute, up from {rise.before:.3g}"
     if worst is None or rate is None:
         return f"WebSocket connections of {service} in {where}: unknown, no log could be read"
     if worst.drops == 0 and not rate:
         seen = "" if worst.opened or worst.orderly else ", and no log line mentions one"
         return f"WebSocket connections of {service} in {where}: none dropped{seen}"
     return f"WebSocket connections of {service} in {where} are steady: {rate:.3g} {by_count(round(rate), 'drop', 'drops')} a minute"
+
+
+def _rate(worst: WebsocketReading | None, rise: Rise | None, beside: _Beside) -> float | None:
+    """Return the drops a minute by the logs; by Prometheus where it alone saw the rise, or where no log tells."""
+    logged = worst.per_minute if worst is not None else None
+    measured = beside.drops.now if beside.drops is not None else None
+    by_metrics = rise is not None and worst is not None and worst.rise is None
+    return measured if measured is not None and (logged is None or by_metrics) else logged
 
 
 def _cause(worst: WebsocketReading, rise: Rise, beside: _Beside, where: str) -> Text:
@@ -298,14 +303,14 @@ def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]
         place = f" in {each.region}" if each.region else ""
         now = f"{each.per_minute:.3g}" if each.per_minute is not None else "unknown"
         spark = sparkline(each.minutes, _WIDTH)
-        yield Fact(label=f"Drops a minute{place}", value=words(f"{now} {spark}"))
+        yield Fact(label=f"Drops a minute{place}", value=words(f"{now} by the logs {spark}"))
         yield Fact(
             label=f"In {MINUTES} min{place}",
             value=words(f"{each.drops} dropped, {each.orderly} closed normally, {each.opened} opened"),
         )
     if (measured := beside.drops) is not None:
         shown = f"{measured.query.shown(measured.now)} {sparkline(measured.values, _WIDTH)}"
-        yield Fact(label="Drops in Prometheus", value=words(shown))
+        yield Fact(label="By Prometheus", value=words(shown))
     start = found[0].start if found else None
     recent = [
         each for each in beside.releases or () if start and (at := read_time(each.at)) is not None and at >= start
@@ -317,6 +322,18 @@ def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]
             for part in (f"{'; ' if place else ''}{each.version} by {each.by} at ", _moment(each))
         ]
         yield Fact(label="Deployed", value=words(*spans))
+
+
+def _counted(found: Sequence[WebsocketReading]) -> Text:
+    """What a drop is, and over which time drops are counted."""
+    codes = listed((str(code) for code in sorted(ORDERLY)), "or")
+    known = [each.known_from for each in found if each.known_from is not None]
+    since = (" The logs are counted since ", Moment(at=min(known)), ".") if known else ()
+    return words(
+        f"A drop is a connection that ended with a close code other than {codes}, or that was lost by the words of its line. "
+        f"Drops a minute are those of the last {WINDOW} min.",
+        *since,
+    )
 
 
 def _moment(release: Release) -> Moment | str:
@@ -364,7 +381,7 @@ def _notes(found: Sequence[WebsocketReading], missing: Sequence[str], beside: _B
         elif (since := known - each.start) > timedelta(minutes=1):
             ago = duration(MINUTES * 60 - since.total_seconds())
             yield f"{place}The logs go back only {ago}; earlier drops are unknown."
-        yield from (f"{place}{note}" for note in each.notes)
+        yield from (f"{place}{note}" for note in (*filter(None, [each.partly]), *each.notes))
         if each.left_out:
             yield f"{place}{counted(each.left_out, 'older line')} not read: the counts are of the newest ones."
     if beside.metrics_missing:

@@ -17,7 +17,7 @@ from runbooks.troubleshooting.findings import (
 )
 from runbooks.troubleshooting.rule import RegionRule, Rule
 from runbooks.websockets.reading import MEANINGS, Spread, WebsocketReading, look
-from runbooks.websockets.settings import WebsocketSettings
+from runbooks.websockets.settings import WINDOW, WebsocketSettings
 from runbooks.wording import counted, duration
 
 _PODS = 12
@@ -93,7 +93,7 @@ class Websockets(RegionRule):
             return could_not_look(f"no log could be read: {unread[0].unread}")
         if reading.rise is None:
             rate = reading.per_minute
-            return RuleAnswer(details="" if rate is None else f"{rate:.2g} drops a minute")
+            return RuleAnswer(details="" if rate is None else f"{rate:.3g} drops a minute")
         return found(_finding(reading, case))
 
 
@@ -101,7 +101,9 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
     rise = reading.rise
     assert rise is not None, "it was asked"
     worst = reading.pods[0] if reading.pods else None
-    evidence = [f"{rise.after:.3g} drops a minute, up from {rise.before:.3g}."]
+    rate = reading.per_minute if reading.per_minute is not None else rise.after
+    evidence = [f"{rate:.3g} drops a minute in the last {WINDOW} min, up from {rise.before:.3g}."]
+    evidence += [reading.partly] if reading.partly else []
     if (most := next((each for each in reading.closes if each.drop), None)) is not None:
         why = most.reason or MEANINGS.get(most.code or 0, "no reason given")
         evidence.append(f"Mostly {f'code {most.code}, ' if most.code is not None else ''}{why}.")

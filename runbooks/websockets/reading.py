@@ -26,7 +26,7 @@ from runbooks.logs.reading import read_from, sources_of
 from runbooks.metrics.change_points import change_points
 from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.reading import shown_reason
-from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from runbooks.websockets.settings import MINUTES, WINDOW, WebsocketSettings
 from runbooks.wording import counted
 
 ORDERLY = frozenset({1000, 1001, 1005})
@@ -194,12 +194,22 @@ class WebsocketReading(Frozen):
     rise: Rise | None = None
     left_out: int = 0
     """Lines that were too many to be read: the older ones of the time."""
+    pods_in_all: int = 0
+    """So many there are, where only some of their logs were read."""
     notes: tuple[str, ...] = ()
 
     @property
+    def partly(self) -> str:
+        """That not every log was read, as a sentence; empty where each was."""
+        if not self.pods_in_all:
+            return ""
+        some = f"Only {len(self.pods)} of {counted(self.pods_in_all, 'pod')} were read"
+        return f"{some}, so there are more drops than counted."
+
+    @property
     def per_minute(self) -> float | None:
-        """Drops a minute in the last minutes; None where nobody knows."""
-        known = [value for value in self.minutes[-_RECENT:] if value is not None]
+        """Drops a minute, the mean of the last `WINDOW` minutes as far as they are known; None where nobody knows."""
+        known = [value for value in self.minutes[-WINDOW:] if value is not None]
         return statistics.fmean(known) if known else None
 
     @property
@@ -255,11 +265,11 @@ async def look(
     streams = await sources_of(cluster, environment, asked)
     if (count := len(streams.found)) > most:
         some = tuple(streams.found[place * count // most] for place in range(most))
-        note = f"Only {most} of {counted(count, 'pod')} were read, so there are more drops than counted."
-        streams = streams._replace(found=some, notes=(*streams.notes, note))
+        streams = streams._replace(found=some)
     found = await read_from(cluster, asked, streams, default_redactor().scope, limits)
     # in a thread: there may be thousands of lines
-    return await asyncio.to_thread(read, found, pods, service, start, region=environment.region)
+    told = await asyncio.to_thread(read, found, pods, service, start, region=environment.region)
+    return told.model_copy(update={"pods_in_all": count}) if count > most else told
 
 
 def read(

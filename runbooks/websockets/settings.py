@@ -9,6 +9,8 @@ from runbooks.metrics.settings import MetricGroup, MetricQuery
 
 MINUTES = 30
 """So many are looked at."""
+WINDOW = 5
+"""Minutes: drops a minute are the mean of the last ones, by the logs, by Prometheus, and in each command that tells of them."""
 _PER_MINUTE = '60 * sum(rate(websocket_disconnects_total{namespace="$namespace",code!~"1000|1001|1005"}[$window]))'
 
 
@@ -22,7 +24,7 @@ class WebsocketSettings(Frozen):
     connections: str = Field(default='sum(websocket_connections{namespace="$namespace"})', max_length=4000)
     """PromQL: the connections that are open now, as one number. `$window`, `$namespace` and `$environment` as in `metrics`. Empty: not asked."""
     drops: str = Field(default=_PER_MINUTE, max_length=4000)
-    """PromQL: the drops a minute, as one number. Empty: not asked."""
+    """PromQL: the drops a minute, as one number; `$window` is 5 minutes here, as for the logs. Empty: not asked."""
 
     @field_validator("pattern")
     @classmethod
@@ -44,7 +46,13 @@ class WebsocketSettings(Frozen):
         """Return what is asked of Prometheus: `connections` and `drops`, each where it is set."""
         asked = (("connections", "Open connections", self.connections, ""), ("drops", "Drops", self.drops, "/min"))
         return tuple(
-            MetricQuery(name=name, title=title, group=MetricGroup.APPLICATION, query=query, unit=unit)
+            MetricQuery(
+                name=name,
+                title=title,
+                group=MetricGroup.APPLICATION,
+                query=query.replace("$window", f"{WINDOW}m"),
+                unit=unit,
+            )
             for name, title, query, unit in asked
             if query
         )

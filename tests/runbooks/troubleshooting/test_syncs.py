@@ -15,6 +15,7 @@ from runbooks.troubleshooting.findings import RuleAnswer, Trouble
 from runbooks.troubleshooting.pools import ApplicationPools
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
+from runbooks.websockets.settings import WINDOW
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.programs import Execution
@@ -100,6 +101,7 @@ async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_
     assert [each.kind for each in said.findings] == [Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK]
     assert said.findings[0].cause == "backend: WebSocket connections drop in all pods"
     assert "Mostly code 1006, idle timeout." in said.findings[0].evidence
+    assert f" drops a minute in the last {WINDOW} min, up from " in said.findings[0].evidence[0]
 
 
 async def test_a_pool_that_is_used_up_is_named_and_one_that_is_not_understood_is_unknown(here: Here):

@@ -14,8 +14,8 @@ from runbooks.kit.targets import Environment, Service
 from runbooks.logs import Groups, LogLine, LogReading, Silent
 from runbooks.logs.blocks import stamped
 from runbooks.websockets import reading
-from runbooks.websockets.reading import LineKind, Spread, event_of, look, read
-from runbooks.websockets.settings import MINUTES, WebsocketSettings
+from runbooks.websockets.reading import LineKind, Spread, WebsocketReading, event_of, look, read
+from runbooks.websockets.settings import MINUTES, WINDOW, WebsocketSettings
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.settings import Settings
@@ -171,4 +171,13 @@ async def test_of_very_many_pods_some_are_read_and_that_is_said(tmp_path: Path):
         async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
             some = await look(client, environment, BACKEND, WebsocketSettings(), datetime.now(UTC), most=2)
     assert len(some.pods) == 2
-    assert some.notes[-1] == "Only 2 of 3 pods were read, so there are more drops than counted."
+    assert some.partly == "Only 2 of 3 pods were read, so there are more drops than counted."
+
+
+def test_drops_a_minute_are_of_the_same_window_by_the_logs_and_by_prometheus():
+    quiet = WebsocketReading(service="backend", start=START, minutes=(None, 9.0, 9.0, 1.0, 2.0, 3.0, 4.0, 5.0))
+    assert quiet.per_minute == 3.0  # the last five
+    assert quiet.model_copy(update={"minutes": (None, None, 4.0)}).per_minute == 4.0
+    drops = next(each for each in WebsocketSettings().queries() if each.name == "drops")
+    assert f"[{WINDOW}m]" in drops.query
+    assert "$window" not in drops.query
