@@ -70,11 +70,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *_elsewhere(context, plan, record, results, version),
             *(result.problem for _, result in cdn),
             *(found.problem for _, found in results.each(ReportToGithub, Reported) if found.problem),
-            *(
-                line
-                for step, found in _verified(results)
-                for line in told(found, step.title, "flow" if isinstance(step, Smoke) else "check")
-            ),
+            *(line for step, found in _verified(results) for line in told(step, found)),
         ),
         advice=tuple(line for _, result in cdn for line in result.to_do),
         kubectl=(

@@ -11,7 +11,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import RunBenchmark, benchmark_step, configured, told
+from runbooks.verification.steps import RunBenchmark, plan_script, told
 from runbooks.verification.verification import Verification
 
 
@@ -32,19 +32,15 @@ class VerifyBenchmark(Operation):
 
     async def plan(self, context: Context) -> Plan:
         where = context.where
-        step = configured(benchmark_step(context.use(Verification, "verification"), where), where, "benchmark")
-        return Plan(
-            title=self.title(where.name),
-            steps=(step,),
-            warnings=(f"It puts load on {where.name}, and everybody who works there may notice it.",),
-            notes=("A Job from the image that runs. No service changes.",),
-        )
+        warning = f"It puts load on {where.name}, and everybody who works there may notice it."
+        verification = context.use(Verification, "verification")
+        return plan_script(RunBenchmark, verification, where, self.title(where.name), warning=warning)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the findings say it
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The benchmark in {context.where.name} passed",
-            lines=told(results.only(RunBenchmark, Verified), "Benchmark"),
+            lines=told(*results.each(RunBenchmark, Verified)[0]),
         )
 
     def card(self, outcome: Outcome) -> Card:

@@ -11,7 +11,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import Smoke, configured, smoke_step, told
+from runbooks.verification.steps import Smoke, plan_script, told
 from runbooks.verification.verification import Verification
 
 
@@ -32,15 +32,13 @@ class VerifySmoke(Operation):
 
     async def plan(self, context: Context) -> Plan:
         where = context.where
-        step = configured(smoke_step(context.use(Verification, "verification"), where), where, "smoke")
-        note = "The tests run as a Job from the running image. No service changes."
-        return Plan(title=self.title(where.name), steps=(step,), notes=(note,))
+        return plan_script(Smoke, context.use(Verification, "verification"), where, self.title(where.name))
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the findings say it
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"The smoke tests in {context.where.name} passed",
-            lines=told(results.only(Smoke, Verified), "Smoke tests", "flow"),
+            lines=told(*results.each(Smoke, Verified)[0]),
         )
 
     def card(self, outcome: Outcome) -> Card:

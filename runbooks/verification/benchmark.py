@@ -5,18 +5,15 @@ compared with the limits in the configuration; the script's own opinion counts o
 """
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.jobs.running import JobEnd
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.kit.steps import Pulse
-from runbooks.kit.targets import Environment
-from runbooks.verification.findings import Finding, Verdict, Verified, unknown
+from runbooks.verification.findings import Finding, Verdict, unknown
 from runbooks.verification.limits import Limit
-from runbooks.verification.scripts import ReleaseScript, judged_job, not_understood, shown_name, unexplained
+from runbooks.verification.scripts import ReleaseScript, not_understood, shown_name, unexplained
 from runbooks.wording import shortened
 
 _NAME = "benchmark"
@@ -34,6 +31,8 @@ LIMITS = (
 class Benchmark(ReleaseScript):
     """The performance benchmark, run only by `verify benchmark`. It puts load on the environment."""
 
+    what: ClassVar[str] = "benchmark"
+    about: ClassVar[str] = _NAME
     words: tuple[str, ...] = Field(default=("npm", "run", "--silent", "benchmark:production"), min_length=1)
     """The program. `$environment` is the environment's name. It prints each value with name and unit as JSON."""
     limits: tuple[Limit, ...] = Field(default=LIMITS, min_length=1)
@@ -48,21 +47,8 @@ class Benchmark(ReleaseScript):
             raise ValueError(f"limits: two are called {twice}")
         return self
 
-
-async def run_benchmark(
-    pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, script: Benchmark
-) -> Verified:
-    """Return a finding for each value; one for all of them where the Job or its output gives no result. Raises `Stopped`, and TemporaryError where asking again may help."""
-    return await judged_job(
-        pulse,
-        cluster,
-        environment,
-        service,
-        script,
-        what="benchmark",
-        name=_NAME,
-        judge=lambda end: judged(end, script.limits),
-    )
+    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+        return judged(end, self.limits)
 
 
 def judged(end: JobEnd, limits: Iterable[Limit]) -> tuple[Finding, ...]:

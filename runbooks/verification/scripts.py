@@ -1,6 +1,6 @@
 """A script of the release that runs as a Job from the image that runs, and prints what it found."""
 
-from collections.abc import Callable
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -16,12 +16,14 @@ from runbooks.redaction.redactor import default_redactor
 from runbooks.verification.findings import Finding, Verdict, Verified, unknown
 from runbooks.wording import shortened
 
-Judge = Callable[[JobEnd], tuple[Finding, ...]]
-
 
 class ReleaseScript(Frozen):
-    """A script in the release's image."""
+    """A script in the release's image. A subclass says how its output is read."""
 
+    what: ClassVar[str]
+    """In the Job's name."""
+    about: ClassVar[str]
+    """The name of the one finding where there is no result."""
     words: tuple[str, ...] = Field(min_length=1)
     """The program. `$environment` is the environment's name."""
     secrets: tuple[SecretVariable, ...] = ()
@@ -33,22 +35,19 @@ class ReleaseScript(Frozen):
         """Return the words as they are run."""
         return tuple(word.replace("$environment", environment) for word in self.words)
 
+    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+        """Return what the script found."""
+        raise NotImplementedError
+
 
 async def judged_job(
-    pulse: Pulse,
-    cluster: ClusterClient,
-    environment: Environment,
-    service: str,
-    script: ReleaseScript,
-    *,
-    what: str,
-    name: str,
-    judge: Judge,
+    pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, script: ReleaseScript
 ) -> Verified:
-    """Return what `judge` finds in the script's output; one finding called `name` where the Job gives no result.
+    """Return what the script found; one finding for all of it where the Job gives no result.
 
     Raises `Stopped`, and TemporaryError: asked again, it goes on with the Job that it has created.
     """
+    name = script.about
     try:
         state = next(each for each in await current(cluster, environment) if each.service == service)
         image = pinned(state)
@@ -57,14 +56,14 @@ async def judged_job(
         found = environment.service(service)
         spec = JobSpec(
             namespace=environment.namespace,
-            what=what,
+            what=script.what,
             image=image.reference,
             words=script.program(environment.name),
             environment=script.secrets,
             like=found.deployment if found is not None else None,
             deadline=script.seconds,
         )
-        return Verified(findings=judge(await run_job(pulse, cluster, spec)))
+        return Verified(findings=script.judged(await run_job(pulse, cluster, spec)))
     except PermanentError as error:
         said = error.message.rstrip(".")
         if error.code is ReasonCode.TIMED_OUT:

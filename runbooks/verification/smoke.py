@@ -7,17 +7,14 @@ script's messages may be about patients.
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.jobs.running import JobEnd
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.kit.steps import Pulse
-from runbooks.kit.targets import Environment
-from runbooks.verification.findings import Finding, Verdict, Verified
-from runbooks.verification.scripts import ReleaseScript, judged_job, not_understood, shown_name, unexplained
+from runbooks.verification.findings import Finding, Verdict
+from runbooks.verification.scripts import ReleaseScript, not_understood, shown_name, unexplained
 from runbooks.wording import counted, listed
 
 FLOWS = ("User authentication", "Patient data retrieval", "Clinical note creation", "Offline sync functionality")
@@ -32,6 +29,8 @@ _MOST = 100
 class SmokeTests(ReleaseScript):
     """The smoke tests, run after a deploy from the image that runs. They may write: use accounts of made-up patients."""
 
+    what: ClassVar[str] = "smoke"
+    about: ClassVar[str] = _NAME
     words: tuple[str, ...] = Field(
         default=("npm", "run", "--silent", "test:smoke", "--", "--env=$environment"), min_length=1
     )
@@ -39,21 +38,8 @@ class SmokeTests(ReleaseScript):
     flows: tuple[str, ...] = FLOWS
     """The flows that must be reported. A flow that is not reported has no result. Other flows count too."""
 
-
-async def smoke(
-    pulse: Pulse, cluster: ClusterClient, environment: Environment, service: str, tests: SmokeTests
-) -> Verified:
-    """Return a finding for each flow; one for all of them where the Job or its output gives no result. Raises `Stopped`, and TemporaryError where asking again may help."""
-    return await judged_job(
-        pulse,
-        cluster,
-        environment,
-        service,
-        tests,
-        what="smoke",
-        name=_NAME,
-        judge=lambda end: judged(end, tests.flows),
-    )
+    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+        return judged(end, self.flows)
 
 
 def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import shlex
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, TypeVar
 
@@ -14,20 +13,19 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place
 from runbooks.fleet.fleet import Fleet, Measured
 from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
-from runbooks.verification.benchmark import run_benchmark
 from runbooks.verification.checks import CheckInput
 from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
-from runbooks.verification.scripts import ReleaseScript
-from runbooks.verification.smoke import smoke
+from runbooks.verification.scripts import ReleaseScript, judged_job
+from runbooks.verification.settings import VerificationSettings
 from runbooks.verification.verification import Verification
 from runbooks.wording import by_count, counted, duration, listed
 
-S = TypeVar("S", bound=ReleaseScript)
 J = TypeVar("J", bound="ScriptJob")
 
 _log = logging.getLogger(__name__)
@@ -139,6 +137,12 @@ class ScriptJob(Step):
     kubectl: str = "kubectl"
     """As a person types it for the region where it runs."""
     decides: ClassVar[bool] = False
+    table: ClassVar[str]
+    """In the configuration of `verification`."""
+    counted: ClassVar[str] = "check"
+    """What its findings are counted as."""
+    afterwards: ClassVar[str] = ""
+    """What to do where it is not good, if no release was changed before it."""
 
     def changes(self) -> dict[str, JsonValue]:
         return {"job": list(self.words), "service": self.service, "namespace": self.namespace}
@@ -150,39 +154,50 @@ class ScriptJob(Step):
         where = f"deployment/{self.deployment}" + (f" -c {self.container}" if self.container else "")
         return (f"{self.kubectl} exec -n {self.namespace} {where} -- {shlex.join(self.words)}",)
 
-    def _as_planned(self, script: S | None, context: StepContext) -> S:
-        """Return the configured script; PermanentError where it is another one than in the plan."""
+    @classmethod
+    def script_of(cls, settings: VerificationSettings) -> ReleaseScript | None:
+        """Return the script as it is configured; None where it is not."""
+        raise NotImplementedError
+
+    async def apply(self, context: StepContext) -> Verified:
+        settings = context.use(Verification).settings
+        script = self.script_of(settings)
         if script is None or script.program(context.environment.name) != self.words:
             raise PermanentError(
                 f"The configured program of {self.word} changed after the plan was made. Request it again.",
                 code=ReasonCode.CHANGED_MEANWHILE,
             )
-        return script
+        cluster = context.use(ClusterClient)
+        found = await judged_job(context.pulse, cluster, context.environment, self.service, script)
+        context.pulse.say(f"{len(found.having(Verdict.PASSED))}/{counted(len(found.findings), self.counted)} passed")
+        _stop_where_it_is_not_good(
+            found, passes_unknown=settings.inconclusive == "pass-with-warning", alone=self.afterwards
+        )
+        return found
 
 
 class Smoke(ScriptJob):
     """The release's smoke tests."""
 
     kind: Literal["smoke-tests"] = "smoke-tests"
+    table: ClassVar[str] = "smoke"
+    counted: ClassVar[str] = "flow"
 
     @property
     def title(self) -> str:
         return "Smoke tests"
 
-    async def apply(self, context: StepContext) -> Verified:
-        settings, cluster = context.use(Verification).settings, context.use(ClusterClient)
-        tests = self._as_planned(settings.smoke, context)
-        found = await smoke(context.pulse, cluster, context.environment, self.service, tests)
-        passed = len(found.having(Verdict.PASSED))
-        context.pulse.say(f"{passed}/{counted(len(found.findings), 'flow')} passed")
-        _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
-        return found
+    @classmethod
+    def script_of(cls, settings: VerificationSettings) -> ReleaseScript | None:
+        return settings.smoke
 
 
 class RunBenchmark(ScriptJob):
     """The release's benchmark: a required value outside of its limit fails the run."""
 
     kind: Literal["benchmark"] = "benchmark"
+    table: ClassVar[str] = "benchmark"
+    afterwards: ClassVar[str] = "No service was changed. `verify` shows the same values without the benchmark's load."
 
     @property
     def title(self) -> str:
@@ -192,57 +207,45 @@ class RunBenchmark(ScriptJob):
     def word(self) -> str:
         return "the benchmark"
 
+    @classmethod
+    def script_of(cls, settings: VerificationSettings) -> ReleaseScript | None:
+        return settings.benchmark
+
     def shown(self) -> Shown:
         rows = ((Cell(text=self.service), Cell(text=" ".join(self.words))),)
         return Shown(columns=("Image of", "Program"), rows=rows)
 
-    async def apply(self, context: StepContext) -> Verified:
-        script = self._as_planned(context.use(Verification).settings.benchmark, context)
-        cluster = context.use(ClusterClient)
-        found = await run_benchmark(context.pulse, cluster, context.environment, self.service, script)
-        _stop_where_it_is_not_good(
-            found,
-            passes_unknown=context.use(Verification).settings.inconclusive == "pass-with-warning",
-            alone="No service was changed. `verify` shows the same values without the benchmark's load.",
-        )
-        return found
 
-
-def smoke_step(verification: Verification, environment: Environment) -> Smoke | None:
-    """Return the step; None where no smoke tests are configured."""
-    return _script_step(Smoke, verification, verification.settings.smoke, environment)
-
-
-def benchmark_step(verification: Verification, environment: Environment) -> RunBenchmark | None:
-    """Return the step; None where no benchmark is configured."""
-    return _script_step(RunBenchmark, verification, verification.settings.benchmark, environment)
-
-
-def _script_step(
-    kind: Callable[..., J], verification: Verification, script: ReleaseScript | None, environment: Environment
-) -> J | None:
-    service = environment.service(verification.settings.service)
+def script_step(kind: type[J], verification: Verification, environment: Environment) -> J | None:
+    """Return the step; None where its script is not configured."""
+    script, service = kind.script_of(verification.settings), environment.service(verification.settings.service)
     if script is None or service is None:
         return None
-    return kind(
-        service=service.name,
-        deployment=service.deployment,
-        container=service.container,
-        namespace=environment.namespace,
-        words=script.program(environment.name),
-        kubectl=environment.kubectl,
+    return kind.model_validate(
+        {
+            "service": service.name,
+            "deployment": service.deployment,
+            "container": service.container,
+            "namespace": environment.namespace,
+            "words": script.program(environment.name),
+            "kubectl": environment.kubectl,
+        }
     )
 
 
-def configured(step: J | None, environment: Environment, table: str) -> J:
-    """Return the step; PermanentError where its table is not in the configuration."""
+def plan_script(
+    kind: type[ScriptJob], verification: Verification, environment: Environment, title: str, *, warning: str = ""
+) -> Plan:
+    """Return the plan that runs the script alone; PermanentError where its table is not in the configuration."""
+    step = script_step(kind, verification, environment)
     if step is None:
         raise PermanentError(
-            f"{environment.name} has no `verification.{table}` configured.",
+            f"{environment.name} has no `verification.{kind.table}` configured.",
             code=ReasonCode.NOT_CONFIGURED,
-            advice=(f"Add `[environments.{environment.name}.verification.{table}]` to `omnicare.toml`.",),
+            advice=(f"Add `[environments.{environment.name}.verification.{kind.table}]` to `omnicare.toml`.",),
         )
-    return step
+    note = "A Job from the image that runs. No service changes."
+    return Plan(title=title, steps=(step,), warnings=(warning,) if warning else (), notes=(note,))
 
 
 def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool, alone: str = "") -> None:
@@ -273,12 +276,13 @@ def _stop_where_it_is_not_good(found: Verified, *, passes_unknown: bool, alone: 
         )
 
 
-def told(found: Verified, title: str = "Verification", what: str = "check") -> tuple[str, ...]:
-    """Return the lines for the card of a run; `what` is counted."""
+def told(step: Step, found: Verified) -> tuple[str, ...]:
+    """Return the lines for the card of a run."""
+    what = step.counted if isinstance(step, ScriptJob) else "check"
     passed = found.having(Verdict.PASSED)
     values = [f"{each.name} {each.value}".strip() for each in passed]
     these = f": {listed(values)}" if values else ""
-    lines = [f"{title}: {len(passed)} of {counted(len(found.findings), what)} passed{these}."]
+    lines = [f"{step.title}: {len(passed)} of {counted(len(found.findings), what)} passed{these}."]
     lines += [f"⚠ {_described(each)}." for each in found.findings if each.verdict is not Verdict.PASSED]
     return tuple(lines)
 
@@ -299,7 +303,7 @@ async def plan_part(train: Train) -> Part:
     if not names:
         return Part(not_done=("verification (nothing to check is configured)",))
     bake = verification.settings.bake_seconds
-    smoke_tests = smoke_step(verification, train.environment)
+    smoke_tests = script_step(Smoke, verification, train.environment)
     left_out = "smoke tests (not after a rollback)" if train.going_back else "smoke tests (not configured)"
     first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
     over = f" Values are measured over {duration(bake)}." if bake >= 1 else ""
