@@ -32,7 +32,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse, Stopped
-from runbooks.kit.waiting import merged, ticking, unless_stopped
+from runbooks.kit.waiting import merged, unless_stopped
 from runbooks.wording import duration
 
 _MAIN = "main"
@@ -144,9 +144,9 @@ class _Following:
             self._cluster.watch_pods(self.job.namespace, self.job.selector),
             _explaining(self._cluster.watch_events(self.job.namespace)),
         )
-        async with merged(*streams) as seen, aclosing(ticking(seen, _TICK)) as changes:
-            async for change in changes:
-                if change is not None:
+        async with merged(*streams, tick=_TICK) as changes:
+            async for batch in changes:
+                for change in batch:
                     self._take(change)
                 if self.job.ended is not None:
                     return

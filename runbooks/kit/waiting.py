@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from runbooks.kit.steps import Pulse, Stopped
@@ -24,8 +24,14 @@ async def unless_stopped(pulse: Pulse, work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def merged(*streams: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenerator[T, None]]:
-    """Several streams as one, in the order in which things come; the first that fails fails the whole."""
+async def merged(
+    *streams: AsyncGenerator[T, None], tick: float | None = None
+) -> AsyncIterator[AsyncGenerator[list[T], None]]:
+    """Yield several streams as one: whatever has come since the last look, in the order in which it came.
+
+    Who looks rarely gets much at once, so a list of thousands is one look and not thousands. An empty list comes whenever nothing came
+    for `tick` seconds. The first stream that fails fails the whole, after what else had come.
+    """
     queue: asyncio.Queue[tuple[T] | BaseException | None] = asyncio.Queue()
 
     async def feed(stream: AsyncGenerator[T, None]) -> None:
@@ -37,49 +43,29 @@ async def merged(*streams: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenera
         except Exception as error:  # noqa: BLE001 - handed to the reader, who raises it
             queue.put_nowait(error)
 
-    async def items() -> AsyncGenerator[T, None]:
-        left = len(streams)
-        while left:
-            got = await queue.get()
-            if got is None:
-                left -= 1
-            elif isinstance(got, BaseException):
-                raise got
-            else:
-                yield got[0]
+    async def batches() -> AsyncGenerator[list[T], None]:
+        left, failed = len(streams), None
+        while left and failed is None:
+            came: list[tuple[T] | BaseException | None] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(tick):
+                    came.append(await queue.get())
+            while not queue.empty():
+                came.append(queue.get_nowait())
+            left -= came.count(None)
+            failed = next((each for each in came if isinstance(each, BaseException)), None)
+            batch = [each[0] for each in came if isinstance(each, tuple)]
+            if batch or not came:
+                yield batch
+        if failed is not None:
+            raise failed
 
     feeders = [asyncio.ensure_future(feed(stream)) for stream in streams]
     try:
-        async with aclosing(items()) as merging:
+        async with aclosing(batches()) as merging:
             yield merging
     finally:
         await _end(*feeders)
-
-
-async def ticking(stream: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T | None, None]:
-    """The stream's items, and None whenever none came for so many seconds."""
-    async with aclosing(stream) as items:
-        coming: asyncio.Task[T] | None = None
-        try:
-            while True:
-                coming = coming or asyncio.ensure_future(_next(items))
-                await asyncio.wait((coming,), timeout=seconds)
-                if not coming.done():
-                    yield None
-                    continue
-                arrived, coming = coming, None
-                try:
-                    item = arrived.result()
-                except StopAsyncIteration:
-                    return
-                yield item
-        finally:
-            if coming is not None:
-                await _end(coming)
-
-
-async def _next(items: AsyncGenerator[T, None]) -> T:
-    return await anext(items)
 
 
 async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -16,7 +16,7 @@ from runbooks.diagnosis.snapshot import snapshot_of
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.waiting import merged, ticking
+from runbooks.kit.waiting import merged
 from runbooks.wording import counted
 
 _KEPT_EVENTS = 200
@@ -81,26 +81,25 @@ async def watched(
         cluster.watch_pods(change.namespace, first.selector),
         _explaining(cluster.watch_events(change.namespace)),
     )
-    async with merged(*streams) as seen:
-        yield _snapshots(seen, change, first, since, tick)
+    async with merged(*streams, tick=tick) as changes:
+        yield _snapshots(changes, change, first, since)
 
 
 async def _snapshots(
-    stream: AsyncGenerator[Seen[_View], None],
+    changes: AsyncGenerator[list[Seen[_View]], None],
     change: ImageChange,
     first: DeploymentView,
     since: DeploymentView | None,
-    tick: float,
 ) -> AsyncGenerator[Snapshot, None]:
     picture = _Picture(change, first, since.condition("Progressing") if since is not None else None)
-    async with aclosing(ticking(stream, tick)) as changes:
-        async for seen in changes:
-            if not (picture.complete if seen is None else picture.take(seen)):
-                continue
-            snapshot = picture.snapshot()
-            # events only explain: what they might still explain waits for them a while, what is done does not
-            if picture.explained or seen is None or completion(snapshot).complete:
-                yield snapshot
+    async for batch in changes:
+        news = [picture.take(seen) for seen in batch]
+        if not (any(news) if batch else picture.complete):
+            continue
+        snapshot = picture.snapshot()
+        # events only explain: what they might still explain waits for them a while, what is done does not
+        if picture.explained or not batch or completion(snapshot).complete:
+            yield snapshot
 
 
 async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:

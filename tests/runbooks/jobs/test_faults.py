@@ -1,5 +1,6 @@
 """A Job on a cluster's API that fails at each kind of request: tried again as runs do it, its program runs once."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,11 +51,18 @@ async def test_a_fault_at_any_request_passes_and_the_program_runs_once(
     tmp_path: Path, matches: Callable[[web.Request], bool], how: How
 ) -> None:
     ran: list[str] = []
+    asked = asyncio.Event()
 
     async def task(execution: Execution) -> int:
         ran.append(execution.pod["metadata"]["name"])
+        await asked.wait()  # on a busy machine it would have ended before the bot watches it
         await execution.out(b"done\n")
         return 0
+
+    def noticed(request: web.Request) -> bool:
+        if found := matches(request):
+            asked.set()
+        return found
 
     cluster = Cluster(QUICK)
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "omnicare-prod"}})
@@ -66,7 +74,7 @@ async def test_a_fault_at_any_request_passes_and_the_program_runs_once(
             cluster_through(path, tmp_path) as (proxy, through),
             ClusterClient(kubeconfig=str(through), timing=PATIENT) as client,
         ):
-            fault = proxy.fail(how, matches)
+            fault = proxy.fail(how, noticed)
             end = await retried(lambda: run_job(PlainPulse(RUN), client, SPEC), seconds=30)
     assert fault.struck == 1
     assert end.ok
