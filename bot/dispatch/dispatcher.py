@@ -84,6 +84,12 @@ class Dispatcher:
             people=people.keys(),
             regions=settings.regions(),
             scripts=settings.scripts(),
+            script_arguments={
+                (name, script): each.choices
+                for name, one in settings.environments.items()
+                for script, each in one.scripts.items()
+                if each.choices
+            },
             terminal=of_the_machine,
             versions=settings.bot.versions,
         )

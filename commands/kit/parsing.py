@@ -11,6 +11,7 @@ from commands.kit.command import Command
 from commands.kit.question import Question, question_for
 from commands.kit.registry import Registry
 from commands.kit.remembered import NOTHING, Subject, recalled
+from commands.kit.script_type import ScriptArgumentType
 from commands.kit.spec import CHANNEL_DEFAULT, CommandSpec, Kind, Parameter, environment_parameter
 from commands.kit.typed_again import quoted
 from commands.kit.typed_text import invisible
@@ -465,4 +466,17 @@ class _Values:
                 raise self._fail(option.asked, missing=option)
         if where is not None and default_environment is None:
             raise self._nowhere(where)
+        for each in self._positional:
+            if isinstance(each.type, ScriptArgumentType) and (needed := each.type.needed(self._found, self._known)):
+                self._check_argument(each, needed)
         return self._command.make(self._found)
+
+    def _check_argument(self, parameter: Parameter, needed: tuple[str, ...]) -> None:
+        """Refuse a script's argument that is missing or not one of those it takes, and ask for one of them."""
+        script, given = self._found["script"], self._found.get(parameter.name)
+        if given is None:
+            raise self._fail(f"Script `{script}` needs an argument.", missing=parameter)
+        if given not in needed:
+            meant = nearest(given, needed)
+            hint = f" Did you mean `{meant}`?" if meant else ""
+            raise self._fail(f"Script `{script}` has no argument {cited(given)}.{hint}", missing=parameter)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.regions import RegionsType
-from commands.kit.script_type import ScriptType
+from commands.kit.script_type import ScriptArgumentType, ScriptType
 from commands.kit.spec import CommandSpec, Parameter, environment_parameter
 from commands.kit.typed_again import typed_words
 from commands.kit.types import ChoiceType, EnvironmentType, Known, ServiceType, TargetType, VersionType
@@ -37,6 +37,11 @@ class Question:
 
 def question_for(spec: CommandSpec, missing: Parameter, found: Mapping[str, Any], known: Known) -> Question | None:
     """Return the question; None where the values are without end, or nobody knows them."""
-    if not isinstance(missing.type, _FEW):
-        return None
-    return Question(spec=spec, parameter=missing, values=missing.type.suggestions(known), found=dict(found))
+    match missing.type:
+        case ScriptArgumentType():
+            values = missing.type.needed(found, known)
+        case kind if isinstance(kind, _FEW):
+            values = kind.suggestions(known)
+        case _:
+            return None
+    return Question(spec=spec, parameter=missing, values=values, found=dict(found))

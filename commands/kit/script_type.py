@@ -1,6 +1,9 @@
-"""The type of a configured script's name."""
+"""The types of a configured script's name and of its argument."""
 
-from commands.kit.types import Invalid, Known, choose
+from collections.abc import Mapping
+from typing import Any
+
+from commands.kit.types import Invalid, Known, TextType, choose
 
 
 class ScriptType:
@@ -16,3 +19,14 @@ class ScriptType:
 
     def suggestions(self, known: Known) -> tuple[str, ...]:
         return known.scripts
+
+
+class ScriptArgumentType(TextType):
+    """The argument of a configured script: which there are depends on the script, and on the environment."""
+
+    def __init__(self) -> None:
+        super().__init__(longest=100, name="argument", example="wards")
+
+    def needed(self, found: Mapping[str, Any], known: Known) -> tuple[str, ...]:
+        """Return the arguments of which the script that was named takes one; none where it takes none."""
+        return known.script_arguments.get((str(found.get("env")), str(found.get("script"))), ())

@@ -7,8 +7,8 @@ type instead. The value is what is stored in a request, so it is JSON.
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Protocol, runtime_checkable
 
@@ -32,6 +32,8 @@ class Known:
     people: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
+    script_arguments: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(environment, script) → what may follow the script's name; one of it must."""
     terminal: tuple[str, ...] = ()
     """Commands that only a terminal has, for the machine that it stands on."""
     versions: str = PATTERN

@@ -8,9 +8,9 @@ from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.endings import ending_card
 from commands.kit.policy import ApprovalPolicy, Policies, Risk, raised
-from commands.kit.script_type import ScriptType
+from commands.kit.script_type import ScriptArgumentType, ScriptType
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
-from commands.kit.types import EnvironmentName, TextType, nearest
+from commands.kit.types import EnvironmentName, nearest
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -35,7 +35,7 @@ class Run(Operation):
     )
 
     script: Annotated[str, ScriptType()] = argument("one of those that `help run` lists")
-    choice: Annotated[str | None, TextType(longest=100, name="argument", example="wards")] = argument(
+    choice: Annotated[str | None, ScriptArgumentType()] = argument(
         "the script's argument, if it takes one", default=None
     )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)

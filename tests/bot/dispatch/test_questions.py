@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,27 @@ async def test_a_choice_expires(here: Threshold) -> None:
     assert answer.exit is Exit.USAGE
     assert answer.card is not None
     assert "expired" in answer.card.summary
+
+
+async def test_a_script_s_argument_is_chosen_from_those_that_it_takes(tmp_path: Path) -> None:
+    def with_scripts(raw: dict[str, Any]) -> None:
+        here = raw["environments"]["production"]
+        words = ["npm", "run", "cache:warm", "--", "$argument"]
+        here["scripts"] = {
+            "cache-warm": {"words": words, "choices": ["wards", "drugs"]},
+            "sessions": {"words": ["who"]},
+        }
+        here["permissions"]["script:run"] = here["permissions"]["rollout:write"]
+
+    async with threshold(tmp_path, with_scripts) as here:
+        for text, said in (("run cache-warm", "needs an argument"), ("run cache-warm warts", "Did you mean `wards`?")):
+            answer = await here.dispatcher.take(here.inbound(REQUESTER, f"{text} --reason slow"))
+            assert answer.card is not None
+            assert said in answer.card.summary
+            assert answer.card.choices is not None
+            assert [each.text for each in answer.card.choices.options] == [
+                "run cache-warm wards --env production --reason slow",
+                "run cache-warm drugs --env production --reason slow",
+            ]
+        for text in ("run cache-warm drugs", "run sessions", "run cache-warm drugs --dry-run"):
+            assert here.dispatcher.parse(here.inbound(REQUESTER, text)).error is None
