@@ -1,6 +1,7 @@
 """`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from commands.kit.card import (
@@ -27,9 +28,10 @@ from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, named
 from runbooks.observe import by_hand
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
-from runbooks.troubleshooting.case import LOOKED_BACK, RecentRun, opened
+from runbooks.troubleshooting.case import LOOKED_BACK, Case, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.troubleshooting.rules import PERMISSIONS
+from runbooks.troubleshooting.terminal_lines import terminal_lines
 from runbooks.wording import counted, listed
 
 _OTHERS = 5
@@ -43,6 +45,8 @@ _CHANGES = 5
 _RUNS = 50
 _SHARE = 0.85
 """Of the time for an answer: the rest is for what comes before and after, and what is known by then is shown."""
+_SHARE_BY_HAND = 0.6
+"""The same for the lines: those for all pods are looked up after it."""
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
@@ -69,13 +73,22 @@ class Diagnose(Observation):
             return (
                 *await by_hand.pods(place, self.service),
                 *await by_hand.events(place, self.service),
-                *by_hand.around(place.environment),
                 *by_hand.nodes(place.environment),
             )
 
-        return await lines_of(context, self.region, of)
+        async with self._case(context) as case:
+            found = await diagnose(case, seconds=context.deadline * _SHARE_BY_HAND)
+            exact = terminal_lines(case, found.findings)
+        return tuple(dict.fromkeys((*exact, *await lines_of(context, self.region, of))))
 
     async def answer(self, context: Context) -> Card:
+        async with self._case(context) as case:
+            found = in_their_regions(context, await diagnose(case, seconds=context.deadline * _SHARE))
+        return card_of(context, self, found, await orders_of(context, found.findings))
+
+    @asynccontextmanager
+    async def _case(self, context: Context) -> AsyncGenerator[Case]:
+        """Yield what is looked at, for who asks."""
         where = context.where
 
         async def runs() -> Sequence[RecentRun]:
@@ -91,8 +104,7 @@ class Diagnose(Observation):
             may=await _may(context),
             runs=runs,
         ) as case:
-            found = in_their_regions(context, await diagnose(case, seconds=context.deadline * _SHARE))
-        return card_of(context, self, found, await orders_of(context, found.findings))
+            yield case
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from runbooks.manifests.settings import ManifestSettings
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
-from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble, explains
+from runbooks.troubleshooting.findings import Confidence, Finding, Thing, ToDo, Trouble, explains
 from runbooks.troubleshooting.image_changes import changed_image
 from runbooks.wording import counted, duration, short_id
 
@@ -74,6 +74,8 @@ class Change(Frozen):
     """How it is taken back, where a rollback does not."""
     known: tuple[str, ...] = ()
     """What else is known of it, each a sentence. Redacted."""
+    about: tuple[Thing, ...] = ()
+    """By what a person finds it in a terminal; empty: its service's Deployment."""
     elsewhere: bool = False
     """It is of another service than the one that was asked about, which may depend on it."""
 
@@ -127,7 +129,7 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
         return restart
     newest = max(written, key=lambda each: each.at)
     what = f"{newest.what} and read when {restart.service} restarted"
-    known = {"undo": newest.undo, "known": newest.known}
+    known = {"undo": newest.undo, "known": newest.known, "about": newest.about}
     return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration", **known})
 
 
@@ -191,6 +193,7 @@ def _after(finding: Finding, change: Change) -> Finding:
         update={
             "evidence": (*finding.evidence, f"It began {_when(finding, change)} this change: {change.what}."),
             "to_do": (*(_BACK if change.release and not back else ()), *change.undo, *finding.to_do),
+            "about": (*finding.about, *change.about),
         }
     )
 
@@ -216,6 +219,7 @@ def _finding(symptom: Finding, change: Change) -> Finding:
             *change.undo,
             *(more if change.command else ()),
         ),
+        about=change.about,
         explains=SYMPTOMS,
     )
 
@@ -385,6 +389,7 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
                 how="configuration",
                 undo=(back, *(_restart(name) for name in readers)),
                 known=(_by(each),),
+                about=(Thing(kind="configmap", name=each.name),),
             )
         )
     return RecentChanges(found=tuple(changes))

@@ -7,7 +7,7 @@ from runbooks.clients.kubernetes.views import NodeView, PodView
 from runbooks.kit.answers import read_time
 from runbooks.observe.nodes import Problem, problems_of
 from runbooks.troubleshooting.case import Case, PlaceFacts
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import by_count, counted, listed
 
@@ -58,6 +58,7 @@ def _finding(node: NodeView, problem: Problem, pods: int) -> Finding:
             ToDo(text=_TO_DO[problem.code]),
             ToDo(text="See the node's conditions, pods and events", command=f"nodes {node.name}", label="Node"),
         ),
+        about=(Thing(kind="node", name=node.name),),
         explains=_EXPLAINS[problem.code],
     )
 
@@ -80,5 +81,6 @@ def _cordoned(place: PlaceFacts, nodes: Sequence[NodeView], pods: Sequence[PodVi
             ToDo(text=f"If the work on them is over: `{place.environment.kubectl} uncordon {cordoned[0]}`"),
             ToDo(text="See all nodes", command="nodes", label="Nodes"),
         ),
+        about=tuple(Thing(kind="node", name=name) for name in cordoned[:_NAMED]),
         explains=(Trouble.PENDING, Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.ALERT),
     )

@@ -22,6 +22,7 @@ from runbooks.troubleshooting.findings import (
     Confidence,
     Finding,
     RuleAnswer,
+    Thing,
     ToDo,
     Trouble,
     could_not_look,
@@ -237,6 +238,7 @@ def _blocked(case: Case, reading: ActivityReading) -> Iterator[Finding]:
             confidence=Confidence.CERTAIN,
             since=before(case.now, waited),
             explains=(*_SYMPTOMS, Trouble.POOL_EXHAUSTED, Trouble.SLOW_QUERIES),
+            about=(Thing(kind="sessions"), Thing(kind="locks")),
             to_do=_to_do_about(tree),
         )
 
@@ -288,6 +290,7 @@ def _idle(case: Case, reading: ActivityReading) -> Iterator[Finding]:
         confidence=Confidence.LIKELY,
         since=before(case.now, longest.seconds),
         explains=(Trouble.SLOW,),
+        about=(Thing(kind="sessions"),),
         to_do=(
             ToDo(text="See the sessions", command="db activity", label="Activity"),
             ToDo(
@@ -309,6 +312,7 @@ def _long(case: Case, reading: ActivityReading) -> Iterator[Finding]:
         confidence=Confidence.POSSIBLE,
         since=before(case.now, longest.seconds),
         explains=(Trouble.SLOW,),
+        about=(Thing(kind="sessions"),),
         to_do=(ToDo(text="See it", command="db activity", label="Activity"),),
     )
 
@@ -328,6 +332,7 @@ async def _slow_statements(case: Case, database: Database) -> RuleAnswer:
         Finding(
             kind=Trouble.SLOW_QUERIES,
             cause=f"The database has become slower, and statement {name} {picks[0].why[0]}{_reads_all(plan)}",
+            about=(Thing(kind="statement", name=name),),
             evidence=(*_planned(plan), *(shortened(each.statement.text, _STATEMENT) for each in picks[:2])),
             confidence=Confidence.LIKELY,
             since=began(slower),
@@ -398,6 +403,7 @@ def replicas(reading: ReplicationReading) -> RuleAnswer:
                 cause=each.says,
                 confidence=Confidence.CERTAIN if each.grave else Confidence.LIKELY,
                 measured=each.late and stands,
+                about=(Thing(kind="replicas"),),
                 to_do=(
                     ToDo(text=each.to_do),
                     ToDo(text="See each replica and slot", command="db replication", label="Replication"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from runbooks.kit.targets import Frozen
 
@@ -87,6 +88,28 @@ class ToDo(Frozen):
     """The button's; empty: the command's own words."""
 
 
+class Thing(Frozen):
+    """Something that a finding is about, by which a person finds it in a terminal."""
+
+    kind: Literal[
+        "pod",
+        "log",
+        "node",
+        "deployment",
+        "configmap",
+        "hpa",
+        "statement",
+        "sessions",
+        "connections",
+        "locks",
+        "replicas",
+    ]
+    name: str = ""
+    """Its name; of a log the pod's; the last four are the database's, and have none."""
+    options: tuple[str, ...] = ()
+    """Of a log: `--previous`, or the container."""
+
+
 class Finding(Frozen):
     """One thing that is wrong."""
 
@@ -102,6 +125,8 @@ class Finding(Frozen):
     """The service that it is about; empty: the environment as a whole."""
     region: str = ""
     to_do: tuple[ToDo, ...] = ()
+    about: tuple[Thing, ...] = ()
+    """What showed it, for who looks again in a terminal; empty: its service's Deployment."""
     explains: tuple[Trouble, ...] = ()
     """What it causes: findings of these kinds, of the same service and region, come after it."""
     ahead: bool = False

@@ -14,7 +14,7 @@ from runbooks.kit.targets import Service
 from runbooks.observe.pods import log_of
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble, found
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import counted
 
@@ -106,6 +106,10 @@ async def _restarted(
                 label="Logs",
             ),
         ),
+        about=(
+            Thing(kind="log", name=pod.name, options=("-c", container.name, "--previous")),
+            Thing(kind="pod", name=pod.name),
+        ),
         explains=(Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.WEBSOCKET_DROPS)
         + ((Trouble.RESTARTS,) if kind is not Trouble.RESTARTS else ()),
     )
@@ -161,6 +165,10 @@ def _evicted(case: Case, service: Service, listed: Listed, events: Sequence[Even
         to_do=(
             ToDo(text="Set memory and storage requests to what the pods use, or add a node"),
             ToDo(text="See what nodes have left", command="top nodes", label="Top nodes"),
+        ),
+        about=(
+            Thing(kind="pod", name=newest.name),
+            *(Thing(kind="node", name=node) for node, _ in nodes.most_common(1)),
         ),
         explains=(Trouble.NOT_READY, Trouble.ERRORS, Trouble.SLOW, Trouble.ALERT),
     )

@@ -11,7 +11,16 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Service
 from runbooks.metrics.reading import Metrics
 from runbooks.troubleshooting.case import Case, PlaceFacts
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found, not_configured
+from runbooks.troubleshooting.findings import (
+    Confidence,
+    Finding,
+    RuleAnswer,
+    Thing,
+    ToDo,
+    Trouble,
+    found,
+    not_configured,
+)
 from runbooks.troubleshooting.lately import pods_of
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import by_count, counted, listed
@@ -65,6 +74,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
                 ),
                 ToDo(text="See what its pods use", command=f"top pods {service.name}", label="Top pods"),
             ),
+            about=(Thing(kind="hpa", name=scaler.name),),
             explains=_LOAD,
         )
     elif scaler.trouble and scaler.trouble != _DELIBERATE:

@@ -12,6 +12,7 @@ from runbooks.troubleshooting.findings import (
     Confidence,
     Finding,
     RuleAnswer,
+    Thing,
     ToDo,
     Trouble,
     could_not_look,
@@ -81,6 +82,7 @@ async def connections_of(case: Case, database: Database) -> RuleAnswer:
             cause=f"The database is running out of connections: {pool.answer(known)}",
             evidence=(*_who_has_them(known), *_longest(left_open)),
             confidence=Confidence.CERTAIN if full else Confidence.POSSIBLE,
+            about=(Thing(kind="connections"), Thing(kind="sessions")),
             # the application's own pool shows the same, from its side
             explains=(*SYMPTOMS, Trouble.POOL_EXHAUSTED) if full else (),
             to_do=(

@@ -19,7 +19,7 @@ from runbooks.kit.targets import Service
 from runbooks.observe.pods import log_of
 from runbooks.observe.service_health import is_old, snapshot_now
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, could_not_look
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble, could_not_look
 from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import by_count, counted
 
@@ -170,6 +170,7 @@ async def _of_cause(
             ),
             *to_do,
         ),
+        about=tuple(_about(service, cause)),
         explains=_EXPLAINS,
     )
 
@@ -181,6 +182,24 @@ def _known(place: PlaceFacts) -> KnownCluster:
         return (await place.listed()).pods
 
     return KnownCluster(nodes=place.nodes, pods=pods)
+
+
+def _about(service: Service, cause: Cause) -> Iterator[Thing]:
+    if cause.pod is None:
+        yield Thing(kind="deployment", name=service.deployment)
+        return
+    yield Thing(kind="pod", name=cause.pod.name)
+    if cause.container is not None and not cause.silent:
+        yield log_thing(cause.pod, cause.container)
+    if cause.pod.node:
+        yield Thing(kind="node", name=cause.pod.node)
+
+
+def log_thing(pod: PodView, container: str) -> Thing:
+    """Return the log of that container, from before its restart where it was restarted."""
+    view = pod.container(container)
+    before = ("--previous",) if view is not None and view.restarts else ()
+    return Thing(kind="log", name=pod.name, options=("-c", container, *before))
 
 
 def _log(service: Service, cause: Cause) -> ToDo:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from commands.kit.card import Card, Code, Paragraph, Typed
 from commands.kit.registry import load
-from commands.observe.diagnose import Diagnose, card_of, orders_of
+from commands.observe.diagnose import Diagnose, card_of, in_their_regions, orders_of
 from runbooks.troubleshooting.asking import Diagnosed
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
 
@@ -26,7 +26,7 @@ BLOCKED = Finding(
 )
 
 
-async def card(*found: Finding, lacks: str = "") -> Card:
+async def card(*found: Finding, lacks: str = "", caused_by: tuple[int | None, ...] = ()) -> Card:
     async def may(_: object, permission: str, __: str) -> bool:
         return permission != lacks
 
@@ -39,8 +39,8 @@ async def card(*found: Finding, lacks: str = "") -> Card:
             menu=tuple(load()),
         ),
     )
-    orders = await orders_of(context, found)
-    return card_of(context, Diagnose(), Diagnosed(findings=found, caused_by=(None,) * len(found)), orders)
+    said = in_their_regions(context, Diagnosed(findings=found, caused_by=caused_by or (None,) * len(found)))
+    return card_of(context, Diagnose(), said, await orders_of(context, said.findings))
 
 
 def paragraphs(of: Card) -> list[str]:
@@ -72,3 +72,26 @@ async def test_what_who_asks_may_not_do_is_no_button_and_says_which_permission_i
     assert f"• Somebody with {kill.permission} can end it, after an approval: db kill 4711" in paragraphs(made)[-1]
     assert [each.does for each in made.buttons] == [Typed(text="db activity --env production")]
     assert "Kill 4711…" in [each.label for each in (await card(BLOCKED)).buttons]
+
+
+async def test_a_command_that_takes_a_region_is_typed_with_that_of_its_finding() -> None:
+    orders = (
+        ToDo(text="Read what it wrote", command="logs backend-x --previous", label="Logs"),
+        ToDo(text="Roll back", command="rollback backend", label="Roll back"),
+    )
+    crash = Finding(
+        kind=Trouble.CRASHES, cause="backend crashes", confidence=Confidence.CERTAIN, region="us", to_do=orders
+    )
+    assert [each.does for each in (await card(crash)).buttons] == [
+        Typed(text="logs backend-x --previous --region us --env production"),
+        Typed(text="rollback backend --env production"),
+    ]
+
+
+async def test_the_same_trouble_seen_elsewhere_is_evidence_and_what_else_follows_a_consequence() -> None:
+    full = BLOCKED.model_copy(update={"kind": Trouble.POOL_EXHAUSTED, "cause": "No connection is left"})
+    pool = full.model_copy(update={"cause": "backend: its pool is used up", "evidence": ("9 requests waiting.",)})
+    slow = full.model_copy(update={"kind": Trouble.SLOW, "cause": "API p95: 525 ms"})
+    said = paragraphs(await card(full, pool, slow, caused_by=(None, 0, 0)))
+    assert "• backend: its pool is used up: 9 requests waiting." in said
+    assert said[-1] == "Likely consequences: API p95: 525 ms."

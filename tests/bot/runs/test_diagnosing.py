@@ -28,12 +28,17 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
         "still serve",
     ):
         assert each in said
+    await here.type(ON_CALL, "/omnicare diagnose backend --kubectl")
+    lines = await here.answered("Commands for your own terminal")
+    assert "kubectl logs backend-" in lines
+    assert "-c backend --previous --tail=100 -n omnicare-prod" in lines
     short = run.split(".")[2][:4].upper()
     assert f"Deploy v2.1.0-crash to production (failed), by Maya, run {short}" in said
     asked = [event for event in here.events() if event.command == "diagnose"]
     assert [event.details["arguments"] for event in asked] == [
         {"env": "production"},
         {"service": "backend", "env": "production"},
+        {"service": "backend", "env": "production", "kubectl": True},
     ]
     assert "Last error: " in said
     await here.type(AUDITOR, "/omnicare diagnose backend --env production")

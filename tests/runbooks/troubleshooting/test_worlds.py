@@ -18,6 +18,7 @@ from runbooks.metrics.standing import MetricHistory
 from runbooks.troubleshooting.asking import Diagnosed, diagnose
 from runbooks.troubleshooting.case import ReadOnce
 from runbooks.troubleshooting.findings import ToDo, Trouble
+from runbooks.troubleshooting.terminal_lines import terminal_lines
 from tests.runbooks.troubleshooting.broken_capacity import CAPACITY, cordoned
 from tests.runbooks.troubleshooting.broken_surroundings import SURROUNDINGS
 from tests.runbooks.troubleshooting.generated_world import (
@@ -146,6 +147,9 @@ async def test_a_cordoned_node_is_opened_with_the_context_of_its_region(
         cluster=client, environment=where, now=world.now, runs=world.runs, regions={"us": {ClusterClient: client}}
     ) as made:
         said = await diagnose(made)
+        typed = terminal_lines(made, said.findings)
+    assert any(line.startswith("kubectl --context us describe node ") for line in typed)
+    assert len(typed) == len(set(typed))
     lines = [each.text for found in said.findings for each in found.to_do if "If the work on them is over" in each.text]
     assert lines
     assert all("kubectl --context us uncordon " in each for each in lines)
