@@ -14,6 +14,7 @@ from runbooks.backups.looking import Backups
 from runbooks.cache.caches import Cache
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.aws.cloudfront import Cdn
+from runbooks.clients.aws.elasticache import ElastiCacheGroups
 from runbooks.clients.aws.target_groups import TargetGroups
 from runbooks.clients.github.access import GithubToken
 from runbooks.clients.github.client import GithubClient
@@ -138,6 +139,8 @@ def _aws_clients(settings: Settings, name: str) -> Iterator[object]:
         yield from (backups, backups.rds)
     if configured.cdn is not None:
         yield Cdn(configured.cdn, throw_away=throw_away)
+    if configured.elasticache is not None:
+        yield ElastiCacheGroups(configured.elasticache, throw_away=throw_away)
     if configured.load_balancer is not None:
         yield TargetGroups(configured.load_balancer, throw_away=throw_away)
 

@@ -27,6 +27,7 @@ from sandbox.cache import CacheCluster
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.seed import BOT_NAMESPACE, NAMESPACES
 from sandbox.configuration import JWT
+from sandbox.elasticache import ARN, ElastiCache
 from sandbox.load_balancer import ARNS, TargetGroups
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.certificates import HOSTS, TLS_SECRET, TlsHosts, seed_secret
@@ -127,6 +128,13 @@ async def _cache(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     return {"production": {"cache": {"nodes": nodes, "tls": "disable", "sample_seconds": 0.5}}}
 
 
+async def _elasticache(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
+    service = world.elasticache = ElastiCache()
+    world.aws.services.append(service)
+    world.after_seed.append(lambda: service.want(broken=False))
+    return {"production": {"elasticache": {"groups": [ARN], "endpoint": world.aws.url}}}
+
+
 async def _load_balancer(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: ARG001 - ends with the world's AWS
     world.target_groups = TargetGroups()
     world.aws.services.append(world.target_groups)
@@ -186,6 +194,7 @@ PARTS: dict[str, ServesPart] = {
     "pool": _pool,
     "cache": _cache,
     "certificates": _certificates,
+    "elasticache": _elasticache,
     "load-balancer": _load_balancer,
     "backups": _backups,
     "gates": gates.served,  # on those above

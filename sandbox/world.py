@@ -23,6 +23,7 @@ from sandbox.cache import CacheCluster
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.view import PodView
+from sandbox.elasticache import ElastiCache
 from sandbox.load_balancer import TargetGroups
 from sandbox.migrations import Schemas
 from sandbox.outside.alertmanager import AlertmanagerServer
@@ -35,7 +36,19 @@ from sandbox.people import furnish
 from sandbox.postgres import Database
 from sandbox.regions import RegionServer
 from sandbox.regions import kubeconfig as kubeconfig_of
-from sandbox.scenarios import BY_NAME, CACHE, CERTIFICATES, DATABASE, FREEZE, GATES, GROUPS, METRICS, REGIONS, TARGETS
+from sandbox.scenarios import (
+    BY_NAME,
+    CACHE,
+    CERTIFICATES,
+    DATABASE,
+    ELASTICACHE,
+    FREEZE,
+    GATES,
+    GROUPS,
+    METRICS,
+    REGIONS,
+    TARGETS,
+)
 from sandbox.scenarios.playing import Playing
 from sandbox.scenarios.scenario import Scenario
 from sandbox.slack.page import create_page
@@ -97,6 +110,7 @@ class SandboxWorld:
         """Where the gates are served."""
         self.cache: CacheCluster | None = None
         self.tls: TlsHosts | None = None
+        self.elasticache: ElastiCache | None = None
         self.target_groups: TargetGroups | None = None
         self.after_seed: list[Callable[[], None]] = []
         """What the parts of the release train add to the fleet as it is at first."""
@@ -230,6 +244,7 @@ class SandboxWorld:
             *(METRICS if self.prometheus is None else ()),
             *(CACHE if self.cache is None else ()),
             *(CERTIFICATES if self.tls is None else ()),
+            *(ELASTICACHE if self.elasticache is None else ()),
             *(TARGETS if self.target_groups is None else ()),
             *REGIONS,
         )

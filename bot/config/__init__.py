@@ -183,6 +183,7 @@ class Settings(Section):
         endpoints = {
             **({"cdn": environment.cdn.endpoint} if environment.cdn is not None else {}),
             **({"load_balancer": environment.load_balancer.endpoint} if environment.load_balancer is not None else {}),
+            **({"elasticache": environment.elasticache.endpoint} if environment.elasticache is not None else {}),
             **({"backups": environment.backups.endpoint} if environment.backups is not None else {}),
             **{f"rotations.{what}.aws": each.aws.endpoint for what, each in environment.rotations.items() if each.aws},
         }

@@ -14,6 +14,7 @@ from runbooks.building.settings import BuildSettings
 from runbooks.certificates.settings import CertificateSettings
 from runbooks.clients.aws.bucket import BucketSettings
 from runbooks.clients.aws.cloudfront import CdnSettings
+from runbooks.clients.aws.elasticache import ElastiCacheSettings
 from runbooks.clients.aws.target_groups import LoadBalancerSettings
 from runbooks.clients.github.access import GithubSettings
 from runbooks.clients.health import valid
@@ -211,6 +212,8 @@ class EnvironmentSettings(Section):
     """The application's own script about its connection pool, which `db pool` runs in a ready pod; without it only the server is asked."""
     cache: CacheSettings | None = None
     """The environment's Redis, ElastiCache or Valkey, which `cache` looks at; without it the command is refused."""
+    elasticache: ElastiCacheSettings | None = None
+    """ElastiCache's replication groups behind `cache`, whose own state `cache` and `diagnose` tell too; without it AWS is not asked."""
     backups: BackupSettings | None = None
     """The database's snapshots in RDS, and the backups of the configuration in S3; without it nobody looks at them."""
     cdn: CdnSettings | None = None

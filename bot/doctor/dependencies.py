@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.cache.caches import Cache
+from runbooks.clients.aws.elasticache import ElastiCacheGroups
 from runbooks.clients.aws.target_groups import TargetGroups
 from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted, listed
@@ -26,6 +27,21 @@ async def cache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         if reading.answered:
             versions = listed(sorted({each.facts.version for each in reading.answered if each.facts is not None}))
             yield fine(f"{about}: {counted(len(reading.answered), 'node')} can be queried ({versions}).")
+
+
+async def elasticache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+    """Check whether each replication group can be seen. What is wrong with it is for `cache` to say."""
+    configured = settings.environments[name].elasticache
+    if configured is None:
+        return
+    for each in await ElastiCacheGroups(configured, throw_away=settings.bot.sandbox).look():
+        about = f"{name}: the replication group {each.name}"
+        if each.why:
+            yield failed(f"{about}: {each.why}.", f"Check `[environments.{name}.elasticache]`.")
+            continue
+        for why in each.unknown:
+            yield warning(f"{about}: {why}.", "The other answers of `cache` do not need it.")
+        yield fine(f"{about} has {counted(len(each.nodes), 'node')}.")
 
 
 async def targets(settings: Settings, name: str) -> AsyncGenerator[Finding]:

@@ -74,6 +74,7 @@ def checks(where: Path, settings: Settings) -> list[Check]:
             ("CDN", storage.cdn),
             ("Secrets in AWS", storage.secrets),
             ("Cache", dependencies.cache),
+            ("ElastiCache", dependencies.elasticache),
             ("Load balancer", dependencies.targets),
         )
     ]

@@ -1,6 +1,7 @@
 """`cache`: how full the cache is, how often it helps, whether it is replicated, and what is slow there; all nodes side by side."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from commands.kit.card import (
@@ -25,11 +26,13 @@ from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
+from runbooks.cache import groups as groups_of_cache
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
 from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
 from runbooks.cache.reading import CacheReading, NodeReading, together
 from runbooks.cache.slow_log import SlowCommand
+from runbooks.clients.aws.elasticache import CacheGroup, ElastiCacheGroups
 from runbooks.clients.redis.parsing import NodeFacts
 from runbooks.database.databases import Database
 from runbooks.wording import counted, duration, listed, size
@@ -48,22 +51,34 @@ class CacheCommand(Observation):
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def by_hand(self, context: Context) -> tuple[str, ...]:
-        return context.use(Cache, "cache").by_hand()
+        groups = context.find(ElastiCacheGroups)
+        return (*context.use(Cache, "cache").by_hand(), *(groups.by_hand() if groups is not None else ()))
 
     async def answer(self, context: Context) -> Card:
-        where, regions = context.where.name, await context.use(Cache, "cache").look()
-        found = judging.troubles(regions)
+        where, managed = context.where.name, context.find(ElastiCacheGroups)
+        asked = asyncio.create_task(managed.look()) if managed is not None else None
+        regions = await context.use(Cache, "cache").look()
+        groups = await asked if asked is not None else ()
+        nodes, seen = judging.troubles(regions), groups_of_cache.troubles(groups, context.now)
+        found = tuple(sorted((*nodes, *seen), key=lambda each: (each.ahead, not each.grave)))
         text = judging.answer(regions, found)
         grave = any(each.grave for each in found)
         return Card(
             state=State.FAILED if grave else State.WAITING if found else State.DONE,
             title=words(Strong(text=text), f" · {where}"),
             summary=f"{text} ({where}).",
-            body=(*_troubles(found), *_nodes(regions), *_facts(regions), *_slow(regions)),
+            body=(
+                *_troubles(found),
+                *_nodes(regions),
+                *_facts(regions),
+                *_managed(groups, context.now),
+                *_slow(regions),
+            ),
             buttons=_buttons(context, found),
             data={
                 "environment": where,
                 "findings": [{"about": each.kind.value, "says": each.says, "grave": each.grave} for each in found],
+                "elasticache": [each.model_dump(mode="json") for each in groups],
                 "regions": {region: [_data(each) for each in reading.nodes] for region, reading in regions.items()},
             },
         )
@@ -157,6 +172,15 @@ def _facts(regions: Mapping[str, CacheReading]) -> Iterator[Element]:
         "Version": listed(sorted({each.version for each in facts})),
     }
     yield Facts(facts=tuple(Fact(label=label, value=words(value)) for label, value in said.items() if value))
+
+
+def _managed(groups: Sequence[CacheGroup], now: datetime) -> Iterator[Element]:
+    """What ElastiCache says of its groups."""
+    if groups:
+        lines = [(f"ElastiCache {each.name}", groups_of_cache.in_short(each, now)) for each in groups]
+        yield Facts(facts=tuple(Fact(label=label, value=words(said)) for label, said in lines))
+    for why in dict.fromkeys(why for each in groups for why in each.unknown):
+        yield Note(text=words(f"Not all of ElastiCache could be read: {why}."))
 
 
 def _hits(primaries: list[NodeReading]) -> str:

@@ -36,6 +36,7 @@ class CacheTroubleKind(Enum):
     CLIENTS = "clients"
     HITS = "hits"
     RESTART = "restart"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class CacheTrouble:
     """A node does not answer, in contrast to one that refuses the bot."""
     late: bool = False
     """It did not answer in time, which may also be the bot's or the network's fault."""
+    ahead: bool = False
+    """It will be trouble, and is none yet."""
     usual: bool = False
     """Many caches are so all the time; it says something only beside a fallen hit ratio."""
 

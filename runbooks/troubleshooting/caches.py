@@ -1,11 +1,14 @@
 """The cache: full, without a replica, down, or refusing the services."""
 
+import asyncio
 from collections.abc import Mapping
 
+from runbooks.cache import groups as groups_of_cache
 from runbooks.cache import judging
 from runbooks.cache.caches import Cache
 from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
 from runbooks.cache.reading import CacheReading
+from runbooks.clients.aws.elasticache import CacheGroup, ElastiCacheGroups
 from runbooks.clients.redis.node import NoAnswer
 from runbooks.kit.reasons import ReasonCode
 from runbooks.troubleshooting.case import Case, before
@@ -15,7 +18,11 @@ from runbooks.troubleshooting.rule import Rule
 _LOOKS = 2.0
 """Seconds for each answer of a node."""
 _REASONS = 3
-_KINDS = {CacheTroubleKind.MEMORY: Trouble.CACHE_MEMORY, CacheTroubleKind.REPLICATION: Trouble.CACHE_REPLICATION}
+_KINDS = {
+    CacheTroubleKind.MEMORY: Trouble.CACHE_MEMORY,
+    CacheTroubleKind.REPLICATION: Trouble.CACHE_REPLICATION,
+    CacheTroubleKind.SERVICE: Trouble.CACHE_SERVICE,
+}
 _EXPLAINS = {
     CacheTroubleKind.CLUSTER: (
         Trouble.CACHE_MEMORY,
@@ -28,6 +35,7 @@ _EXPLAINS = {
     CacheTroubleKind.MEMORY: (Trouble.CACHE, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
     CacheTroubleKind.CLIENTS: (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
     CacheTroubleKind.HITS: (Trouble.SLOW, Trouble.SLOW_QUERIES),
+    CacheTroubleKind.SERVICE: (Trouble.CACHE, Trouble.CACHE_REPLICATION, Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC),
     CacheTroubleKind.RESTART: (Trouble.SLOW, Trouble.SLOW_QUERIES),
 }
 
@@ -41,19 +49,29 @@ class Caches(Rule):
 
     async def look(self, case: Case) -> RuleAnswer:
         """Return what is wrong with it; a node that refuses the bot is one that nobody could look at."""
-        cache = case.find(Cache)
+        cache, groups = case.find(Cache), case.find(ElastiCacheGroups)
         if cache is None:
             return not_configured()
-        regions = await cache.look(seconds=_LOOKS)
+        regions, seen = await asyncio.gather(
+            cache.look(seconds=_LOOKS), groups.look() if groups is not None else _none()
+        )
         answers = any(reading.answered for reading in regions.values())
         troubles = [each for each in judging.troubles(regions) if _known(each, answers=answers)]
         falls = any(each.kind is CacheTroubleKind.HITS for each in troubles)
         kept = [each for each in troubles if falls or not each.usual]
+        kept += groups_of_cache.troubles(seen, case.now)
         return RuleAnswer(
             found=tuple(_finding(each, case) for each in kept),
-            unknown=tuple(_refused(regions)),
+            unknown=(
+                *_refused(regions),
+                *(f"{each.name}: {why}" for each in seen for why in (each.why, *each.unknown) if why),
+            ),
             details=judging.in_short(regions) if not kept else "",
         )
+
+
+async def _none() -> tuple[CacheGroup, ...]:
+    return ()
 
 
 def _known(each: CacheTrouble, *, answers: bool) -> bool:
@@ -82,7 +100,8 @@ def _finding(each: CacheTrouble, case: Case) -> Finding:
         evidence=(f"Node {each.address}.",) if each.address and each.address not in each.says else (),
         confidence=_confidence(each),
         since=began,
-        explains=_EXPLAINS.get(each.kind, ()),
+        ahead=each.ahead,
+        explains=_EXPLAINS.get(each.kind, ()) if not each.ahead else (),
         to_do=(
             *([ToDo(text=each.to_do)] if each.to_do else []),
             ToDo(text="See every node of the cache", command="cache", label="Cache"),

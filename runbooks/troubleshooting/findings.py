@@ -67,6 +67,7 @@ class Trouble(StrEnum):
     CACHE = "cache"
     CACHE_MEMORY = "cache-memory"
     CACHE_REPLICATION = "cache-replication"
+    CACHE_SERVICE = "cache-service"
     SYNC_STUCK = "sync-stuck"
     WEBSOCKET_DROPS = "websocket-drops"
     # what is measured, and what was done

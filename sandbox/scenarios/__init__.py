@@ -1,6 +1,6 @@
 """Scenarios to choose from. `omnicare sandbox --scenario NAME` starts with some, and the page's *World* switches each on and off."""
 
-from sandbox.scenarios.around import CACHE, CERTIFICATES, LOGS, METRICS, REGIONS, SYNC, TARGETS, WEBSOCKETS
+from sandbox.scenarios.around import CACHE, CERTIFICATES, ELASTICACHE, LOGS, METRICS, REGIONS, SYNC, TARGETS, WEBSOCKETS
 from sandbox.scenarios.database import DATABASE
 from sandbox.scenarios.deploys import SCENARIOS
 from sandbox.scenarios.gates import FREEZE, GATES
@@ -11,7 +11,7 @@ GROUPS = (
     ("Breaks when somebody deploys", SCENARIOS),
     ("The application", (*LOGS, *SYNC, *WEBSOCKETS, *METRICS)),
     ("The database", DATABASE),
-    ("The cache and the load balancer", (*CACHE, *TARGETS)),
+    ("The cache and the load balancer", (*CACHE, *ELASTICACHE, *TARGETS)),
     ("Certificates", CERTIFICATES),
     ("A gate that does not pass", (*GATES, *FREEZE)),
     ("Another world", REGIONS),
@@ -24,6 +24,7 @@ __all__ = [
     "CACHE",
     "CERTIFICATES",
     "DATABASE",
+    "ELASTICACHE",
     "EVERY",
     "FREEZE",
     "GATES",

@@ -1,7 +1,16 @@
 """What can be wrong with logs, offline sync, metrics and regions: nothing was deployed."""
 
 from sandbox.scenarios.scenario import Scenario
-from sandbox.scenarios.world_acts import Alert, BreakCache, BreakLogs, BreakMetrics, BreakSync, BreakTargets, Expire
+from sandbox.scenarios.world_acts import (
+    Alert,
+    BreakCache,
+    BreakLogs,
+    BreakMetrics,
+    BreakSync,
+    BreakTargets,
+    Expire,
+    FailOver,
+)
 
 LOGS: tuple[Scenario, ...] = (
     Scenario(
@@ -92,6 +101,16 @@ CACHE: tuple[Scenario, ...] = (
         "cache",
         "The cache cluster is down",
         (BreakCache("node"),),
+    ),
+)
+
+ELASTICACHE: tuple[Scenario, ...] = (
+    Scenario(
+        "cache-failover",
+        "ElastiCache replaces the primary of the cache's first shard, and a replica is taking over.",
+        "cache",
+        "ElastiCache makes omnicare-prod-0001-002 the primary of omnicare-prod now",
+        (FailOver(),),
     ),
 )
 

@@ -12,6 +12,7 @@ from sandbox.scenarios.changes import Change
 
 if TYPE_CHECKING:
     from sandbox.cache import CacheCluster
+    from sandbox.elasticache import ElastiCache
     from sandbox.load_balancer import TargetGroups
     from sandbox.outside.alertmanager import AlertmanagerServer
     from sandbox.outside.certificates import TlsHosts
@@ -48,6 +49,9 @@ class Stage(Protocol):
     def cache(self) -> CacheCluster | None: ...
 
     @property
+    def elasticache(self) -> ElastiCache | None: ...
+
+    @property
     def tls(self) -> TlsHosts | None: ...
 
     @property
@@ -72,6 +76,7 @@ class ClusterAlone:
     prometheus: None = None
     alertmanager: None = None
     cache: None = None
+    elasticache: None = None
     tls: None = None
     target_groups: None = None
     sync: Mapping[str, SyncQueue] = field(default_factory=dict)

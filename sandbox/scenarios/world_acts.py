@@ -74,6 +74,21 @@ class Expire(Act):
 
 
 @dataclass(frozen=True)
+class FailOver(Act):
+    """ElastiCache makes a replica of the cache's first shard its primary (`sandbox.elasticache`)."""
+
+    def changes(self, stage: Stage) -> Iterator[Change]:
+        service = stage.elasticache
+        if service is None:
+            return
+
+        def write(broken: bool) -> None:
+            service.want(broken=broken)
+
+        yield Setting("elasticache/failover", lambda: service.failing_over, write).to(True)  # noqa: FBT003
+
+
+@dataclass(frozen=True)
 class BreakTargets(Act):
     """The load balancer takes targets of the backend for unhealthy (`sandbox.load_balancer`)."""
 

@@ -8,6 +8,7 @@ from bot.config import ConfigurationError, Settings, validate
 from bot.doctor import dependencies
 from bot.doctor.findings import Severity
 from sandbox.cache import CacheCluster
+from sandbox.elasticache import ARN as GROUP
 from sandbox.load_balancer import ARNS
 from tests.support.refusing_aws import SECRET, refusing
 
@@ -47,9 +48,20 @@ async def test_a_target_group_that_can_not_be_seen_is_named_with_the_permission(
     assert SECRET not in found.sentence
 
 
+async def test_a_replication_group_that_can_not_be_seen_is_named_with_the_permission() -> None:
+    async with refusing(403, "AccessDenied") as url:
+        configured = _configured(elasticache={"groups": [GROUP], "endpoint": url})
+        (found,) = [each async for each in dependencies.elasticache(configured, "production")]
+    assert found.level is Severity.FAILED
+    assert "elasticache:DescribeReplicationGroups" in found.sentence
+    assert SECRET not in found.sentence
+
+
 @pytest.mark.parametrize(
     ("sandbox", "tables", "said"),
     [
+        (False, {"elasticache": {"groups": ["omnicare-prod"]}}, "elasticache.groups"),
+        (True, {"elasticache": {"groups": [GROUP]}}, "elasticache.endpoint: a sandbox may only connect to 127.0.0.1"),
         (True, {"cache": {"nodes": ["cache.example:6379"]}}, "cache: a sandbox may only connect to 127.0.0.1"),
         (
             False,

@@ -35,6 +35,7 @@ FIRST = {
     "cache-full": "The primary of shard 2 is full",
     "cache-replica-down": "The replica of shard 3 lost its primary",
     "cache-node-down": "The cache cluster is down",
+    "cache-failover": "ElastiCache makes omnicare-prod-0001-002 the primary of omnicare-prod now",
 }
 """Scenario → the first words of what is found first."""
 SAYS = {
@@ -58,7 +59,7 @@ WAITED = 2.0
 
 
 async def test_each_cause_is_named_first_and_two_at_once_are_both_named(tmp_path: Path) -> None:
-    parts = ("pool", "cache", "verification", "certificates")
+    parts = ("pool", "cache", "elasticache", "verification", "certificates")
     async with Database().serve() as database, story(tmp_path / "world", parts=parts, database=database) as here:
         await here.inside()
         await database.ready()
