@@ -126,7 +126,10 @@ def _database_clients(settings: Settings, name: str, cluster: ClusterClient) -> 
     """The server's, and the application's own view of its pool."""
     configured = settings.environments[name]
     if configured.database is not None:
-        source = CredentialsSource(configured.database, cluster, configured.namespace, default_redactor())
+        kubectl = settings.environment(name).kubectl
+        source = CredentialsSource(
+            configured.database, cluster, configured.namespace, default_redactor(), kubectl=kubectl
+        )
         yield Database(name, DatabaseClient(configured.database, source))
     if configured.pool is not None:
         yield ApplicationPool(cluster, settings.environment(name), configured.pool)

@@ -28,7 +28,8 @@ async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     async with ClusterClient(
         kubeconfig=str(home.kubeconfig) if home.kubeconfig else None, context=home.context
     ) as cluster:
-        source = CredentialsSource(wanted, cluster, environment.namespace, default_redactor())
+        kubectl = settings.environment(name).kubectl
+        source = CredentialsSource(wanted, cluster, environment.namespace, default_redactor(), kubectl=kubectl)
         here = Database(name, DatabaseClient(wanted, source))
         for place in wanted.places():
             try:

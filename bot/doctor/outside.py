@@ -61,6 +61,7 @@ async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGene
     environment, name = settings.environments[where], f"{where} in {region}" if region else where
     found = environment.clusters().get(region, environment.home_cluster)
     away = region not in ("", environment.home_region)
+    kubectl = settings.environment(where).within(region).kubectl
     kubeconfig = str(found.kubeconfig) if found.kubeconfig else None
     async with ClusterClient(kubeconfig=kubeconfig, context=found.context) as client:
         version = await client.version()
@@ -81,13 +82,13 @@ async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGene
             elif access.where is Where.CLUSTER:
                 yield warning(
                     f"{name}: the bot can't {access.shown}. {access.reason}",
-                    f"Nothing, if this is intended. Otherwise: kubectl create clusterrolebinding {access.where.role} "
+                    f"Nothing, if this is intended. Otherwise: {kubectl} create clusterrolebinding {access.where.role} "
                     f"--clusterrole={access.where.role} --serviceaccount=omnicare-bot:omnicare-bot",
                 )
             else:
                 yield failed(
                     f"{name}: the bot can't {access.shown} in {namespace}. {access.reason}",
-                    f"Apply the shipped Role {access.where.role} there, then check with `kubectl auth can-i {access.shown} -n {namespace}`.",
+                    f"Apply the shipped Role {access.where.role} there, then check with `{kubectl} auth can-i {access.shown} -n {namespace}`.",
                 )
         async for finding in _services(client, name, environment):
             yield finding

@@ -42,7 +42,7 @@ class ManualRollback(Frozen):
 
 
 def _waits(line: str) -> bool:
-    return line.startswith("kubectl rollout status")
+    return " rollout status " in line
 
 
 class ManualRollbacks:

@@ -5,7 +5,7 @@ one that never answers: each is told as what it is.
 """
 
 import shlex
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Heard, Output, Program
@@ -34,12 +34,12 @@ class PodScripts:
         self._table = table
         self._exec = cluster.programs(programs)
 
-    def by_hand(self, words: tuple[str, ...]) -> str:
-        """Return the line by which a person runs a script."""
+    def by_hand(self, words: Sequence[str], *, stdin: bool = False) -> str:
+        """Return the line by which a person runs a script; `stdin`: which reads its input there."""
         service = self._environment.service(self._service)
         assert service is not None, "the configuration was checked"
         where = f"-n {self._environment.namespace} deployment/{service.deployment} -c {service.container}"
-        return f"{self._environment.kubectl} exec {where} -- {shlex.join(words)}"
+        return f"{self._environment.kubectl} exec {'-i ' if stdin else ''}{where} -- {shlex.join(words)}"
 
     async def ran(
         self,

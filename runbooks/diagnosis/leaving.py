@@ -30,7 +30,7 @@ def old_pods(snapshot: Snapshot) -> Cause | None:
     if snapshot.deployment.strategy != "Recreate" or snapshot.pods or snapshot.others or snapshot.new is not None:
         return None
     going = [pod for pod in snapshot.leaving if not pod.over]
-    return _going(snapshot, going) if going else _left(snapshot.leaving)
+    return _going(snapshot, going) if going else _left(snapshot.leaving, snapshot.change.kubectl)
 
 
 def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
@@ -46,14 +46,14 @@ def _going(snapshot: Snapshot, going: Sequence[PodView]) -> Cause:
     )
 
 
-def _left(ended: Sequence[PodView]) -> Cause | None:
+def _left(ended: Sequence[PodView], kubectl: str) -> Cause | None:
     """Return the ended pods that nobody deletes: the controller waits until the last one is deleted."""
     if not ended:
         return None
     first = ended[0]
     pods = f"{counted(len(ended), 'finished old pod')} {by_count(len(ended), 'is', 'are')}"
     why = f" ({first.reason})" if first.reason else ""
-    command = f"`kubectl delete pod {' '.join(pod.name for pod in ended)} -n {first.namespace}`"
+    command = f"`{kubectl} delete pod {' '.join(pod.name for pod in ended)} -n {first.namespace}`"
     advice = usual(
         (
             "the Deployment's controller has not noticed that the last old pod is gone",

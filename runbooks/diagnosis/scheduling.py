@@ -33,14 +33,14 @@ _ROOM = usual(
 )
 _TAINTS = usual(
     ("the free nodes are reserved for something else", "add a toleration to the Deployment, if it may run there"),
-    ("a node is tainted because of a problem", "run `kubectl describe nodes`"),
+    ("a node is tainted because of a problem", "`nodes` shows which and why"),
 )
 _LABELS = usual(
     ("no node has the label that the Deployment requires", "label a node, or fix `nodeSelector` or the affinity"),
     ("pods of one service must not share a node, and there are too few nodes", "add a node, or relax the rule"),
 )
 _CORDONED = usual(
-    ("somebody is draining the nodes", "ask who, or run `kubectl uncordon` on one"),
+    ("somebody is draining the nodes", "ask who, or uncordon one; `nodes` names them"),
     ("the nodes are being upgraded", "wait until that has finished, then retry"),
 )
 

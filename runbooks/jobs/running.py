@@ -99,7 +99,7 @@ async def _created(cluster: ClusterClient, spec: JobSpec, run: str) -> JobView:
         raise PermanentError(
             f"Job {job.name} exists, but {whose} created it.",
             code=ReasonCode.CHANGED_MEANWHILE,
-            advice=(f"Look at it with `kubectl describe job/{job.name} -n {job.namespace}`, then try again.",),
+            advice=(f"Look at it with `{spec.kubectl} describe job/{job.name} -n {job.namespace}`, then try again.",),
         )
     return job
 

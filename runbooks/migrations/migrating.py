@@ -87,7 +87,7 @@ class SchemaStep(Step):
     def goes_on(self) -> tuple[str, ...]:
         where = f"-n {self.spec.namespace}"
         return (
-            f"A migration that has started goes on, because stopping it would leave the schema half changed. `kubectl get jobs {where} -l omnicare.dev/job={self.spec.what}` shows it.",
+            f"A migration that has started goes on, because stopping it would leave the schema half changed. `{self.spec.kubectl} get jobs {where} -l omnicare.dev/job={self.spec.what}` shows it.",
         )
 
     async def apply(self, context: StepContext) -> Migrated:
@@ -229,7 +229,7 @@ async def none_runs(cluster: ClusterClient, environment: Environment) -> None:
                 f"A migration is still running in {environment.name}: Job {job.name} (image {Image.parse(job.image).short}).",
                 code=ReasonCode.MIGRATION_RUNS,
                 advice=(
-                    f"Wait until it has finished: `kubectl logs -f job/{job.name} -n {job.namespace}` shows its progress.",
+                    f"Wait until it has finished: `{environment.kubectl} logs -f job/{job.name} -n {job.namespace}` shows its progress.",
                 ),
             )
 

@@ -98,6 +98,7 @@ class MigrationSettings(Frozen):
             return None
         return JobSpec(
             namespace=environment.namespace,
+            kubectl=environment.kubectl,
             what=LIST,
             image=image.reference,
             words=self.list,
@@ -120,6 +121,7 @@ class MigrationSettings(Frozen):
         stages += [Stage(name=TEST_AFTER, image=older.reference, words=words) for words in tests[:-1]]
         return JobSpec(
             namespace=environment.namespace,
+            kubectl=environment.kubectl,
             what=PROVE,
             image=older.reference,
             words=tests[-1],
@@ -139,6 +141,7 @@ class MigrationSettings(Frozen):
     def _job(self, environment: Environment, image: Image, what: str, words: Program) -> JobSpec:
         return JobSpec(
             namespace=environment.namespace,
+            kubectl=environment.kubectl,
             what=what,
             image=image.reference,
             words=words,

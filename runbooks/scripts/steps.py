@@ -103,6 +103,7 @@ class RunScript(Step):
     def _job(self) -> JobSpec:
         return JobSpec(
             namespace=self.namespace,
+            kubectl=self.kubectl,
             what=f"run-{self.script}"[:22].rstrip("-"),
             image=self.image,
             words=self.words,

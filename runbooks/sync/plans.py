@@ -1,7 +1,6 @@
 """The plans of `sync retry-failed` and `sync clear-failed`, and the steps that they are made of."""
 
 import asyncio
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -141,7 +140,7 @@ async def plan_retry(queue: SyncQueue) -> Plan:
     )
     change = _change(queue, "retry", found.total, found.devices, found.oldest_seconds, groups)
     notes = ("Items whose cause still exists fail again; nothing is lost.",)
-    again = RetryFailed(change=change, line=_by_hand(queue, queue.scripts.retry_failed))
+    again = RetryFailed(change=change, line=queue.by_hand(queue.scripts.retry_failed))
     return Plan(title=f"Retry the failed sync items in {where}", steps=(again, WatchQueue()), notes=notes)
 
 
@@ -212,17 +211,9 @@ def _change(
     )
 
 
-def _by_hand(queue: SyncQueue, words: Sequence[str], *, stdin: bool = False) -> str:
-    """Return the line by which a person runs one of the queue's scripts."""
-    service = queue.environment.service(queue.scripts.service)
-    name = service.deployment if service is not None else queue.scripts.service
-    where = f"-n {queue.environment.namespace} deployment/{name}" + (f" -c {service.container}" if service else "")
-    return f"kubectl exec {'-i ' if stdin else ''}{where} -- {shlex.join(words)}"
-
-
 def _clear_by_hand(queue: SyncQueue, bucket: Bucket) -> str:
     """Return the line by which a person exports the failed items, compares the export and clears them; what fails ends it."""
-    listing = _by_hand(queue, queue.scripts.contents or queue.scripts.failed)
+    listing = queue.by_hand(queue.scripts.contents or queue.scripts.failed)
     address = bucket.address(f"{bucket.settings.prefix}{queue.environment.name}")
     parts = [
         f'to="{address}/by-hand-$(date -u +%Y%m%dT%H%M%SZ).json"',
@@ -231,7 +222,7 @@ def _clear_by_hand(queue: SyncQueue, bucket: Bucket) -> str:
         'aws s3 cp failed.json "$to"',
         'aws s3 cp "$to" - | cmp - failed.json',
     ]
-    clearing = _by_hand(queue, queue.scripts.clear_failed, stdin=queue.scripts.takes_ids)
+    clearing = queue.by_hand(queue.scripts.clear_failed, stdin=queue.scripts.takes_ids)
     if queue.scripts.takes_ids:
         parts += ["jq -ce 'map(.id // error(\"no id\"))' failed.json > ids.json", f"{clearing} < ids.json"]
     else:  # the script takes whatever there is, so the list must still be the exported one

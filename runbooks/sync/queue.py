@@ -7,7 +7,7 @@ that never answers: each is told as what it is.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field, field_validator
@@ -126,7 +126,11 @@ class SyncQueue:
     @property
     def status_by_hand(self) -> str:
         """Return the line by which a person sees how the queue stands."""
-        return self._pod_scripts.by_hand(self.scripts.status)
+        return self.by_hand(self.scripts.status)
+
+    def by_hand(self, words: Sequence[str], *, stdin: bool = False) -> str:
+        """Return the line by which a person runs one of the scripts; `stdin`: which reads its input there."""
+        return self._pod_scripts.by_hand(words, stdin=stdin)
 
     @property
     def environment(self) -> Environment:

@@ -215,7 +215,8 @@ def _stuck(service: Service, state: ServiceState, deployment: DeploymentView, lo
     to_do: tuple[ToDo, ...] = (look,)
     if state.state == "paused":
         cause = f"{service.name}: its rollout is paused, so a change waits"
-        to_do = (ToDo(text="Ask who paused it, or run `kubectl rollout resume` on its Deployment"), look)
+        line = f"{state.kubectl} rollout resume deployment/{state.deployment} -n {state.namespace}"
+        to_do = (ToDo(text=f"Ask who paused it, or run `{line}`"), look)
     elif state.state == "stuck":
         cause = f"{service.name}: its rollout makes no progress"
     else:  # it is under way, or a pod has just gone

@@ -56,6 +56,7 @@ async def judged_job(
         found = environment.service(service)
         spec = JobSpec(
             namespace=environment.namespace,
+            kubectl=environment.kubectl,
             what=script.what,
             image=image.reference,
             words=script.program(environment.name),

@@ -134,6 +134,8 @@ class JobSpec(Frozen):
     """Environment variables that are no secret, for each of its programs."""
     annotations: dict[str, str] = {}
     """Kept on the Job, for whoever looks at it later; people can edit them."""
+    kubectl: str = "kubectl"
+    """As a person types it for the cluster that it runs in."""
     like: ObjectName | None = None
     """A Deployment: the pod gets its pull secrets, service account, security context, node selection and resources."""
     likeness: Likeness | None = None
@@ -178,13 +180,13 @@ class JobSpec(Frozen):
         """
         name = {"generateName": f"omnicare-{self.what}-by-hand-"}
         manifest = json.dumps(self._made(name, self.annotations, self.likeness), separators=(",", ":"))
-        where = f"-n {self.namespace}"
+        kubectl, where = self.kubectl, f"-n {self.namespace}"
         conditions = """'{range .status.conditions[*]}{.type}{": "}{.message}{"\\n"}{end}'"""
         tries = max(1, self.deadline // _BY_HAND_PAUSE)
-        follow = f'kubectl logs {where} -f "$job" && break; sleep {_BY_HAND_PAUSE}'
-        ended = f'sleep {_BY_HAND_PAUSE}; kubectl get {where} "$job" -o jsonpath={conditions}'
+        follow = f'{kubectl} logs {where} -f "$job" && break; sleep {_BY_HAND_PAUSE}'
+        ended = f'sleep {_BY_HAND_PAUSE}; {kubectl} get {where} "$job" -o jsonpath={conditions}'
         return (
-            f"job=$(printf %s {shlex.quote(manifest)} | kubectl create {where} -o name -f -)",
+            f"job=$(printf %s {shlex.quote(manifest)} | {kubectl} create {where} -o name -f -)",
             f'test -n "$job" && for try in $(seq {tries}); do {follow}; done && {ended}',
         )
 

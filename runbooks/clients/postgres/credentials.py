@@ -28,8 +28,11 @@ class CredentialsSource:
         namespace: str,
         redactor: Redactor,
         *,
+        kubectl: str = "kubectl",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`kubectl`: as a person types it for that cluster."""
+        self._kubectl = kubectl
         self._settings = settings
         self._cluster = cluster
         self._namespace = settings.secret_namespace or namespace
@@ -60,11 +63,11 @@ class CredentialsSource:
         except RunbookError as error:
             if error.code not in (ReasonCode.NOT_FOUND, ReasonCode.CLUSTER_REFUSED):
                 raise
-            raise _not_read(error.code, self._namespace, name) from None
+            raise _not_read(error.code, self._namespace, name, self._kubectl) from None
         return from_secret(secret.data, self._settings, self._redactor)
 
 
-def _not_read(code: ReasonCode, namespace: str, name: str) -> PermanentError:
+def _not_read(code: ReasonCode, namespace: str, name: str, kubectl: str) -> PermanentError:
     if code is ReasonCode.NOT_FOUND:
         return PermanentError(
             f"Secret {name} does not exist in {namespace}, so the bot has no database credentials.",
@@ -72,7 +75,7 @@ def _not_read(code: ReasonCode, namespace: str, name: str) -> PermanentError:
             advice=(
                 (
                     "Create it from a file, to keep the password off the command line: "
-                    f"`kubectl create secret generic {name} -n {namespace} --from-env-file=FILE`, then delete the file."
+                    f"`{kubectl} create secret generic {name} -n {namespace} --from-env-file=FILE`, then delete the file."
                 ),
             ),
         )
@@ -80,6 +83,6 @@ def _not_read(code: ReasonCode, namespace: str, name: str) -> PermanentError:
         f"The cluster denies the bot access to Secret {name} in {namespace}.",
         code=ReasonCode.CREDENTIALS_UNUSABLE,
         advice=(
-            f"Apply the shipped Role there, then check with `kubectl auth can-i get secret/{name} -n {namespace}` as the bot's account.",
+            f"Apply the shipped Role there, then check with `{kubectl} auth can-i get secret/{name} -n {namespace}` as the bot's account.",
         ),
     )
