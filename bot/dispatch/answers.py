@@ -12,6 +12,7 @@ from commands.kit.card import (
     Choices,
     Code,
     Element,
+    Link,
     Note,
     OpenForm,
     Paragraph,
@@ -22,12 +23,13 @@ from commands.kit.card import (
     sentence,
     words,
 )
+from commands.kit.context import RunRecord
 from commands.kit.endings import failure
 from commands.kit.parsing import UsageError
 from commands.kit.question import Question
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.shell import pasted
-from runbooks.wording import listed, short_id
+from runbooks.wording import duration, listed, short_id
 
 
 def usage_card(error: UsageError) -> Card:
@@ -80,6 +82,25 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
         state=state,
         body=tuple(body),
         data=failure(code, message),
+    )
+
+
+def already_requested_card(request: Request, twin: str, known: RunRecord | None, now: datetime) -> Card:
+    """Return what who asks for the same again is told: that it goes on, and where. `known`: None if the engine has only just got it."""
+    short, running = short_id(twin), known is not None and known.state == "running"
+    at = known.at if known is not None else request.at
+    ago = duration(max(0.0, (now - at).total_seconds()))
+    what = f"{'Already running' if running else 'Already requested'}: {request.title} (run {short}), {ago} ago"
+    text = f"{what}. Nothing was started a second time."
+    thread = Link(url=known.link, text="Its thread") if known is not None and known.link else "Its thread"
+    shows = " shows how far it is." if running else " says what it is waiting for."
+    return Card(
+        state=State.RUNNING if running else State.WAITING,
+        title=words(text),
+        summary=text,
+        body=(Paragraph(text=words(thread, shows)), Note(text=words(f"Reason code {ReasonCode.ALREADY_DECIDED}"))),
+        buttons=(Button(label="Show the run", does=Typed(text=f"runs {short}")),),
+        data=failure(ReasonCode.ALREADY_DECIDED, text),
     )
 
 

@@ -6,12 +6,11 @@ from bot.audit import EventName
 from bot.boundary.inbound import Answer, Surface
 from bot.config.sections import TimeSettings
 from bot.dispatch.act import Act
-from bot.dispatch.answers import refusal_card, started_card
+from bot.dispatch.answers import already_requested_card, started_card
 from bot.runs.model import Appointment, Request, request_id
 from commands.kit.command import Operation
+from commands.kit.context import Denied
 from commands.kit.typed_again import typed_again
-from runbooks.kit.reasons import ReasonCode
-from runbooks.wording import short_id
 
 
 async def start(act: Act, asked: Operation) -> Answer:
@@ -37,11 +36,12 @@ async def start(act: Act, asked: Operation) -> Answer:
         recalled=act.recalled,
     )
     if (twin := await services.submissions.submit(request, bounded=not asked.goes_back)) is not None:
-        card = refusal_card(
-            f"You have already requested this: run {short_id(twin)} is still open. See its thread.",
-            ReasonCode.ALREADY_DECIDED,
-        )
-        return Answer(card=card, run=twin)
+        context = act.context(environment)
+        try:
+            known = await context.runs.find(twin)
+        except Denied:  # it was pressed at the same moment
+            known = None
+        return Answer(card=already_requested_card(request, twin, known, context.now), run=twin)
     threadless = inbound.surface is Surface.TERMINAL or not request.threaded
     return Answer(card=started_card(request) if threadless else None, private=False, run=request.id)
 

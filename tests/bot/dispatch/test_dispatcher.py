@@ -148,7 +148,7 @@ async def test_the_same_request_again_is_pointed_to_while_it_is_open(here: Thres
     first = await here.type(REQUESTER, "deploy v2.0.0")
     again = await here.type(REQUESTER, "deploy 2.0.0 --env=production")
     assert again.run == first.run
-    assert "You have already requested this" in said(again)
+    assert "Already requested: " in said(again)
     assert len(here.engine.started) == 1
 
 

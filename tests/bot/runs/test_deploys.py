@@ -158,8 +158,9 @@ async def test_an_identical_request_that_is_still_open_is_pointed_to(here: Story
     run = await here.ask("deploy v2.0.0")
     await here.says(run, "waiting for approval")
     await here.type(REQUESTER, "/omnicare deploy v2.0.0")
-    told = await here.whispered(REQUESTER, "You have already requested this")
-    assert "run" in shown_text(told)
+    told = await here.whispered(REQUESTER, "Already requested: Deploy v2.0.0 to production (run ")
+    assert "Nothing was started a second time." in shown_text(told)
+    assert "Show the run" in shown_text(told)
     assert here.runs() == [run]
 
 

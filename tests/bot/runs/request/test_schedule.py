@@ -177,7 +177,7 @@ async def test_a_time_of_day_is_that_of_who_asks(here: Story):
     await here.says(run, "waiting until 02:00 UTC+09:00")
     twin = await here.type(REQUESTER, f"/omnicare deploy {VERSION} --at 2:00")
     assert twin.ok
-    await here.whispered(REQUESTER, "You have already requested this")
+    await here.whispered(REQUESTER, "Already requested: ")
     assert here.runs() == [run]
 
 
