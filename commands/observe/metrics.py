@@ -217,7 +217,7 @@ def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> C
     alt = [f"{panel.title}: {panel.now}, {panel.verdict}." for panel in panels]
     alt += [f"{clock(mark.at.astimezone(end.tzinfo), end - start)} {mark.text}." for mark in marks]
     return Chart(
-        filename=f"{where}-metrics.png",
+        filename=f"{where}-metrics-{end:%H-%M}.png",
         caption=listed(each.query.title for each in shown),
         alt=f"Metrics of {where}, {start:%d %b %H:%M} to {end:%d %b %H:%M}. {' '.join(alt)}",
         start=start,

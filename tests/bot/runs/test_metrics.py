@@ -1,5 +1,6 @@
 """`metrics`, as people see it: the answer, the table, and the picture below it."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,7 +28,8 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     files = here.world.workspace.files
     await here.until(lambda: any(each.shares for each in files.values()), "the picture")
     (picture,) = files.values()
-    assert (picture.title, picture.mimetype) == ("production-metrics.png", "image/png")
+    assert re.fullmatch(r"production-metrics-\d\d-\d\d\.png", picture.title)
+    assert picture.mimetype == "image/png"
     assert "Error rate: 2." in (picture.alt_txt or "")
     assert "v2.0.0 by Maya." in (picture.alt_txt or ""), "the deploy is marked"
     assert (picture.content or b"").startswith(b"\x89PNG")

@@ -68,7 +68,9 @@ class Drawing:
             case Attachment():
                 return self.note(words(Strong(text="File "), element.filename, f" · {element.summary}"))
             case Chart():
-                return self.note(words(Strong(text="Picture "), element.filename, f" · {element.caption}"))
+                newer = "Refresh adds a newer picture below it."  # Slack can't exchange a file
+                said = f" · {element.caption}. {newer}"
+                return self.note(words(Strong(text="Picture "), element.filename, said))
             case ButtonRow():
                 return actions(element.buttons)
             case _:
