@@ -55,6 +55,7 @@ class ConfigApply(Operation):
             await self._version(context),
             places=open_places,
             take_over=self.take_over,
+            its_own=self.version is None,
         )
 
     async def _version(self, context: Context) -> str:

@@ -25,6 +25,10 @@ ALONE = "alone"
 """The option of a rollback with the services that go back, where it is not all of them."""
 _OWNERS = 200
 """Characters of the server's words about who owns which value."""
+_NOT_RECORDED = (
+    "It is not recorded with the release that runs: a rollback, or `config apply` without a version, brings back the "
+    "configuration that this release was deployed with."
+)
 _GITHUB = 2.0
 """Seconds that a rollback waits for GitHub."""
 
@@ -120,8 +124,9 @@ async def plan_config_apply(
     *,
     places: Sequence[Place] = (),
     take_over: bool = False,
+    its_own: bool = False,
 ) -> Plan:
-    """The plan of `config apply VERSION`, in each region where there are several."""
+    """The plan of `config apply VERSION`, in each region where there are several. `its_own`: the version is the one that runs."""
     found = _together(
         await side_by_side(
             *(
@@ -135,7 +140,9 @@ async def plan_config_apply(
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
     steps = tuple(step.model_copy(update={"alone": True, "version": version}) for step in found.steps)
     taken = tuple(f"{each.title}: values of another owner are taken over: {each.owned}" for each in steps if each.owned)
-    return Plan(title=title, steps=steps, notes=notes(found), warnings=taken)
+    # nothing checks here that the release runs well with it, and a rollback must not bring back what broke it
+    unrecorded = () if its_own or not steps else (_NOT_RECORDED,)
+    return Plan(title=title, steps=steps, notes=(*notes(found), *unrecorded), warnings=taken)
 
 
 def _together(found: Sequence[Changes]) -> Changes:
