@@ -26,6 +26,7 @@ _MACROS = {
 }  # fmt: skip
 _NUMBERED = re.compile(r"-[a-z0-9]*[0-9][a-z0-9]*$")
 """The end of a name by which a Job is told from the one before."""
+_ZONE = re.compile(r"(?:CRON_)?TZ=(\S{1,60}) +")
 _WHAT = {
     "migrate": "the migrations failed",
     "migrate-down": "undoing the migrations failed",
@@ -53,6 +54,12 @@ class Jobs(RegionRule):
             schedules = await cluster.every(CRON_JOBS, namespace)
         except RunbookError as error:
             unknown = could_not_look(f"CronJobs: {error.message}").unknown
+        overdue: dict[str, datetime | None] = {}
+        for each in schedules:
+            try:
+                overdue[each.uid] = _overdue(each, case.now)
+            except ValueError as error:
+                unknown += (str(error),)
         scheduled = {each.uid for each in schedules}
         newest: dict[str, JobView] = {}
         for job in sorted(jobs, key=lambda each: each.created):
@@ -61,7 +68,11 @@ class Jobs(RegionRule):
         return RuleAnswer(
             found=(
                 *(each for job in alone for each in _failed(case, place, job, pods)),
-                *(each for schedule in schedules for each in _scheduled(case, place, schedule, newest, pods)),
+                *(
+                    each
+                    for schedule in schedules
+                    for each in _scheduled(case, place, schedule, newest, pods, overdue.get(schedule.uid))
+                ),
             ),
             unknown=unknown,
             details=", ".join(
@@ -96,12 +107,16 @@ def _failed(case: Case, place: PlaceFacts, job: JobView, pods: Sequence[PodView]
 
 
 def _scheduled(
-    case: Case, place: PlaceFacts, schedule: CronJobView, newest: dict[str, JobView], pods: Sequence[PodView]
+    case: Case,
+    place: PlaceFacts,
+    schedule: CronJobView,
+    newest: dict[str, JobView],
+    pods: Sequence[PodView],
+    overdue: datetime | None,
 ) -> Iterator[Finding]:
     job, started = newest.get(schedule.uid), read_time(schedule.last_started)
     named = f"CronJob {schedule.name}"
     last = f"It last started {age_since(started, case.now)} ago." if started is not None else "It has never started."
-    overdue = _overdue(schedule, case.now)
     if job is not None and job.ended == "failed" and not schedule.suspended:
         yield Finding(
             kind=Trouble.SCHEDULE,
@@ -156,17 +171,22 @@ def _line(place: PlaceFacts, schedule: CronJobView) -> str:
 
 
 def _overdue(schedule: CronJobView, now: datetime) -> datetime | None:
-    """Return since when a Job should have started; None where none should have, or the schedule can't be read."""
+    """Return since when a Job should have started; None where none should have. Raises ValueError where the schedule can't be read."""
     began = read_time(schedule.last_started) or read_time(schedule.created)
-    fields = _MACROS.get(schedule.schedule, schedule.schedule).replace("?", "*")
     if began is None:
         return None
+    written, zone = schedule.schedule, schedule.zone
+    if found := _ZONE.match(written):  # the older way to name the zone
+        zone, written = found[1], written[found.end() :]
     try:
-        zone = ZoneInfo(schedule.zone or "UTC")
-        due = Minutes(fields).after(began.astimezone(zone).replace(tzinfo=None)).replace(tzinfo=zone)
-    except (ValueError, KeyError, StopIteration, OSError):
-        return None
-    return due if due + _LATE < now else None
+        there = ZoneInfo(zone or "UTC")
+        due = Minutes(_MACROS.get(written, written).replace("?", "*")).after(
+            began.astimezone(there).replace(tzinfo=None)
+        )
+    except (ValueError, KeyError, StopIteration, OSError) as error:
+        raise ValueError(f"CronJob {schedule.name}: its schedule `{clean(schedule.schedule)}` can't be read") from error
+    late = due.replace(tzinfo=there)
+    return late if late + _LATE < now else None
 
 
 def _read(place: PlaceFacts, job: JobView, pods: Sequence[PodView]) -> tuple[ToDo, ...]:

@@ -43,7 +43,7 @@ class Webhooks(RegionRule):
                 for service, why in zip(services, missing, strict=True)
                 if why
             ),
-            details=counted(len(every), "webhook"),
+            details=counted(len(every), "webhook") if every else "",
         )
 
 
@@ -77,11 +77,13 @@ def _finding(place: PlaceFacts, namespace: str, service: str, why: str, asked: I
         cause=clean(
             f"The cluster refuses changes of {said}: Service {service} in {namespace} {why}, and admission webhook {names} needs it"
         ),
-        evidence=("Its `failurePolicy` is Fail: without an answer, no pod of a rollout or a restart is created.",),
+        evidence=("Its failurePolicy is Fail: without an answer, no pod of a rollout or a restart is created.",),
         confidence=Confidence.CERTAIN if sure else Confidence.LIKELY,
         explains=_EXPLAINS,
         to_do=(
-            ToDo(text=f"Bring its pods back: `{by_hand.kubectl(there, 'get', 'pods,endpoints')}`"),
+            ToDo(
+                text=f"Bring back what answers it, or have its configuration deleted if it was removed: `{by_hand.kubectl(there, 'get', 'pods,endpoints')}`"
+            ),
             ToDo(text="If that takes long, its owner can set `failurePolicy` to Ignore until then"),
         ),
     )

@@ -1,0 +1,42 @@
+"""When a CronJob is overdue: by its own schedule and zone, whichever way they are written; one that can't be read is unknown."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from runbooks.clients.kubernetes.schedules import cron_job
+from runbooks.troubleshooting.jobs import _overdue
+
+NOW = datetime(2026, 3, 2, 3, 30, tzinfo=UTC)
+
+
+def _when(schedule: str, zone: str = "", last: str = "2026-03-01T02:30:00Z") -> datetime | None:
+    spec = {"schedule": schedule, "timeZone": zone}
+    item = {"metadata": {"name": "nightly"}, "spec": spec, "status": {"lastScheduleTime": last}}
+    return _overdue(cron_job(item), NOW)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "since"),
+    [
+        ("30 2 * * *", "", "2026-03-02T02:30:00+00:00"),
+        ("25 3 * * *", "", "2026-03-01T03:25:00+00:00"),
+        ("30 3 * * *", "Europe/Berlin", "2026-03-02T02:30:00+00:00"),
+        ("CRON_TZ=Europe/Berlin 30 3 * * *", "", "2026-03-02T02:30:00+00:00"),
+        ("TZ=Asia/Kolkata 0 8 ? * MON", "", "2026-03-02T02:30:00+00:00"),
+        ("@hourly", "", "2026-03-01T03:00:00+00:00"),
+        ("@weekly", "", None),
+        ("21 3 * * 1", "", None),
+    ],
+)
+def test_a_cron_job_is_overdue_ten_minutes_after_it_should_have_started(schedule: str, zone: str, since: str | None):
+    assert _when(schedule, zone) == (datetime.fromisoformat(since) if since else None)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone"), [("@every 1h", ""), ("nonsense", ""), ("0 0 * * *", "Mars/Olympus"), ("0 0 30 2 *", "")]
+)
+def test_a_schedule_that_can_not_be_read_is_no_schedule_that_is_kept(schedule: str, zone: str):
+    with pytest.raises(ValueError, match=r"CronJob nightly: its schedule `.*` can.t be read"):
+        _when(schedule, zone)
+    assert _when(schedule, zone, last="") is None, "nothing is known of when it began"
