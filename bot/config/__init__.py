@@ -256,20 +256,20 @@ class Settings(Section):
             raise ValueError(f"environments.{name}.database.tls: TLS can be turned off in a sandbox only")
 
     def _check_cache(self, name: str, environment: EnvironmentSettings) -> None:
-        """Check that a password is sent over TLS, that a sandbox asks only this machine, and that the regions exist."""
+        """Check that a password is sent over TLS, and that a sandbox asks only this machine."""
         cache = environment.cache
         if cache is None:
             return
-        place, known = f"environments.{name}.cache", [each.name for each in environment.regions]
+        place = f"environments.{name}.cache"
         if self.bot.sandbox and cache.hosts() - {"127.0.0.1"}:
             raise ValueError(f"{place}: a sandbox may only connect to 127.0.0.1")
         if not self.bot.sandbox and cache.secret and cache.tls == "disable":
             raise ValueError(f"{place}.tls: a password needs TLS")
-        if strange := [each for each in cache.regions if each not in known]:
-            raise ValueError(f"{place}.regions: there is no region `{strange[0]}`")
 
     def _check_monitoring(self, name: str, environment: EnvironmentSettings) -> None:
-        """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine."""
+        """Check that a password or a token is sent over TLS, and that a sandbox asks only this machine; and that the regions exist."""
+        if wrong := environment.wrong_region:
+            raise ValueError(f"environments.{name}.{wrong}")
         verification = environment.verification
         known = [service.name for service in environment.services]
         if verification is not None and verification.db_test and verification.service not in known:

@@ -248,6 +248,19 @@ class EnvironmentSettings(Section):
         """Return the name of the region with the fleet's record; empty without regions."""
         return self.home or next((each.name for each in self.regions), "")
 
+    @property
+    def wrong_region(self) -> str:
+        """Return what is wrong with a region that a table names; empty where nothing is."""
+        verified = tuple(self.verification.regions) if self.verification is not None else ()
+        named = {"cache": tuple(self.cache.regions) if self.cache is not None else (), "verification": verified}
+        known = {each.name for each in self.regions}
+        for table, regions in named.items():
+            if strange := [each for each in regions if each not in known]:
+                return f"{table}.regions: there is no region `{strange[0]}`"
+        if self.home_region in verified:
+            return f"verification.regions: {self.home_region} is the home region, whose Prometheus is `verification.prometheus`"
+        return ""
+
     def clusters(self) -> dict[str, ClusterSettings]:
         """Return each region's cluster, with what it takes from the environment's."""
         return {

@@ -7,6 +7,7 @@ from bot.config import Settings
 from bot.doctor.findings import Finding, failed, fine, warning
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.reading import SHORTEST, Metrics
 from runbooks.verification.checks import AlertRules, CheckInput, MeasuredValue, Receivers
@@ -22,10 +23,12 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
     wanted = settings.environments[name].verification
     if wanted is None:
         return
-    verification = Verification(settings.environment(name), wanted, ClusterClient())
+    where, cluster = settings.environment(name), ClusterClient()
+    verification = Verification(where, wanted, cluster)
+    places = [Place(where.within(region.name), cluster) for region in where.regions]
     asked = CheckInput(health=HealthClient(), seconds=wanted.bake_seconds)
     place = f"environments.{name}.verification"
-    for check in verification.checks:
+    for check in verification.checks_in(places):
         if not isinstance(check, MeasuredValue | Receivers | AlertRules):
             continue
         try:

@@ -9,7 +9,7 @@ from commands.kit.follow_ups import ROLL_BACK
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.deployments.places import Place
-from runbooks.verification.checks import CheckInput
+from runbooks.verification.checks import CheckInput, MeasuredValue
 from runbooks.verification.findings import Finding, Verdict, Verified
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed, shortened
@@ -41,7 +41,7 @@ class Verify(Query):
         seconds = verification.settings.bake_seconds
         asked = CheckInput(health=context.health, seconds=seconds)
         found = await verification.look(asked, places=places, left_out=left_out, within=_WITHIN)
-        measured = frozenset(each.name for each in verification.settings.metrics)
+        measured = frozenset(each.name for each in verification.checks_in(places) if isinstance(each, MeasuredValue))
         closed = [
             f"{place.name} is not checked: it is in maintenance ({place.region.maintenance})."
             for place in context.places

@@ -128,11 +128,18 @@ class MeasuredValue(Check):
     bakes = True
 
     def __init__(
-        self, prometheus: PrometheusClient, metric: MetricCheck, environment: Environment, seconds: float
+        self,
+        prometheus: PrometheusClient,
+        metric: MetricCheck,
+        environment: Environment,
+        seconds: float,
+        region: str = "",
     ) -> None:
-        self.name, self.required = metric.name, metric.required
+        """`region`: where the server is another region's."""
+        self.name, self.required = f"{metric.name} in {region}" if region else metric.name, metric.required
         self._prometheus, self._metric, self._environment = prometheus, metric, environment
-        self.by_hand = (f'promtool query instant "$PROMETHEUS_URL" {shlex.quote(self._query(seconds))}',)
+        server = "_".join(filter(None, ("PROMETHEUS_URL", region.upper().replace("-", "_"))))
+        self.by_hand = (f'promtool query instant "${server}" {shlex.quote(self._query(seconds))}',)
 
     async def value(self, seconds: float) -> float | None:
         """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""

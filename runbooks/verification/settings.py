@@ -55,6 +55,13 @@ METRICS = (
 """The guide's limits."""
 
 
+class RegionMonitoring(Frozen):
+    """What a region other than the home region has of its own."""
+
+    prometheus: MonitoringServer
+    """The Prometheus of that region, which is asked for the same `metrics`."""
+
+
 class VerificationSettings(Frozen):
     """What is checked once all services run, before the release is recorded as good."""
 
@@ -62,6 +69,8 @@ class VerificationSettings(Frozen):
     """Whether the `health_url` of each service must answer with a status 2xx."""
     prometheus: MonitoringServer | None = None
     """The Prometheus that is asked for `metrics`; without it no values are measured."""
+    regions: dict[str, RegionMonitoring] = {}
+    """The regions that have a Prometheus of their own, by name; the home region's is `prometheus`."""
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"
@@ -87,7 +96,8 @@ class VerificationSettings(Frozen):
 
     def servers(self) -> tuple[tuple[str, MonitoringServer], ...]:
         """Return the servers that are asked, each with its key in the table."""
-        named = (("prometheus", self.prometheus), ("alertmanager", self.alertmanager))
+        own = ((f"regions.{name}.prometheus", each.prometheus) for name, each in self.regions.items())
+        named = (("prometheus", self.prometheus), ("alertmanager", self.alertmanager), *own)
         return tuple((key, server) for key, server in named if server is not None)
 
     @field_validator("db_test")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, TypeVar
 
@@ -45,6 +46,8 @@ class MeasureBefore(Step):
     """The release that is deployed."""
     standing: bool = False
     """It runs already."""
+    regions: tuple[str, ...] = ()
+    """The regions that the run is about, where there are several."""
     decides: ClassVar[bool] = False
 
     @property
@@ -68,7 +71,7 @@ class MeasureBefore(Step):
             _log.warning("what was measured before can't be read: %s", type(error).__name__)
         if self.standing:
             return Before()
-        now, found = datetime.now(UTC), await verification.measured()
+        now, found = datetime.now(UTC), await verification.measured(_places(context, self.regions))
         if found.empty:  # a retry may be able to measure
             return found
         measured = Measured(version=self.version, at=now, values=found.model_dump(mode="json"))
@@ -116,13 +119,18 @@ class Verify(Step):
         # without a measurement what has to be compared has no result
         before = None if self.going_back else measured[0] if measured else Before()
         asked = CheckInput(health=health, before=before, seconds=bake_seconds)
-        there = [context.within(name) for name in self.regions if name in context.regions]
-        places = [Place(each.environment, each.use(ClusterClient)) for each in there]
+        places = _places(context, self.regions)
         looking = verification.look(asked, bake=bake, said=context.pulse.say, places=places)
         found = await unless_stopped(context.pulse, looking)
         if not self.going_back:
             _stop_where_it_is_not_good(found, passes_unknown=settings.inconclusive == "pass-with-warning")
         return found
+
+
+def _places(context: StepContext, regions: Sequence[str]) -> list[Place]:
+    """Return those regions; one that is no longer configured is left out."""
+    there = [context.within(name) for name in regions if name in context.regions]
+    return [Place(each.environment, each.use(ClusterClient)) for each in there]
 
 
 class ScriptJob(Step):
@@ -308,7 +316,9 @@ async def plan_part(train: Train) -> Part:
     first = (smoke_tests,) if smoke_tests is not None and not train.going_back else ()
     over = f" Values are measured over {duration(bake)}." if bake >= 1 else ""
     note = f"Verification: {listed(names)}.{over}"
-    measure = () if train.going_back else (MeasureBefore(version=train.version, standing=train.standing),)
+    regions = tuple(train.regions)
+    before = MeasureBefore(version=train.version, standing=train.standing, regions=regions)
+    measure = () if train.going_back else (before,)
     lines = tuple(line for check in checks for line in check.by_hand)
-    after = (*first, Verify(going_back=train.going_back, lines=lines, regions=tuple(train.regions)))
+    after = (*first, Verify(going_back=train.going_back, lines=lines, regions=regions))
     return Part(first=measure, after=after, notes=(note,), not_done=() if first else (left_out,))

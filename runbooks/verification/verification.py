@@ -61,11 +61,11 @@ class Verification:
         found = [*self.checks, *(check for place in places if place.name for check in _of_region(place, self.settings))]
         return tuple(sorted(found, key=lambda check: check.bakes))
 
-    async def measured(self) -> Before:
-        """Return how it is now. Never raises: what can't be had is left out."""
+    async def measured(self, places: Sequence[Place] = ()) -> Before:
+        """Return how it is now, in these regions too. Never raises: what can't be had is left out."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         over = self.settings.bake_seconds
-        values = {each.name: partial(each.value, over) for each in self._those(MeasuredValue)}
+        values = {each.name: partial(each.value, over) for each in self._those(MeasuredValue, places)}
         found = await side_by_side(*map(self._in_time, values.values()))
         metrics = {name: value for name, value in zip(values, found, strict=True) if value is not None}
         firing = [await self._in_time(each.firing) for each in self._those(NewAlerts)]
@@ -73,8 +73,8 @@ class Verification:
         alerts = tuple(each.fingerprint for each in firing[0]) if firing and firing[0] is not None else None
         return Before(at=at, metrics=metrics, alerts=alerts, sync=counts[0] if counts else None)
 
-    def _those(self, kind: type[T]) -> list[T]:
-        return [each for each in self.checks if isinstance(each, kind)]
+    def _those(self, kind: type[T], places: Sequence[Place] = ()) -> list[T]:
+        return [each for each in self.checks_in(places) if isinstance(each, kind)]
 
     async def _in_time(self, look: Callable[[], Awaitable[T]]) -> T | None:
         seconds = self.settings.deadline_seconds
@@ -146,10 +146,18 @@ def _progress(done: Sequence[Finding], total: int) -> str:
 
 def _of_region(place: Place, settings: VerificationSettings) -> tuple[Check, ...]:
     """Return what is checked in one of several regions; what is checked once is checked in the home region."""
-    pods = RegionPods(place)
-    if not settings.db_test or place.name == place.environment.home:
-        return (pods,)
-    return _database_test(place.cluster, place.environment, settings, f" in {place.name}"), pods
+    found: list[Check] = [RegionPods(place)]
+    if place.name == place.environment.home:
+        return tuple(found)
+    if settings.db_test:
+        found.append(_database_test(place.cluster, place.environment, settings, f" in {place.name}"))
+    if (own := settings.regions.get(place.name)) is not None:
+        client = PrometheusClient(own.prometheus)
+        found += [
+            MeasuredValue(client, metric, place.environment, settings.bake_seconds, place.name)
+            for metric in settings.metrics
+        ]
+    return tuple(found)
 
 
 def _database_test(

@@ -69,6 +69,7 @@ async def test_a_replication_group_that_can_not_be_seen_is_named_with_the_permis
             "cache.tls: a password needs TLS",
         ),
         (False, {"cache": {"nodes": ["c:1"], "regions": {"us": ["d:1"]}}}, "cache.regions: there is no region `us`"),
+        (False, {"verification": {"regions": {"us": {"prometheus": {"url": "https://p"}}}}}, "there is no region `us`"),
         (False, {"cache": {"nodes": ["c:1"], "user": "bot"}}, "`user` needs its password"),
         (False, {"cache": {"nodes": []}}, "cache.nodes"),
         (False, {"load_balancer": {"targets": {"api": [ARNS["backend"]]}}}, "targets: there is no service `api`"),

@@ -2,34 +2,42 @@
 
 from datetime import UTC, datetime
 
+from aiohttp import web
+
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
 from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.train import Train
 from runbooks.verification.findings import Finding, Verdict
-from runbooks.verification.settings import VerificationSettings
-from runbooks.verification.steps import Verify, plan_part
+from runbooks.verification.settings import MetricCheck, RegionMonitoring, VerificationSettings
+from runbooks.verification.steps import MeasureBefore, Verify, plan_part
 from runbooks.verification.verification import Verification
 from runbooks.wording import listed
+from sandbox.cluster import Cluster
+from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import digest_of
 from tests.support.two_regions import NAMESPACE, TwoRegions
 
-SETTINGS = VerificationSettings(metrics=(), bake_seconds=0, deadline_seconds=1)
+PLAIN = VerificationSettings(metrics=(), bake_seconds=0, deadline_seconds=1)
 NAMES = ["database connection", "database connection in us", "pods in eu", "pods in us"]
 
 
-def verification(both: TwoRegions) -> Verification:
-    return Verification(both.environment, SETTINGS, both.clusters["eu"])
+def verification(both: TwoRegions, settings: VerificationSettings = PLAIN) -> Verification:
+    return Verification(both.environment, settings, both.clusters["eu"])
 
 
-async def found(both: TwoRegions, *regions: str) -> dict[str, Finding]:
-    """What the step finds after a rollback, which stops at nothing."""
-    services = {Verification: verification(both), HealthClient: HealthClient()}
-    context = StepContext(
+def context(both: TwoRegions, settings: VerificationSettings = PLAIN) -> StepContext:
+    services = {Verification: verification(both, settings), HealthClient: HealthClient(), Fleet: both.fleet}
+    return StepContext(
         pulse=PlainPulse("production.rollback.1111"), environment=both.environment, services=services,
         regions={name: {ClusterClient: cluster} for name, cluster in both.clusters.items()},
     )  # fmt: skip
-    verified = await Verify(going_back=True, regions=regions).apply(context)
+
+
+async def found(both: TwoRegions, *regions: str, settings: VerificationSettings = PLAIN) -> dict[str, Finding]:
+    """What the step finds after a rollback, which stops at nothing."""
+    verified = await Verify(going_back=True, regions=regions).apply(context(both, settings))
     return {each.name: each for each in verified.findings}
 
 
@@ -62,6 +70,28 @@ async def test_pods_that_are_not_ready_fail_the_region_that_they_are_in(both: Tw
     answers = await found(both, "eu", "us")
     assert (answers["pods in eu"].verdict, answers["pods in us"].verdict) == (Verdict.PASSED, Verdict.FAILED)
     assert "must be all pods ready" in answers["pods in us"].sentence
+
+
+async def test_a_region_with_a_prometheus_of_its_own_is_asked_there_before_and_after(both: TwoRegions) -> None:
+    server = PrometheusServer(Cluster())
+    server.fault = lambda _: web.json_response(
+        {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "250"]}]}}
+    )
+    async with server.serve():
+        us = {"prometheus": {"url": server.url}}
+        slow = {"name": "API p95", "query": "sum(up)", "limit": 200, "unit": "ms"}
+        settings = PLAIN.model_copy(
+            update={
+                "regions": {"us": RegionMonitoring.model_validate(us)},
+                "metrics": (MetricCheck.model_validate(slow),),
+            }
+        )
+        measure = MeasureBefore(version="v2.0.0", regions=("eu", "us"))
+        assert (await measure.apply(context(both, settings))).metrics == {"API p95 in us": 250.0}
+        answers = await found(both, "eu", "us", settings=settings)
+    assert answers["API p95 in us"].sentence == "API p95 in us 250 ms (must be < 200 ms)"
+    assert answers["API p95 in us"].verdict is Verdict.FAILED
+    assert "API p95" not in answers, "home has none"
 
 
 async def test_the_plan_names_the_checks_of_the_regions_that_the_release_reaches(both: TwoRegions) -> None:
