@@ -159,7 +159,7 @@ def durable_runs(
             "request": requests.workflow,
             "run": runs.workflow,
             "thread": threads.workflow,
-            "closing": Closings(store, ends).workflow,
+            "closing": Closings(store, ends, notes).workflow,
             "vigil": escalations.workflow,
         }
     )

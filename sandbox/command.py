@@ -63,7 +63,10 @@ async def _live(folder: Path, options: argparse.Namespace) -> int:
         )
         world.breakages = (
             *world.breakages,
-            *(Breakage(name, f"Region {name} away for 60 s") for name in world.regions),
+            *(
+                Breakage(name, f"Region {name} away for 60 s")
+                for name in ((world.home.name, *world.regions) if world.home is not None and world.regions else ())
+            ),
         )
         for scenario in scenarios:
             await world.play(scenario)

@@ -1,4 +1,4 @@
-"""Production's second region: another cluster of the same kind, seeded alike, whose API can stop answering."""
+"""A region of production: a cluster of its own, seeded alike, whose API can stop answering."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from urllib.parse import urlsplit
 import yaml
 
 from sandbox.cluster import Cluster, seed_omnicare
-from sandbox.cluster.settings import Settings
 
 
 class RegionServer:
-    """One region away from home; it serves within `async with`."""
+    """One region; it serves within `async with`."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, cluster: Cluster) -> None:
         self.name = name
-        self.cluster = Cluster(settings)
+        self.cluster = cluster
         self._served = AsyncExitStack()
         self._port = 0
 

@@ -20,7 +20,7 @@ from sandbox import configuration, train
 from sandbox.aws import Aws
 from sandbox.bot_process import READY_SECONDS, BotDied, BotProcess
 from sandbox.cache import CacheCluster
-from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster import Cluster
 from sandbox.cluster.settings import Settings as ClusterSettings
 from sandbox.cluster.view import PodView
 from sandbox.elasticache import ElastiCache
@@ -91,6 +91,8 @@ class SandboxWorld:
         self.cluster = Cluster(cluster or ClusterSettings(nodes=3))
         self.regions: dict[str, RegionServer] = {}
         """Production's regions away from home."""
+        self.home: RegionServer | None = None
+        """The region with the record, or the one cluster; None where that is not the sandbox's own."""
         self.sync = {namespace: SyncQueue(takes_ids=name != "staging") for name, namespace in NAMESPACES.items()}
         self.cluster.add_scripts(scripts_of(self.sync))
         self.registry = Registry()
@@ -166,9 +168,9 @@ class SandboxWorld:
             self.slack.go_down()
             self._tend(self._back_up(20.0))
             return "Slack is down for 20 s. What runs goes on; the thread is brought up to date afterwards."
-        if kind in self.regions:
-            await self.regions[kind].go_down()
-            self._tend(self._reachable_again(kind, 60.0))
+        if (region := self._region(kind)) is not None:
+            await region.go_down()
+            self._tend(self._reachable_again(region, 60.0))
             return f"The cluster of {kind} does not answer for 60 s."
         await self.workspace.refresh_connections()
         return "Slack asked the bot to connect anew, as it does every few hours."
@@ -177,9 +179,12 @@ class SandboxWorld:
         await asyncio.sleep(seconds)
         self.slack.come_back()
 
-    async def _reachable_again(self, region: str, seconds: float) -> None:
+    def _region(self, name: str) -> RegionServer | None:
+        return self.home if self.home is not None and name and name == self.home.name else self.regions.get(name)
+
+    async def _reachable_again(self, region: RegionServer, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await self.regions[region].come_back()
+        await region.come_back()
 
     def _tend(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload] # a coroutine
@@ -266,9 +271,7 @@ class SandboxWorld:
             await self._started_again()
         self._switched.set()
         await self.schemas.reset()
-        self.cluster.reset()
-        seed_omnicare(self.cluster)
-        for region in self.regions.values():
+        for region in filter(None, (self.home, *self.regions.values())):
             await region.come_back()
             region.reset()
         if self.github is not None:
@@ -352,10 +355,10 @@ async def opened(
         registry = await stack.enter_async_context(world.registry.serve())
         exports = await stack.enter_async_context(world.aws.serve())
         if kubeconfig is None:
-            seed_omnicare(world.cluster)
-            await stack.enter_async_context(world.cluster.serve())
+            world.home = RegionServer(regions[0] if regions else "", world.cluster)
+            await stack.enter_async_context(world.home)
             for name in regions[1:]:
-                away = RegionServer(name, cluster or ClusterSettings(nodes=3))
+                away = RegionServer(name, Cluster(cluster or ClusterSettings(nodes=3)))
                 world.regions[name] = await stack.enter_async_context(away)
             account = folder / "bot.kubeconfig"
             for path, user in ((world.kubeconfig_path, "admin"), (account, "omnicare-bot")):

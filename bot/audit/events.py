@@ -80,6 +80,8 @@ class EventName(StrEnum):
     LOCK_RELEASED = "lock:released"
     RELEASE_ADOPTED = "release:adopted"
     STRATEGY_RESTORED = "strategy:restored"
+    RECORD_WRITTEN = "record:written"
+    RECORD_LEFT = "record:left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

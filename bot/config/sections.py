@@ -314,7 +314,7 @@ class TimeSettings(Section):
     cluster_patience: Seconds = 600.0
     """How long a started step is retried on a cluster that does not answer."""
     region_patience: Seconds = 60.0
-    """How long a rollback tries to reach a region other than the home region; after that, it goes on without it and says so."""
+    """How long a rollback tries to reach a region; after that, it goes on without it and says so. For the home region, it ends and offers to go back without the record."""
     hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
     """A held run reminds its requester and whoever holds it after this time, and again after the same time."""
     hold_longest: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 14400.0

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal, TypeVar
 
 from bot.config.sections import TimeSettings
@@ -15,15 +16,15 @@ from bot.process import crash_points
 from bot.runs import cards, outage_notice
 from bot.runs.display import Display
 from bot.runs.engine import DurableResult
-from bot.runs.execution.closing import EndWriter
-from bot.runs.failures import Failure, Failures
+from bot.runs.execution.closing import WRITTEN, EndWriter
+from bot.runs.failures import Failure, Failures, instead_of_record
 from bot.runs.follow_up import planned
-from bot.runs.model import Ending, Request
+from bot.runs.model import Ending, Request, closing_id
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit import orphaned_run
-from commands.kit.card import State
+from commands.kit.card import State, sentence
 from commands.kit.command import Operation
 from commands.kit.context import Context
 from commands.kit.registry import Registry
@@ -38,6 +39,9 @@ from runbooks.release import rollback
 from runbooks.wording import short_id
 
 T = TypeVar("T")
+
+_END_COMES = 30.0
+"""Seconds that a rollback waits for what the one before it, which had no record, writes there."""
 
 HEAD = "head"
 
@@ -99,15 +103,28 @@ class Leases:
 
     async def look(self, request: Request, *, back: bool = False) -> LeaseSeen:
         """Return what the request has to wait for before its plan. `back`: it is a rollback, which waits for nobody."""
-        context = self._context(request)
-        async with self._saying_so(request, context, "making the plan"):
+        context, command = self._context(request), self._registry.operation(request.command, request.arguments)
+        if command.without_record:
+            return LeaseSeen(failure=await self._another_without(request))
+        way = command.instead_of_record(context.where)
+        async with self._saying_so(request, context, "making the plan", way):
             try:
                 return await self._looked(request, context, back=back)
             except RunbookError as error:
-                return LeaseSeen(failure=self._failures.of(request, error))
+                instead = instead_of_record(command, context)
+                return LeaseSeen(failure=self._failures.of(request, error, instead=instead))
 
     async def _looked(self, request: Request, context: Context, *, back: bool) -> LeaseSeen:
-        record = await self._patiently(lambda: context.fleet.read(context.where))
+        record = await self._patiently(
+            lambda: context.fleet.read(context.where), seconds=self._while_back(context) if back else None
+        )
+        aside = await self._aside(request)
+        if aside is not None and back:
+            if await self._begun(aside):
+                return LeaseSeen(failure=_refused_beside(request, aside))
+            # its end is being written just now: what it left as bad is what nobody goes back to
+            await self._store.engine.event(closing_id(aside.id), WRITTEN, timeout=_END_COMES)
+            record, aside = await self._patiently(lambda: context.fleet.read(context.where)), None
         other = record.run if record.run and record.run.run != request.id else None
         if other is not None and not back and (ended := await self._store.ended_request(other.run)) is not None:
             # it has ended and could not give its lease back: the cluster was away just then
@@ -115,14 +132,19 @@ class Leases:
             await self._patiently(lambda: self._ends.write(ending))
             other = None
         freeze = record.freeze if record.freeze and record.freeze.holds(self._clock()) else None
-        if other is None and (freeze is None or back):  # nobody who is told of a lock waits for a region that is away
+        if (
+            other is None and aside is None and (freeze is None or back)
+        ):  # nobody who is told of a lock waits for a region that is away
             await self._patiently(lambda: self._put_back(request.environment))
         orphaned = other is not None and await orphaned_run.holder(context, record) is not None
         unknown = f", but {orphaned_run.UNKNOWN}" if orphaned else ""
+        holder = f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None
+        if aside is not None:
+            holder = f"{aside.requester.name}: {aside.title} without the record (run {short_id(aside.id)})"
         return LeaseSeen(
             reads=self._registry.operation(request.command, request.arguments).only_reads(context),
             freeze=freeze,
-            holder=f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None,
+            holder=holder,
             way_out=f"{orphaned_run.way_out(other)}." if other is not None and orphaned else "",
             word=new_word(),
         )
@@ -136,7 +158,9 @@ class Leases:
         if now - latest > timedelta(seconds=self._times.start_within):
             return LeaseTaken(result="late")
         context = self._context(request)
-        async with self._saying_so(request, context, "starting"):
+        async with self._saying_so(request, context, "starting", command.instead_of_record(context.where)):
+            if command.without_record:
+                return await self._take_without_record(request, command, plan, context)
             if command.goes_back:
                 return await self._take_over(request, command, plan, context)
             return await self._take(request, command, plan, context)
@@ -170,6 +194,8 @@ class Leases:
                 return None
             stops = freeze.stops(after_rollback=command.after_rollback)
             return LeaseTaken(result="held", freeze=freeze) if stops else None
+        if await self._aside(request) is not None:
+            return LeaseTaken(result="held")
         place, passes = self._place(request), command.after_rollback
         taken = await self._patiently(lambda: context.fleet.take(context.where, place, after_rollback=passes))
         return None if taken.taken else LeaseTaken(result="held", freeze=None if taken.holder else taken.freeze)
@@ -177,32 +203,109 @@ class Leases:
     async def _take_over(self, request: Request, command: Operation, plan: Plan, context: Context) -> LeaseTaken:
         """Take the lease, whoever has it. A rollback keeps it, so that the other run does not go on while people are asked again."""
         overtaken: str | None = None
+        patiently = partial(self._patiently, seconds=self._while_back(context))
         try:
-            if await self._goes_back_too(context, request.id) and not await self._fits(plan, command, context, request):
+            other = (await patiently(lambda: context.fleet.read(context.where))).run
+            if await self._goes_back_too(other, request.id) and not await self._fits(plan, command, context, request):
                 return LeaseTaken(result="changed")
+            if (aside := await self._aside_now(request)) is not None:
+                return LeaseTaken(result="held", failure=_refused_beside(request, aside))
             place = self._place(request)
-            overtaken = await self._patiently(lambda: self._taken_over(context, place))
+            overtaken = await patiently(lambda: self._taken_over(context, place))
             # At once: from here on the run that was overtaken can change nothing, so the plan that is made next stays true.
-            await self._patiently(
-                lambda: rollback.taken_everywhere(PlainPulse(place.run), context.fleet, context.places)
-            )
+            await patiently(lambda: rollback.taken_everywhere(PlainPulse(place.run), context.fleet, context.places))
             if not await self._fits(plan, command, context, request):
                 return LeaseTaken(result="changed", overtaken=overtaken)
         except RunbookError as error:
-            return LeaseTaken(result="held", overtaken=overtaken, failure=self._failures.of(request, error))
+            failure = self._failures.of(request, error, instead=instead_of_record(command, context))
+            return LeaseTaken(result="held", overtaken=overtaken, failure=failure)
         crash_points.reached("place-taken")
         return LeaseTaken(result="taken", overtaken=overtaken)
+
+    # without the record
+
+    async def _take_without_record(
+        self, request: Request, command: Operation, plan: Plan, context: Context
+    ) -> LeaseTaken:
+        """Mark the Deployments of the regions away from home as this run's; there is no lease to be had.
+
+        The engine's own list takes its place: another such rollback is not begun beside this one, what waits for the lease waits for
+        this too, and the run that is under way is asked to stop. Since it is fenced by its mark, it is not waited for.
+        """
+        if (another := await self._another_without(request)) is not None:
+            return LeaseTaken(result="held", failure=another)
+        under_way: Request | None = None
+        try:
+            if not await self._fits(plan, command, context, request):
+                return LeaseTaken(result="changed")
+            under_way = await self._under_way(request)
+            others = [place for place in context.places if place.name != context.where.home]
+            await rollback.taken_everywhere(PlainPulse(request.id), context.without_record().fleet, others)
+            overtaken = under_way.id if under_way is not None else None
+            if under_way is not None and not await self._fits(plan, command, context, request):
+                return LeaseTaken(result="changed", overtaken=overtaken)
+        except RunbookError as error:
+            failure = self._failures.of(request, error)
+            return LeaseTaken(result="held", overtaken=under_way.id if under_way else None, failure=failure)
+        crash_points.reached("place-taken")
+        return LeaseTaken(result="taken", overtaken=overtaken)
+
+    async def _another_without(self, request: Request) -> Failure | None:
+        """Return the refusal where another rollback without the record runs, or was asked for before this one."""
+        for other in await self._others(request):
+            if not self._registry.operation(other.command, other.arguments).without_record:
+                continue
+            earlier = (other.at, other.id) < (request.at, request.id)
+            if not earlier and not await self._begun(other):
+                continue
+            return _refused_beside(request, other)
+        return None
+
+    async def _aside(self, request: Request) -> Request | None:
+        """Return the rollback that changes the environment, or has, though the record does not know of it yet."""
+        return await self._aside_now(request) or await self._store.ended_without_record(request.environment)
+
+    async def _aside_now(self, request: Request) -> Request | None:
+        """Return the rollback that changes the environment though the record does not know of it."""
+        for other in await self._others(request):
+            if self._registry.operation(other.command, other.arguments).without_record and await self._begun(other):
+                return other
+        return None
+
+    async def _under_way(self, request: Request) -> Request | None:
+        """Return the request whose run changes the environment now, as far as this bot's engine knows."""
+        for other in await self._others(request):
+            command = self._registry.operation(other.command, other.arguments)
+            changes = not command.beside_runs and not command.only_reads(self._context(other))
+            if changes and await self._begun(other):
+                return other
+        return None
+
+    async def _others(self, request: Request) -> list[Request]:
+        return [each for each in await self._store.open_requests(request.environment) if each.id != request.id]
+
+    async def _begun(self, other: Request) -> bool:
+        """Return whether it is let change the environment, or just asks for that, and has not ended."""
+        state = await self._store.state(other.id)
+        return state is not None and state.phase in ("starting", "running")
+
+    def _while_back(self, context: Context) -> float | None:
+        """Return how long a rollback waits for the record where other regions could go back without it; None: as long as anything else."""
+        return min(self._times.region_patience, self._times.cluster_patience) if context.where.regions else None
 
     async def give_back(self, request: Request) -> bool:
         """Give back the lease of a request that ended before anything ran; only a rollback, or a failure just then, may still have it.
 
         Return False where the cluster does not take it: then the workflow `closing` goes on.
         """
-        if await self._store.has_run(request.id):
-            return True  # its run gives the lease back itself
+        command = self._registry.operation(request.command, request.arguments)
+        if command.without_record or await self._store.has_run(request.id):
+            return True  # it never has it, or its run gives it back itself
         context = self._context(request)
+        # where other regions could go back without the record, people hear at once that this one ended
+        seconds = 0.0 if command.instead_of_record(context.where) else 60.0
         try:
-            await self._patiently(lambda: context.fleet.leave(context.where, request.id), seconds=60.0)
+            await self._patiently(lambda: context.fleet.leave(context.where, request.id), seconds=seconds)
         except RunbookError:
             return False
         return True
@@ -224,14 +327,15 @@ class Leases:
 
     async def _fits(self, plan: Plan, command: Operation, context: Context, request: Request) -> bool:
         """Return whether the plan may be carried out as things are now."""
-        return (await self._patiently(lambda: planned(self._store, request, command, context))).still_fits(plan)
+        seconds = self._while_back(context) if command.goes_back else None
+        make = partial(planned, self._store, request, command, context)
+        return (await self._patiently(make, seconds=seconds)).still_fits(plan)
 
-    async def _goes_back_too(self, context: Context, request: str) -> bool:
+    async def _goes_back_too(self, holder: Lease | None, request: str) -> bool:
         """Return whether the holder is a rollback itself. It keeps the lease where the approved plan has changed: else nothing would go back meanwhile."""
-        record = await self._patiently(lambda: context.fleet.read(context.where))
-        if record.run is None or record.run.run == request:
+        if holder is None or holder.run == request:
             return False
-        other = await self._store.open_request(record.run.run)
+        other = await self._store.open_request(holder.run)
         return other is not None and self._registry.operation(other.command, other.arguments).goes_back
 
     async def _taken_over(self, context: Context, place: Lease) -> str | None:
@@ -268,11 +372,15 @@ class Leases:
         return self._context_of(request.requester, request.environment, run_id=request.id, reason=request.reason)
 
     @asynccontextmanager
-    async def _saying_so(self, request: Request, context: Context, otherwise: str) -> AsyncIterator[None]:
-        """Let the head message say that the request waits for the cluster, while that does not answer."""
+    async def _saying_so(
+        self, request: Request, context: Context, otherwise: str, instead: str = ""
+    ) -> AsyncIterator[None]:
+        """Let the head message say that the request waits for the cluster, while that does not answer, and what may be typed `instead`."""
+        way = sentence(f"`{instead}` goes back in the other regions without the record.") if instead else None
 
-        def say(sentence: str) -> None:
-            self._display.draw(request.id, HEAD, cards.head_card(request, State.WAITING, sentence or otherwise))
+        def say(why: str) -> None:
+            card = cards.head_card(request, State.WAITING, why or otherwise, detail=way if why else None)
+            self._display.draw(request.id, HEAD, card)
 
         async with outage_notice.told(context.cluster.unanswered, self._times.silence_told, say):
             yield
@@ -280,3 +388,13 @@ class Leases:
     async def _patiently(self, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
         """Try again while the cluster does not answer, by default for `times.cluster_patience`."""
         return await retried(act, seconds=self._times.cluster_patience if seconds is None else seconds)
+
+
+def _refused_beside(request: Request, other: Request) -> Failure:
+    """Return the refusal of a rollback beside one that goes on without the record: neither could know what the other leaves."""
+    short = short_id(other.id)
+    return Failure(
+        code=ReasonCode.ALREADY_DECIDED,
+        message=f"{other.requester.name} is already rolling {request.environment} back without the record (run {short}).",
+        advice=(f"`runs {short}` shows how far it is. `cancel {short}` or `withdraw {short}` ends it.",),
+    )

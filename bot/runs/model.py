@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_valid
 from bot.policy.approvals import ApprovalDecision, PendingApproval
 from commands.kit.card import Card, StepLine
 from commands.kit.context import Actor, Outcome
-from runbooks.fleet.fleet import Undecided
+from runbooks.fleet.fleet import Freeze, Lease, Undecided
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Stop, StoredStep
 from runbooks.kit.targets import Frozen
@@ -254,6 +254,18 @@ class Ending(Frozen):
     """What those of `steps` that have finished returned, by their keys; for `late`."""
     approved_by: tuple[str, ...] = ()
     """Names."""
+    lease: Lease | None = None
+    """Of a run that went on without the record: taken to write this, unless the record has moved on."""
+    freeze: Freeze | None = None
+    """The lock that it leaves, once the record can be written."""
+
+    @property
+    def left_open(self) -> str:
+        """What is to be decided, and the lock, in sentences; for a run that went on without the record."""
+        where, open_title = self.request.environment, self.undecided.title if self.undecided is not None else ""
+        said = f"{where} is undecided: {open_title}." if open_title else ""
+        locked = f"{where} is locked: {self.freeze.reason}." if self.freeze is not None else ""
+        return " ".join(filter(None, (said, locked)))
 
     @property
     def done_late(self) -> str:

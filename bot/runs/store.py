@@ -75,6 +75,12 @@ class RunStore:
         view = await self.engine.view(closing_id(request))
         return Ending.model_validate(view.input) if view is not None else None
 
+    async def ended_without_record(self, environment: str) -> Request | None:
+        """Return the rollback whose end is still to be written into a record that could not be read while it ran."""
+        views = await self.engine.list(name="closing", prefix=f"{environment}.", active=True)
+        endings = [Ending.model_validate(view.input) for view in views]
+        return next((ending.request for ending in endings if ending.lease is not None), None)
+
     # what is handed to the engine
 
     async def start(self, request: Request) -> None:

@@ -45,6 +45,7 @@ from commands.kit.spec import (
 from commands.kit.types import RunId, RunType, Ticket, Words
 from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Results
+from runbooks.kit.targets import Environment
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(argument, option))
@@ -212,6 +213,15 @@ class Operation(Command, base=True):
     def goes_back(self) -> bool:
         """Whether it returns to a release that ran well before: then it comes first and passes a lock. By default it does not."""
         return False
+
+    @property
+    def without_record(self) -> bool:
+        """Whether it goes back though the record can't be read: it takes no lease, and its end is written once that is possible. By default it does not."""
+        return False
+
+    def instead_of_record(self, where: Environment) -> str:  # noqa: ARG002 - for those that override it
+        """Return what a person may type instead where the home region's cluster does not answer; by default there is nothing."""
+        return ""
 
     @property
     def beside_runs(self) -> bool:

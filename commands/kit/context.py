@@ -288,8 +288,10 @@ class Context:
     @property
     def services(self) -> dict[type, object]:
         """Every client and table of settings, each by its class."""
-        common = (self.cluster, self.registry, self.fleet, self.health, self.patience)
-        return {**{type(each): each for each in common}, **self.clients}
+        from runbooks.fleet.fleet import Fleet
+
+        common = (self.cluster, self.registry, self.health, self.patience)
+        return {**{type(each): each for each in common}, Fleet: self.fleet, **self.clients}
 
     def step(self, pulse: Pulse, results: Results | None = None) -> StepContext:
         """Return what a step of a run is given; clients and settings are found there by their class."""
@@ -302,6 +304,12 @@ class Context:
             results=results or Results(),
             regions=self.regions,
         )
+
+    def without_record(self) -> "Context":
+        """Return what a run is given that goes on without the fleet's record."""
+        from runbooks.fleet.absent import AbsentRecord
+
+        return replace(self, fleet=AbsentRecord(self.cluster, self.run_id or "", by=self.actor.name))
 
     @property
     def places(self) -> tuple["Place", ...]:

@@ -44,6 +44,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     elsewhere = [name for written in wrote for name in written.elsewhere]
     kept = f"{before} marked bad" if record.left else _back(before, wrote, results) if before else ""
     kept = kept or ("not recorded as good" if hanging else "recorded as good")
+    kept = "not recorded yet" if record.later else kept
     idle = list(
         dict.fromkeys(result.service for found in checks.values() for result in found.services if result.desired == 0)
     )

@@ -1,6 +1,7 @@
 """`rollback`: back to the newest good release that does not run completely now, all services at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from commands.kit.card import Button, Card, Typed
@@ -11,22 +12,28 @@ from commands.kit.policy import ApprovalPolicy, Policies, Risk
 from commands.kit.regions import RegionNames, names_of
 from commands.kit.rolling import released, result_card, version_before, version_of
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
+from commands.kit.typed_again import typed_again
 from commands.kit.types import EnvironmentName, RunId, ServiceName, Version
+from runbooks.fleet.absent import AbsentRecord
 from runbooks.fleet.fleet import EnvironmentRecord
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.kit.targets import Environment
 from runbooks.manifests.planning import ALONE
 from runbooks.migrations.undoing import AGAIN, ANYWAY
 from runbooks.release import rollback
 from runbooks.release.locking import Locked, LockEnvironment
 from runbooks.release.plans import plan_rollback
 from runbooks.release.steps import RollBack, images_of, left_regions
-from runbooks.release.train import with_parts
+from runbooks.release.train import PARTS, with_parts
+from runbooks.release.without_record import lines_at_home, plan_without_record
 from runbooks.wording import duration, listed, short_id
 
 _JUST_NOW = timedelta(minutes=15)
+_WITHOUT_RECORD = ("migrations", "CDN invalidation")
+"""The parts of the train that go with a rollback without the record."""
 _BUDGET_MINUTES = 5
 """The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
 
@@ -53,6 +60,10 @@ class Rollback(Operation):
     to: Version | None = option("a recorded release instead of the last known good one")
     anyway: bool = option(
         "go back though the older release can't run on the database's schema; needs a reason", default=False
+    )
+    without_record: bool = option(
+        "go back in the other regions while the home region's cluster, which has the record, does not answer",
+        default=False,
     )
     after: RunId | None = option("the failed run whose approval covers this rollback")
     regions: RegionNames | None = option("only these regions; default: those of `--after`, else all at the same time")
@@ -85,7 +96,52 @@ class Rollback(Operation):
             return going_back.model_copy(update={"count": 0})
         return going_back
 
+    def instead_of_record(self, where: Environment) -> str:
+        if not where.regions or self.without_record or names_of(self.regions) == (where.home,):
+            return ""
+        return typed_again(replace(self, without_record=True, after=None, regions=self._away_from(where.home)))
+
+    def _away_from(self, home: str) -> str | None:
+        return ",".join(name for name in names_of(self.regions) if name != home) or None
+
+    async def _plan_without_record(self, context: Context) -> Plan:
+        """Return the plan by the regions' own history: only what needs neither record nor home region goes with it."""
+        absent = context.without_record()
+        assert isinstance(absent.fleet, AbsentRecord), "that is what it was made with"
+        plan = await plan_without_record(
+            context.registry,
+            context.fleet,
+            absent.fleet,
+            context.where,
+            services=self.services,
+            to=self.to,
+            places=context.places,
+            regions=names_of(self.regions),
+        )
+        plan = plan.model_copy(update={"warnings": (*await self._went_before(context), *plan.warnings)})
+        return await with_parts(
+            plan,
+            context.where,
+            absent.services,
+            now=context.now,
+            regions=context.regions,
+            going_back=True,
+            options={ANYWAY: context.reason or ""} if self.anyway else {},
+            parts=[part for part in PARTS if part[0] in _WITHOUT_RECORD],
+        )
+
+    async def _went_before(self, context: Context) -> tuple[str, ...]:
+        """Say where the history may lead forward again: nothing else knows what such a rollback left."""
+        recent = await context.runs.recent(environment=context.where.name, limit=5) if self.to is None else ()
+        return tuple(
+            f"{each.ending} (run {each.short}). The history does not know that, so this may go forward again to what it left. `--to VERSION` names the version."
+            for each in recent
+            if each.command == "rollback" and each.state == "succeeded" and "--without-record" in each.text.split()
+        )[:1]
+
     async def plan(self, context: Context) -> Plan:
+        if self.without_record:
+            return await self._plan_without_record(context)
         failed = await self._failed(context)
         regions = names_of(self.regions)
         if not regions and failed is not None and failed.command == "deploy":
@@ -213,7 +269,7 @@ class Rollback(Operation):
         lock = tuple(f"{name}'s lock is still in place." for name in locks)
         kept = [(step.region, each.evidence) for step, each in went if not each.unreachable]
         said = "; ".join(f"{region}: {found}" if region else found for region, found in kept)
-        away = left_regions(results)
+        away = [*left_regions(results), *([context.where.home] if self.without_record else [])]
         left = f", but not in {listed(away)}" if away else ""
         locked = next((each for _, each in results.each(LockEnvironment, Locked)), None)
         if locked is not None:
@@ -222,6 +278,15 @@ class Rollback(Operation):
                 f"{where} is locked ({locked.name}: {locked.reason}). `unlock --env {where}` lets deploys start again."
             )
             lock = (locked.problem or stands,)
+        if self.without_record:
+            where, home = context.where.name, context.where.home
+            lock = (
+                f"{home} has the record, which does not know of this yet. When {home} answers again, the bot writes it there, locks {where}, and says so here.",
+            )
+            by_hand = lines_at_home(context.where, images_of(plan))
+            outcome = outcome.model_copy(
+                update={"kubectl": (*outcome.kubectl, *by_hand), "remains": (*outcome.remains, home)}
+            )
         return outcome.model_copy(
             update={
                 "title": f"Back on {version_of(plan)} in {context.where.name}{left}",

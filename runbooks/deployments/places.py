@@ -178,6 +178,8 @@ async def _answering(places: Sequence[Place], chosen: Sequence[Place], again: st
 
     found = list(zip(chosen, await asyncio.gather(*(one(place) for place in chosen)), strict=True))
     there = tuple(place for place, states in found if isinstance(states, list))
+    if not there and (failed := [error for _, error in found if isinstance(error, RunbookError)]):
+        raise failed[0]
     others = [place.name for place in places if place not in chosen]
     stay = f"{listed(others)} {by_count(len(others), 'is', 'are')} not named by `--regions`, so nothing changes there."
     return Reached(
@@ -191,7 +193,7 @@ async def _answering(places: Sequence[Place], chosen: Sequence[Place], again: st
             ),
             *([stay] if others else []),
         ),
-        regions=tuple(place.name for place in there) if len(there) < len(places) else (),
+        regions=tuple(place.name for place in there) if len(there) < len(places[0].environment.regions) else (),
     )
 
 

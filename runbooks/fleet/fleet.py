@@ -159,16 +159,19 @@ class Fleet:
         undecided: Undecided | None = None,
         decided: bool = False,
         decided_of: str = "",
+        freeze: Freeze | None = None,
     ) -> bool:
         """Gives the environment back and says what the run left, in one; nothing where the run does not hold it any more.
 
-        `decided_of`: a command; what a run of it left is decided.
+        `decided_of`: a command; what a run of it left is decided. `freeze`: the lock that it leaves, as `freeze_after` has it.
         """
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, bool]:
             if record.run is None or record.run.run != run:
                 return record, False
-            changed: dict[Part, Lease | Undecided | None] = {"run": None}
+            changed: dict[Part, Lease | Undecided | Freeze | None] = {"run": None}
+            if freeze is not None:
+                changed["freeze"] = _after_rollback(record, freeze)
             left = record.undecided.run.split(".")[1:2] if record.undecided is not None else []
             if decided or undecided is not None or left == [decided_of]:
                 changed["undecided"] = None if decided else undecided
@@ -188,12 +191,7 @@ class Fleet:
         """
 
         def change(record: EnvironmentRecord) -> tuple[EnvironmentRecord, Freeze]:
-            stood, kept = record.freeze, freeze
-            if stood is not None and not stood.run and stood.holds(datetime.now(UTC)):
-                if stood.until is None:
-                    return record, stood
-                reason = f"{freeze.reason}; {stood.name} had locked it until {stood.until}: {stood.reason}"
-                kept = freeze.model_copy(update={"reason": reason[:LONGEST_TEXT]})
+            kept = _after_rollback(record, freeze)
             return record.having({"freeze": kept}), kept
 
         return await self._change(environment, change)
@@ -437,6 +435,17 @@ class Fleet:
             if error.code is ReasonCode.NOT_FOUND:
                 return None
             raise
+
+
+def _after_rollback(record: EnvironmentRecord, freeze: Freeze) -> Freeze:
+    """Return the lock that stands after a rollback that leaves `freeze`."""
+    stood = record.freeze
+    if stood is None or stood.run or not stood.holds(datetime.now(UTC)):
+        return freeze
+    if stood.until is None:
+        return stood
+    reason = f"{freeze.reason}; {stood.name} had locked it until {stood.until}: {stood.reason}"
+    return freeze.model_copy(update={"reason": reason[:LONGEST_TEXT]})
 
 
 def _name(what: str, environment: Environment) -> str:

@@ -276,6 +276,8 @@ class KnownReleases(Frozen):
     unreadable: int = 0
     """So many entries; of a list that is none at all, one."""
     troubles: tuple[str, ...] = ()
+    absent: bool = False
+    """Nothing could be read, since the home region's cluster does not answer."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -210,6 +210,8 @@ class Step(Frozen):
     """At the same time as the step before it."""
     region: str = ""
     """Where it is done; empty where the environment has one cluster, and for what is done once, in the home region."""
+    later: bool = False
+    """Not done by the run but at its end, once the home region's cluster answers: the run goes on without the record."""
 
     hidden: ClassVar[bool] = False
     """Left out of the progress message: in the audit log only."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from runbooks.deployments.places import Place, rest_at_once, versions_of
 from runbooks.deployments.service_state import WORDS, ServiceState
-from runbooks.fleet.fleet import EnvironmentRecord, Release
+from runbooks.fleet.fleet import EnvironmentRecord, KnownReleases, Release
 from runbooks.kit.answers import read_time
 from runbooks.kit.plan import ImageChange, Unusual
 from runbooks.wording import age_since, by_count, duration, listed
@@ -55,6 +55,18 @@ def alone(version: str, only: str | None, others: Sequence[ServiceState]) -> tup
 
 def _not_complete(state: ServiceState) -> str:
     return f", {WORDS[state.state]}" if state.state != "complete" else ""
+
+
+def from_history(known: KnownReleases, usable: Sequence[Release], to: str | None) -> str:
+    """Say that an image comes from the Deployments' revision history, and why."""
+    if known.absent:
+        what = f"The image of {to}" if to is not None else "What each service goes back to"
+        return f"{what} comes from the Deployments' revision history."
+    if to is not None:
+        return f"{to} was never recorded as a release; it comes from the Deployments' revision history."
+    bad = {each.version for each in known.releases if each.verdict == "bad"}
+    other = "other " if any(each.version not in bad for each in usable) else ""
+    return f"No {other}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
 
 
 def as_recorded(release: Release) -> str:

@@ -23,7 +23,6 @@ from runbooks.release import rollout_capacity
 from runbooks.release.last_good import (
     Earlier,
     alike,
-    bad_versions,
     by_region,
     change_of,
     going_back,
@@ -37,6 +36,7 @@ from runbooks.release.locking import LockEnvironment
 from runbooks.release.plan_warnings import (
     alone,
     as_recorded,
+    from_history,
     idle,
     marked_bad,
     not_trusted,
@@ -218,11 +218,7 @@ async def plan_rollback(
         known_good = (proven(releases, state.service, targets[state.named]) for state in rest if state.named in targets)
         unproven = unproven or not all(known_good)
     if rest and (earlier.images or not released):
-        notes.append(
-            f"{to} was never recorded as a release; it comes from the Deployments' revision history."
-            if to is not None
-            else f"No {'other ' if any(each.version not in bad_versions(known.releases) for each in releases) else ''}good release is recorded, so each service goes back to its previous revision, as with `kubectl rollout undo`."
-        )
+        notes.append(from_history(known, releases, to))
     left_out = (*left_out, *earlier.left_out)
     if (
         not released

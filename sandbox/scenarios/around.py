@@ -139,7 +139,7 @@ TWO_REGIONS = ("eu", "us")
 REGIONS: tuple[Scenario, ...] = (
     Scenario(
         "two-regions",
-        "Production runs in two regions, eu and us. The page's World can make the second one unreachable.",
+        "Production runs in two regions, eu and us. The page's World can make either unreachable.",
         "deploy v2.0.0",
         "runs in production",
     ),

@@ -14,6 +14,7 @@ from runbooks.kit.steps import PlainPulse, Results, StepContext, done
 from runbooks.kit.targets import Environment, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
 from runbooks.release.plans import plan_deploy, plan_rollback
+from sandbox.cluster import Cluster
 from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.outside.registry import Registry
 from sandbox.regions import RegionServer
@@ -104,8 +105,8 @@ def with_regions(**more: Region) -> Environment:
 async def two_regions(folder: Path) -> AsyncIterator[TwoRegions]:
     """Both clusters while they are served; `folder`: for their kubeconfigs."""
     async with (
-        RegionServer("eu", FAST_CLUSTER) as eu,
-        RegionServer("us", FAST_CLUSTER) as us,
+        RegionServer("eu", Cluster(FAST_CLUSTER)) as eu,
+        RegionServer("us", Cluster(FAST_CLUSTER)) as us,
         Registry().serve() as url,
         RegistryClient({"ghcr.io": url}, plain_http=True) as registry,
     ):

@@ -5,18 +5,26 @@ how the run ended, and a rollback takes the place as it would take any other. Al
 place: whoever took it since decides what is true.
 """
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Any
 
+from bot.audit import EventName
 from bot.process import crash_points
 from bot.runs.engine import DurableResult
 from bot.runs.heads import KeptHeads
-from bot.runs.model import Answered, Ending, Request, escalation_id
+from bot.runs.model import Answered, Ending, Request, Show, escalation_id, thread_id
+from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
+from commands.kit.card import Card, Paragraph, State, Strong, sentence, words
 from commands.kit.context import Context
-from runbooks.kit.errors import PermanentError
+from runbooks.fleet.fleet import Lease
+from runbooks.fleet.records import unknown_holder
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, retried
 from runbooks.kit.steps import PlainPulse, Results
 from runbooks.release.recording import Recorded
@@ -26,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two tries."""
+_SOON = 5.0
+"""The same at most, where others wait for it as soon as the cluster answers."""
+WRITTEN = "written"
+"""The event in which `closing` says that the end of a run without the record is written, or never will be."""
 
 
 class Written(DurableResult):
@@ -33,6 +45,8 @@ class Written(DurableResult):
 
     recorded: bool
     """What the run itself could not do is done too, such as recording its release."""
+    moved_on: str = ""
+    """Why the end of a run without the record was not written there, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +73,63 @@ class EndWriter:
             request.requester, request.environment, run_id=request.id, approved_by=ending.approved_by
         )
         fleet, where, run = context.fleet, context.where, request.id
-        recorded = await _done_late(context, ending)
+        recorded = await _done_late(context, ending) and ending.lease is None  # the home region is still to be decided
         left = [await step.put_back(context.step(PlainPulse(run)).within(step.region)) for step in ending.put_back]
         undecided = None if recorded else ending.undecided
         await fleet.end(
-            where, run, undecided=undecided, decided=ending.decided or recorded, decided_of=ending.decided_of
+            where,
+            run,
+            undecided=undecided,
+            decided=ending.decided or recorded,
+            decided_of=ending.decided_of,
+            freeze=ending.freeze,
         )
         await self._heads.keep(fleet, where)
         return WrittenEnd(recorded=recorded, left=tuple(filter(None, left)))
+
+    async def take_lease(self, lease: Lease, request: Request, store: RunStore) -> str:
+        """Take the lease for a run that went on without the record, so that its end can be written.
+
+        Return why not, as a sentence, where the record has moved on since the run began: then nothing is changed. What an older run of
+        this bot still has or has left is what the run went back from. Raises RunbookError where the cluster does not answer, or an older
+        run has yet to stop.
+        """
+        context = self._context(request.requester, request.environment, run_id=request.id)
+        fleet, where = context.fleet, context.where
+        record, releases = await asyncio.gather(fleet.read(where), fleet.known_releases(where))
+        if (unknown := unknown_holder(record)) is not None:
+            return unknown.message
+        holder, left = record.run, record.undecided
+        if holder is not None and holder.run == lease.run:
+            return ""
+        newest = next((each for each in releases.releases if each.run and each.run != lease.run), None)
+        recorded = read_time(newest.at) if newest is not None else None
+        if newest is not None and recorded is not None and recorded >= request.at:
+            return f"{newest.version} was recorded there since (run {short_id(newest.run)})."
+        since = read_time(left.since) if left is not None and left.run != lease.run else None
+        if left is not None and since is not None and since >= request.at:
+            ended = await store.ended_request(left.run)
+            if ended is None or ended.at >= request.at:
+                return f"{left.title} (run {short_id(left.run)}) is undecided there since."
+        if holder is not None:
+            replaced = await store.open_request(holder.run)
+            if replaced is not None and replaced.at < request.at:
+                raise TemporaryError("The run that it replaced has yet to stop.", code=ReasonCode.CHANGED_MEANWHILE)
+            ended = await store.ended_request(holder.run)
+            if ended is None or ended.at >= request.at:
+                return f"{holder.title} (run {short_id(holder.run)}) has the lease there now."
+        if not await fleet.take_over(where, lease, of=holder):
+            raise TemporaryError("The record changed just now.", code=ReasonCode.CHANGED_MEANWHILE)
+        return ""
 
 
 class Closings:
     """The workflow `closing`."""
 
-    def __init__(self, store: RunStore, ends: EndWriter) -> None:
+    def __init__(self, store: RunStore, ends: EndWriter, notes: AuditNotes) -> None:
         self._store = store
         self._ends = ends
+        self._notes = notes
 
     async def workflow(self, raw: Any) -> None:
         """Input: what is to be written. Ends when it is, or when somebody else has the lease."""
@@ -82,24 +137,62 @@ class Closings:
         engine = self._store.engine
         written = await engine.recorded_step("write the end", Written, lambda: self._written(ending))
         await tell_waiting(self._store, ending.request)
+        if ending.lease is not None:
+            await engine.publish(WRITTEN, True)  # noqa: FBT003 - JSON
+            await self._say_so(ending, written)
         if written.recorded:
             text = f"{ending.done_late} (run {short_id(ending.request.id)})."
             message = Answered(text=text).model_dump(mode="json")
             await engine.send_if_known(escalation_id(ending.request.id), message)
 
+    async def _say_so(self, ending: Ending, written: Written) -> None:
+        """Tell the thread what became of the record, and close it; a failure keeps its thread until somebody has decided."""
+        request = ending.request
+        if not request.threaded:
+            return
+        title = f"The record of {request.environment} is up to date again"
+        body = f"What this run did is recorded. {ending.left_open}"
+        if written.moved_on:
+            title = f"The record of {request.environment} was left as it is"
+            body = f"{written.moved_on} What this run did is not recorded; compare it with `status --env {request.environment}`."
+        card = Card(
+            state=State.ENDED if written.moved_on else State.DONE,
+            title=words(Strong(text=title)),
+            summary=f"{title}. {body}",
+            body=(Paragraph(text=sentence(body)),),
+        )
+        await self._store.engine.send(thread_id(request.id), Show(slot="record", card=card).model_dump(mode="json"))
+        if ending.late:
+            await self._store.close_thread(request.id)
+
+    async def _once(self, ending: Ending) -> Written:
+        if ending.lease is None:
+            return Written(recorded=(await self._ends.write(ending)).recorded)
+        moved_on = await self._ends.take_lease(ending.lease, ending.request, self._store)
+        if not moved_on:
+            await self._ends.write(ending)
+        await self._notes.write(
+            ending.request,
+            EventName.RECORD_LEFT if moved_on else EventName.RECORD_WRITTEN,
+            actor="bot",
+            reason=moved_on or ending.left_open,
+            later=True,
+        )
+        return Written(recorded=False, moved_on=moved_on)
+
     async def _written(self, ending: Ending) -> Written:
         written = await retried(
-            lambda: self._ends.write(ending),
+            lambda: self._once(ending),
             may_help=lambda _: (
                 True
             ),  # one that is permanent today may not be so tomorrow: a role, a certificate, a record
             noticed=lambda error: _log.warning(
                 "the end of run %s is not written yet: %s", ending.request.id, error.code
             ),
-            pauses=Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, 2.0),
+            pauses=Pauses(_FIRST_PAUSE, _LONGEST_PAUSE if ending.lease is None else _SOON, 2.0),
         )
         crash_points.reached("end-written")
-        return Written(recorded=written.recorded)
+        return written
 
 
 async def _done_late(context: Context, ending: Ending) -> bool:

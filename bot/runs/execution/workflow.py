@@ -21,6 +21,7 @@ from bot.runs.engine import Broke
 from bot.runs.execution import closing
 from bot.runs.execution.closing import EndWriter
 from bot.runs.execution.steps import PROGRESS, DurableSteps, by_hand
+from bot.runs.failures import instead_of_record
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.model import Answered, EndedMessage, Ending, Request, RunInput, Show, escalation_id, run_id, thread_id
 from bot.runs.notes import AuditNotes
@@ -32,7 +33,7 @@ from commands.kit.context import Context, Outcome
 from commands.kit.registry import Registry
 from runbooks.deployments.places import Place
 from runbooks.diagnosis import evidence
-from runbooks.fleet.fleet import Undecided
+from runbooks.fleet.fleet import Freeze, Lease, Undecided
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
@@ -92,6 +93,8 @@ class Execution:
             approved_by=tuple(decision.name for decision in run.approved_by),
             reason=run.request.reason,
         )
+        if command.without_record:
+            context = context.without_record()
         steps = DurableSteps(
             run,
             context,
@@ -235,6 +238,7 @@ class Execution:
         back = self._registry.operation(run.request.command, run.request.arguments).goes_back
         call = self._settings.environments[run.request.environment].call if back else None
         known = found.cause and step and step.targets == (found.service,)  # the step names the service already
+        instead = self._instead(run) if error.code is ReasonCode.CLUSTER_UNREACHABLE else ()
         return Outcome(
             code=error.code,
             title=f"{run.request.title} stopped{at}: {found.cause if known else redact(error.message)}",
@@ -242,7 +246,7 @@ class Execution:
             evidence=(*found.seen, *found.said[1:], *(redact(line) for line in error.evidence)),
             log=found.log,
             before_exit=found.before_exit,
-            advice=(*error.advice, *((f"Call {call}.",) if call else ())),
+            advice=(*instead, *error.advice, *((f"Call {call}.",) if call else ())),
             causes=found.causes,
             step=step.title if step else None,
             untouched=_untouched(run, steps),
@@ -251,6 +255,12 @@ class Execution:
             if back or error.code is ReasonCode.BOOK_UNAVAILABLE
             else (),
         )
+
+    def _instead(self, run: RunInput) -> tuple[str, ...]:
+        """Return what goes back in the other regions while the record's cluster does not answer."""
+        command = self._registry.operation(run.request.command, run.request.arguments)
+        line = instead_of_record(command, self._context(run.request.requester, run.request.environment))
+        return (f"The other regions can go back without the record: `{line}`.",) if line else ()
 
     async def _left(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Any:
         """Return which version serves now, as measured, the pods of each version after a stop, and what the run did not begin."""
@@ -302,6 +312,8 @@ class Execution:
         seconds = (self._clock() - steps.started).total_seconds()
         outcome = outcome.model_copy(update={"seconds": round(seconds, 3)})
         ending = self._ending(run, steps, outcome)
+        if ending.lease is not None:  # nobody waits for a record that is away: people are told how it ended
+            return await self._noted(run.request, outcome, ending)
         async with outage_notice.told(context.cluster.unanswered, self._settings.times.silence_told, steps.notice):
             lines = await self._closed(ending)
         steps.notice("")
@@ -310,6 +322,7 @@ class Execution:
 
     def _ending(self, run: RunInput, steps: DurableSteps, outcome: Outcome) -> Ending:
         undecided: Undecided | None = None
+        lease, freeze = self._without_record(run, steps, outcome)
         rolls = run.plan.decides  # what runs is decided, or not, only by who changes it
         if rolls and (
             outcome.remains or not (outcome.ok or outcome.undone)
@@ -326,7 +339,22 @@ class Execution:
             results=steps.results.stored() if steps.late else {},
             steps=run.plan.steps if steps.late else (),
             approved_by=tuple(decision.name for decision in run.approved_by),
+            lease=lease,
+            freeze=freeze,
         )
+
+    def _without_record(
+        self, run: RunInput, steps: DurableSteps, outcome: Outcome
+    ) -> tuple[Lease | None, Freeze | None]:
+        """Return the lease by which the end of a run without the record is written, and the lock that it leaves if it succeeded."""
+        request = run.request
+        if not self._registry.operation(request.command, request.arguments).without_record:
+            return None, None
+        by, since = request.requester.name, steps.started.isoformat(timespec="seconds")
+        lease = Lease(run=request.id, title=request.title, by=by, since=since)
+        reason = f"{outcome.title}, without the record (run {short_id(request.id)})"
+        lock = Freeze(person="", name=by, reason=reason, since=since, run=request.id)
+        return lease, lock if outcome.ok else None
 
     async def _noted(self, request: Request, outcome: Outcome, unwritten: Ending | None) -> Any:
         """Return the outcome, and what the workflow `closing` has to write."""

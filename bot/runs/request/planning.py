@@ -10,7 +10,7 @@ from bot.config.sections import TimeSettings
 from bot.runs import cards
 from bot.runs.engine import DurableResult
 from bot.runs.estimate import usual_seconds, with_usual
-from bot.runs.failures import Failure, Failures
+from bot.runs.failures import Failure, Failures, instead_of_record
 from bot.runs.follow_up import planned
 from bot.runs.model import digest_of
 from bot.runs.notes import AuditNotes
@@ -82,7 +82,9 @@ class Planning:
         try:
             plan = await self._tried(open_request)
         except RunbookError as error:
-            return PlanMade(failure=self._failures.of(request, error))
+            context = self._context(request.requester, request.environment)
+            instead = instead_of_record(open_request.command, context)
+            return PlanMade(failure=self._failures.of(request, error, instead=instead))
         if confirmed is not None:
             plan = plan.as_confirmed(confirmed)
         digest = digest_of(request, plan)

@@ -100,7 +100,7 @@ class Report:
                     times=self._times.escalate_times if failed else 0,
                 )
             )
-        else:
+        elif not (open_request.command.without_record and outcome.ok):  # its end says there when the record has it
             await self._store.close_thread(request.id)
         self._over(request, outcome)
 
