@@ -1,5 +1,6 @@
 """Backups as people see them: how good they are, a drill that reads a real PostgreSQL, and a restore that two others approve."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,7 +49,7 @@ async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance
     assert "encounters: 16,000 rows, the newest of " in here.text(drill, "result")
     assert set(rds(here).instances) == before, "the throw-away instance is gone"
     await here.type(ON_CALL, "/omnicare backups")
-    assert "was restored 0 minutes ago" in await here.answered("min by Ines: its tables were read")
+    assert re.search(r"was restored \d+ minutes? ago", await here.answered("min by Ines: its tables were read"))
 
     newest = max(name for name in rds(here).snapshots if name.startswith(f"rds:{INSTANCE}-2"))
     await here.type(REQUESTER, f"/omnicare db restore {newest}")
