@@ -202,6 +202,8 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         supervisor.start("copying the audit log's heads", copies.each_day)
         drills = ScheduledDrills(settings, menu, runs.submissions, _now)
         supervisor.start("asking for restore drills", drills.keep)
+        if not foreground:
+            supervisor.start("loading clients' libraries", clients.load)
         supervisor.start("finding ways back", partial(runs.manual_rollbacks.remember, settings.environments))
         yield Bot(
             durable=runs,

@@ -4,6 +4,8 @@ A new client or a new table of settings that steps need is a line in `_of_enviro
 (`Context.use`, `StepContext.use`), and what is not configured is not there.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -31,12 +33,22 @@ from runbooks.database.pool import ApplicationPool
 from runbooks.fleet.fleet import Fleet
 from runbooks.gates.promotion import PromotedFrom
 from runbooks.gates.settings import GateSettings
+from runbooks.kit.bugs import told
 from runbooks.metrics.reading import Metrics
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations
 from runbooks.scripts.settings import Scripts
 from runbooks.sync.queue import SyncQueue
 from runbooks.verification.verification import Verification
+
+_log = logging.getLogger(__name__)
+
+
+def _quietly(client: TargetGroups | Cache) -> None:
+    try:
+        client.load()
+    except Exception as error:  # noqa: BLE001 - the first call says what is wrong, to who asked
+        _log.info("%s could not be loaded ahead: %s", type(client).__name__, told(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +62,13 @@ class Clients:
     """Environment → clients and settings of its own, each by its class."""
     regions: Mapping[str, Mapping[str, Mapping[type, object]]] = field(default_factory=dict)
     """Environment → region → the clients that are others there."""
+
+    async def load(self) -> None:
+        """Import in a thread what the first `status` and `diagnose` would wait for: SDKs take a second, and several on a busy machine."""
+        for found in self.environments.values():
+            for client in found.values():
+                if isinstance(client, TargetGroups | Cache):
+                    await asyncio.to_thread(_quietly, client)
 
 
 async def open_clients(settings: Settings, stack: AsyncExitStack) -> Clients:

@@ -215,6 +215,6 @@ async def served(world: SandboxWorld, stack: AsyncExitStack, names: Collection[s
         if name in names:
             for environment, found in (await part(world, stack)).items():
                 tables.setdefault(environment, {}).update(found)
-    if {"backups", "gates"} <= {*names}:
-        world.aws.wake()  # a gate waits for it, and importing it takes seconds
+    if {"backups", "gates"} <= {*names} or "load-balancer" in names:
+        world.aws.wake()  # a gate waits for it, or `diagnose`, and importing it takes seconds
     return tables

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from runbooks.cache.reading import CacheReading, NodeReading
 from runbooks.cache.slow_log import shown
+from runbooks.clients.redis import node as driver
 from runbooks.clients.redis.access import PORT, CacheSettings
 from runbooks.clients.redis.node import Ask, NodeSession, connected
 from runbooks.clients.redis.parsing import Member, facts_of, health_of, members_of, setting_of, slow_of
@@ -26,6 +27,10 @@ class Cache:
         self.settings = settings
         self._redactor = redactor
         self._places = {home: settings.nodes, **settings.regions}
+
+    def load(self) -> None:
+        """Import what the first look would wait for; in a thread."""
+        driver.load()
 
     def by_hand(self) -> tuple[str, ...]:
         """Return `redis-cli` lines for each configured node. They ask for a password and show no key, which could name a patient."""

@@ -112,6 +112,10 @@ class AwsClient:
         except Exception as error:  # noqa: BLE001 - whatever it is, it may quote what was sent
             raise _wrapped(error, self.api, doing, needs) from None
 
+    def load(self) -> None:
+        """Import the SDK and make its client, for which the first call would wait. It takes a second, so it belongs in a thread."""
+        self._client()
+
     def _client(self) -> Any:
         with self._making:
             if self._made is None:

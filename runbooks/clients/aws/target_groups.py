@@ -83,6 +83,11 @@ class TargetGroups:
             for region in regions
         }
 
+    def load(self) -> None:
+        """Import what the first look would wait for; in a thread."""
+        for client in self._clients.values():
+            client.load()
+
     async def look(self) -> tuple[TargetGroup, ...]:
         """Return every group, asked side by side. Never raises: one that can't be asked says why."""
         asked = [(service, arn) for service, arns in self.settings.targets.items() for arn in arns]

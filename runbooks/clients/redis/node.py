@@ -90,7 +90,7 @@ async def connected(
     host, port = split_address(address)
     name = joined(host, port or PORT)
     password = _password(settings, redactor)
-    await _imported()
+    await asyncio.to_thread(load)
     try:
         connection = await _open(settings, host, port or PORT, password, limit)
     except RunbookError as error:
@@ -119,10 +119,10 @@ def _password(settings: CacheSettings, redactor: Redactor) -> str | None:
     return found
 
 
-async def _imported() -> None:
-    """Import the driver in a thread: it takes a third of a second, in which everything else would wait."""
-    await asyncio.to_thread(importlib.import_module, "runbooks.clients.redis.bounded")
-    await asyncio.to_thread(importlib.import_module, "redis.asyncio.connection")
+def load() -> None:
+    """Import the driver; in a thread, since it takes a third of a second, in which everything else would wait."""
+    importlib.import_module("runbooks.clients.redis.bounded")
+    importlib.import_module("redis.asyncio.connection")
 
 
 async def _open(settings: CacheSettings, host: str, port: int, password: str | None, seconds: float) -> _Connection:
