@@ -201,7 +201,7 @@ NEEDED: tuple[Access, ...] = (
         group="",
         resource="endpoints",
         where=Where.CLUSTER,
-        reason="See whether somebody answers for an admission webhook, which is in another namespace (`diagnose`).",
+        reason="See whether somebody answers for an admission webhook and for DNS, which are in other namespaces (`diagnose`).",
     ),
     Access(
         verb="list",

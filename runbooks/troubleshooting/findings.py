@@ -51,6 +51,7 @@ class Trouble(StrEnum):
     CERTIFICATE = "certificate"
     TARGETS = "targets"
     INGRESS = "ingress"
+    DNS = "dns"
     NETWORK_POLICY = "network-policy"
     WEBHOOK = "webhook"
     DISRUPTION_BUDGET = "disruption-budget"

@@ -1,4 +1,4 @@
-"""The way of a request to the pods: Services and their endpoints, Ingresses, and NetworkPolicies."""
+"""The way of a request to the pods and from them: Services and their endpoints, Ingresses, NetworkPolicies, DNS."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -24,8 +24,11 @@ from runbooks.troubleshooting.rule import RegionRule
 from runbooks.wording import counted, listed
 
 _SERVED = (Trouble.TARGETS, Trouble.ERRORS, Trouble.ALERT, Trouble.METRIC, Trouble.WEBSOCKET_DROPS)
+_BY_NAME = (Trouble.DATABASE_UNREACHABLE, Trouble.POOL_EXHAUSTED, Trouble.CACHE, Trouble.IMAGE, Trouble.CRASHES, Trouble.PROBE, Trouble.NOT_READY, Trouble.SYNC_STUCK, Trouble.SLOW, *_SERVED)  # fmt: skip
+"""What fails where no host is found by its name."""
 _SEE = ToDo(text="See what is there", command="resources", label="Resources")
 _NAMED = 3
+_DNS_NAMESPACE, _DNS = "kube-system", "kube-dns"
 
 
 class Serving(RegionRule):
@@ -206,6 +209,40 @@ def _without_secret(ingress: IngressView, name: str) -> Finding:
     )
 
 
+class ClusterDns(RegionRule):
+    """Looks at whether somebody answers DNS in the cluster: CoreDNS, in EKS and elsewhere behind the Service `kube-dns`."""
+
+    name = "cluster DNS"
+    permission = "fleet:read"
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:  # noqa: ARG002 - it is the cluster's
+        """Return that nobody does. Without the right to read another namespace's endpoints, it could not look."""
+        try:
+            behind = await place.place.cluster.endpoints(_DNS_NAMESPACE, _DNS)
+        except PermanentError as error:
+            if error.code is not ReasonCode.NOT_FOUND:
+                raise
+            return not_configured()
+        if behind.ready:
+            return RuleAnswer(details=counted(len(behind.ready), "server"))
+        there = place.environment.model_copy(update={"namespace": _DNS_NAMESPACE})
+        return found(
+            Finding(
+                kind=Trouble.DNS,
+                cause="The cluster's DNS does not answer: Service kube-dns has no ready pod, so no pod finds a host by its name",
+                evidence=tuple([f"Not ready: {listed(behind.not_ready, most=_NAMED)}."] if behind.not_ready else []),
+                confidence=Confidence.CERTAIN,
+                explains=_BY_NAME,
+                to_do=(
+                    ToDo(
+                        text=f"Bring CoreDNS back: `{by_hand.kubectl(there, 'get', 'pods', '-l', 'k8s-app=kube-dns', '-o', 'wide')}`"
+                    ),
+                    ToDo(text="See whether the nodes are well", command="nodes", label="Nodes"),
+                ),
+            )
+        )
+
+
 class NetworkPolicies(RegionRule):
     """Looks at the NetworkPolicies that are about each service's pods."""
 
@@ -238,6 +275,8 @@ def _closed(
         yield _shut(service, into, "nothing may connect to its pods")
     if out and not any(each.lets_out for each in out):
         yield _shut(service, out, "its pods may connect to nothing, DNS and database included")
+    elif out and not any(each.lets_dns for each in out):
+        yield _shut(service, out, "its pods may not ask DNS (port 53), so they find no other host by its name")
 
 
 def _shut(service: Service, policies: Sequence[NetworkPolicyView], what: str) -> Finding:
@@ -245,7 +284,9 @@ def _shut(service: Service, policies: Sequence[NetworkPolicyView], what: str) ->
     return Finding(
         kind=Trouble.NETWORK_POLICY,
         cause=f"{service.name}: {what}, by NetworkPolicy {names}",
-        evidence=("No policy that is about these pods allows anything in that direction. Other tools may allow it.",),
+        evidence=(
+            "No policy that is about these pods allows it. Policies of other kinds (Cilium, Calico) are not looked at.",
+        ),
         confidence=Confidence.LIKELY,
         service=service.name,
         explains=(

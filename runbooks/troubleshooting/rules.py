@@ -11,7 +11,7 @@ from runbooks.troubleshooting.lately import Evictions, Restarts
 from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
 from runbooks.troubleshooting.measured import Alerts, MetricLimits
 from runbooks.troubleshooting.pools import ApplicationPools
-from runbooks.troubleshooting.routes import Ingresses, NetworkPolicies, Serving
+from runbooks.troubleshooting.routes import ClusterDns, Ingresses, NetworkPolicies, Serving
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
 from runbooks.troubleshooting.targets import Targets
@@ -21,6 +21,7 @@ from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
     Workloads(),
+    ClusterDns(),
     Webhooks(),
     VolumeClaims(),
     Serving(),

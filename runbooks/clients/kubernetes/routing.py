@@ -7,6 +7,8 @@ from runbooks.clients.kubernetes.fields import Json, count, fields, listed, text
 from runbooks.clients.kubernetes.listed_kinds import ListedKind
 from runbooks.clients.kubernetes.selecting import LabelSelector, label_selector
 
+_DNS = 53
+
 
 @dataclass(frozen=True, slots=True)
 class IngressBackend:
@@ -41,6 +43,8 @@ class NetworkPolicyView:
     lets_in: bool
     """It has a rule that allows some traffic in."""
     lets_out: bool
+    lets_dns: bool
+    """One of the rules for traffic out covers port 53, wherever it leads."""
 
 
 def ingress(item: Json) -> IngressView:
@@ -80,7 +84,15 @@ def network_policy(item: Json) -> NetworkPolicyView:
         limits_out="Egress" in types,
         lets_in=bool(listed(spec, "ingress")),
         lets_out=bool(listed(spec, "egress")),
+        lets_dns=any(_has_dns(rule) for rule in listed(spec, "egress")),
     )
+
+
+def _has_dns(rule: Json) -> bool:
+    """Return whether it covers port 53; a rule without ports covers all, and a port by its name may be any."""
+    ports = listed(rule, "ports")
+    numbers = ((each.get("port"), count(each, "endPort")) for each in ports)
+    return not ports or any(type(first) is not int or first <= _DNS <= max(first, last) for first, last in numbers)
 
 
 _NETWORKING = ("/apis/networking.k8s.io/v1",)

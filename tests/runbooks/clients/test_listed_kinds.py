@@ -154,6 +154,20 @@ def test_what_is_not_as_kubernetes_writes_it_is_read_as_empty(broken: Any):
 
 
 @pytest.mark.parametrize(
+    ("rule", "covered"),
+    [
+        ({}, True),
+        ({"ports": [{"port": 53, "protocol": "UDP"}]}, True),
+        ({"ports": [{"port": 1, "endPort": 65535}]}, True),
+        ({"ports": [{"port": "dns"}]}, True),
+        ({"ports": [{"port": 5432}, {"port": 54, "endPort": 60}]}, False),
+    ],
+)
+def test_a_rule_covers_dns_by_its_ports(rule: dict[str, Any], covered: bool):
+    assert network_policy({"spec": {"egress": [rule]}}).lets_dns is covered
+
+
+@pytest.mark.parametrize(
     ("operator", "values", "there", "absent"),
     [("In", ("a",), True, False), ("NotIn", ("a",), False, True), ("Exists", (), True, False), ("DoesNotExist", (), False, True), ("Near", (), False, False)],
 )  # fmt: skip

@@ -113,8 +113,21 @@ def closed_out(world: World) -> str:
     return "backend: its pods may connect to nothing, DNS and database included"
 
 
+def closed_to_dns(world: World) -> str:
+    world.kinds["networkpolicies"].clear()
+    rules = [{"ports": [{"port": 5432}]}, {"ports": [{"port": 54, "endPort": 9000}]}]
+    policy(world, "database-only", {"matchLabels": {"app": "backend"}}, ["Egress"], egress=rules)
+    return "backend: its pods may not ask DNS (port 53)"
+
+
+def dns_down(world: World) -> str:
+    one = [{"ip": "10.0.2.1", "targetRef": {"name": "coredns-1"}}]
+    _one(world, "endpoints", "kube-dns")["subsets"] = [{"notReadyAddresses": one}]
+    return "The cluster's DNS does not answer: Service kube-dns has no ready pod"
+
+
 SURROUNDINGS: tuple[Breakage, ...] = (
     migration_failed, job_failed, schedule_failed, schedule_overdue, schedule_blocked, schedule_suspended, no_eviction,
     quota_nearly_used, claim_lost, claim_unbound, service_without_pods, service_to_another_port, ingress_to_nothing,
-    ingress_to_no_port, webhook_unanswered, webhook_without_service, closed_in, closed_out,
+    ingress_to_no_port, webhook_unanswered, webhook_without_service, closed_in, closed_out, closed_to_dns, dns_down,
 )  # fmt: skip

@@ -144,6 +144,7 @@ def _ingresses(world: World) -> None:
 
 def _webhooks(world: World) -> None:
     at = [{"ip": "10.0.2.1"}]
+    world.add("endpoints", {"metadata": meta(world, "kube-dns", 9000), "subsets": [{"addresses": at}]})
     world.add("endpoints", {"metadata": meta(world, "kyverno", 9000), "subsets": [{"addresses": at}]})
     webhook(world, "kyverno")
     webhook(world, "scanner", policy="Ignore")
