@@ -202,7 +202,9 @@ class Permissions:
     async def _refusal(self, permission: str, environment: str | None) -> str:
         known = PERMISSIONS.get(permission)
         what = (known.act if known is not None else "do this in {place}").format(place=environment or "any environment")
-        holders = [self.name(key) for key in await self.holders(permission, environment)] if environment else []
+        places = [environment] if environment else list(self._settings.environments)
+        holding = [key for place in places for key in await self.holders(permission, place)]
+        holders = [self.name(key) for key in dict.fromkeys(holding)]
         ask = f" {_few(holders)} can." if holders else " Nobody can: no role there has it."
         return f"You may not {what} (permission {permission}).{ask}"
 

@@ -3,11 +3,13 @@
 Answered where it is typed, within half a second and without a running bot; nothing heavy is imported here.
 """
 
-from commands.about.help import command_card, group_card
+from collections.abc import Mapping
+
+from commands.about.help import command_card
 from commands.kit.card import Card, Code, Element, Note, Paragraph, Table, sentence, words
 from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind
-from commands.kit.topics import grouped
+from commands.kit.topics import GROUPS, grouped
 from commands.kit.types import nearest
 
 HERE = {
@@ -28,14 +30,7 @@ def menu(registry: Registry) -> Card:
     groups = {label: {spec.name: spec.summary for spec in own} for _, label, own in grouped(registry)}
     groups["On this machine"] = HERE
     width = max(len(name) for names in groups.values() for name in names)
-    body: list[Element] = [
-        Table(
-            columns=("", ""),
-            caption=group,
-            rows=tuple((words(Code(text=name.ljust(width))), sentence(about)) for name, about in names.items()),
-        )
-        for group, names in groups.items()
-    ]
+    body: list[Element] = [_table(names, width, label) for label, names in groups.items()]
     body += [
         Paragraph(
             text=words(
@@ -67,8 +62,21 @@ def menu(registry: Registry) -> Card:
 
 
 def group(name: str, registry: Registry) -> Card:
-    """The commands of a group, in the words that the bot itself has for them."""
-    return group_card(name, tuple(registry))
+    """The commands of a group, and what each does."""
+    own = next((own for known, _, own in grouped(registry) if known == name), [])
+    lines = {spec.name: spec.summary for spec in own}
+    told = words("About one command: ", Code(text=f"omnicare help {own[0].name if own else 'deploy'}"), ".")
+    return Card(
+        title=words(GROUPS[name]),
+        summary=GROUPS[name],
+        body=(_table(lines, max(map(len, lines), default=0)), Paragraph(text=told)),
+        data={"commands": lines},
+    )
+
+
+def _table(lines: Mapping[str, str], width: int, caption: str = "") -> Table:
+    rows = tuple((words(Code(text=name.ljust(width))), sentence(about)) for name, about in lines.items())
+    return Table(columns=("", ""), caption=caption, rows=rows)
 
 
 def page(spec: CommandSpec) -> Card:

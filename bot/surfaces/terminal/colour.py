@@ -99,7 +99,7 @@ def _head(card: Card, reader: Audience) -> RenderableType:
 
 
 def _next(buttons: tuple[Button, ...], reader: Audience) -> RenderableType:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = _columns(count=2)
     for label, command in (typed(button, reader) for button in offered(buttons)):
         grid.add_row(Styled(label), Styled(command, style="cyan"))
     return grid
@@ -135,7 +135,7 @@ def _preformatted(element: Preformatted) -> RenderableType:
 
 
 def _facts(element: Facts, reader: Audience) -> RenderableType:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = _columns(count=2)
     for fact in element.facts:
         grid.add_row(Styled(safe(fact.label), style="bright_black"), styled(fact.value, reader))
     return grid
@@ -143,7 +143,7 @@ def _facts(element: Facts, reader: Audience) -> RenderableType:
 
 def _panels(chart: Chart) -> RenderableType:
     """A chart: a sparkline for each metric, then what happened."""
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = _columns(count=3)
     for panel in chart.panels:
         spark = "\n".join(f"{panel.spark(line)} {line.name}".rstrip() for line in panel.lines) or "no data"
         verdict = Styled(safe(f"{panel.now}, {panel.verdict}"), style="red" if panel.beyond else "")
@@ -178,7 +178,8 @@ def log_line(line: str) -> Styled:
 _GAP = 3
 """Cells between two columns."""
 _BREAKS = 24
-"""Longer words, such as paths and addresses, may be broken over lines; pod names and times may not."""
+"""Longer words, such as paths, may be broken over lines; names, which somebody may copy, and times may not."""
+_NAME = re.compile(r"[\w.:-]{1,63}…?")
 _INDENT = 2
 _COUNT = re.compile(r"[\d,.]+")
 _NOTHING = frozenset({"", "\N{EN DASH}"})
@@ -192,20 +193,33 @@ class _Fitting:
         self._cells = [[styled(cell, reader.in_a_cell()) for cell in row] for row in table.rows]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        if self._needs() <= options.max_width:
-            yield self._grid()
+        widths = self._widths(options.max_width)
+        if widths is not None:
+            yield self._grid(widths)
         else:
             yield from self._paragraphs(options.max_width)
 
-    def _needs(self) -> int:
+    def _widths(self, room: int) -> list[int] | None:
+        """Return the columns' widths, in which no word is broken that may not be; None where there is too little room for that.
+
+        The library's own way breaks names, and leaves the last column out.
+        """
         columns = [
             [safe(name), *(row[place].plain for row in self._cells if place < len(row))]
             for place, name in enumerate(self._table.columns)
         ]
-        words = [max((wide(word) for cell in column for word in cell.split()), default=0) for column in columns]
-        return sum(min(word, _BREAKS) for word in words) + _GAP * (len(words) - 1)
+        widths = [max((_unbroken(word) for cell in column for word in cell.split()), default=0) for column in columns]
+        wanted = [max(map(wide, column)) - least for column, least in zip(columns, widths, strict=True)]
+        spare = room - sum(widths) - _GAP * (len(widths) - 1)
+        if spare < 0:
+            return None
+        for left, place in enumerate(sorted(range(len(widths)), key=lambda each: wanted[each])):
+            more = min(max(0, wanted[place]), spare // (len(widths) - left))
+            widths[place] += more
+            spare -= more
+        return widths
 
-    def _grid(self) -> Grid:
+    def _grid(self, widths: list[int]) -> Grid:
         table = self._table
         grid = Grid(
             box=box.SIMPLE_HEAD,
@@ -216,8 +230,8 @@ class _Fitting:
             show_header=any(table.columns),
             header_style="bright_black",
         )
-        for column in table.columns:
-            grid.add_column(Styled(safe(column)), overflow="fold")
+        for column, width in zip(table.columns, widths, strict=True):
+            grid.add_column(Styled(safe(column)), overflow="fold", width=width)
         for row in self._cells:
             grid.add_row(*row)
         return grid
@@ -233,6 +247,18 @@ class _Fitting:
             said = [_named(*each) for each in others if each[1].plain.strip() not in _NOTHING]
             for number, line in enumerate(_flowing([subject, *said], width - _INDENT)):
                 yield Padding(line, (0, 0, 0, _INDENT if number else 0))
+
+
+def _unbroken(word: str) -> int:
+    return wide(word) if _NAME.fullmatch(word) else min(wide(word), _BREAKS)
+
+
+def _columns(*, count: int) -> Grid:
+    """Return a grid without lines. What is too long for its column goes on in the next line: nothing is cut."""
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for _ in range(count):
+        grid.add_column(overflow="fold")
+    return grid
 
 
 def _flowing(said: list[Styled], width: int) -> Iterator[Styled]:
@@ -252,7 +278,7 @@ def _named(column: str, value: Styled) -> Styled:
 
 
 def _steps(steps: StepList) -> RenderableType:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = _columns(count=4)
     for step in steps.steps:
         colour = _STEPS[step.status]
         quiet = "bright_black" if step.status in (StepStatus.PENDING, StepStatus.SKIPPED) else ""

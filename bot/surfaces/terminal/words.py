@@ -127,11 +127,24 @@ def typed(button: Button, reader: Audience) -> tuple[str, str]:
     does = button.does
     match does:
         case Typed():
-            return label, f"{PROGRAM} {safe(does.text)}"
+            text = safe(does.text)
+            return label, f"{PROGRAM} {_completed(text, reader) if button.label.endswith('…') else text}"
         case OpenForm():
             return label, _form(does, reader)
         case RunAct():
             return label, f"{PROGRAM} {does.command} {safe(does.run)}{_reason(does, reader)}"
+
+
+def _completed(text: str, reader: Audience) -> str:
+    """Return a command that something is missing from with the names of the arguments that it needs: Slack asks for them."""
+    words = text.split(" ")
+    spec = reader.spec(" ".join(words[:2])) or reader.spec(words[0])
+    if spec is None:
+        return text
+    at = len(spec.name.split(" "))
+    given = 0 if words[at : at + 1] == [] or words[at].startswith("--") else 1
+    needed = [p.usage for p in spec.parameters if p.positional and p.required][given:]
+    return " ".join([*words[: at + given], *needed, *words[at + given :]])
 
 
 def _reason(act: RunAct, reader: Audience) -> str:

@@ -246,6 +246,14 @@ async def test_where_nobody_can_the_refusal_says_so() -> None:
         await permissions.require(slack(people, REQUESTER), "lock:write", "production", changes=True)
 
 
+async def test_a_refusal_for_all_environments_names_who_can_in_any() -> None:
+    _, people, permissions, _ = house()
+    with pytest.raises(Denied) as refused:
+        await permissions.require(slack(people, REQUESTER), "audit:read", None, changes=False)
+    assert "Nobody" not in refused.value.message
+    assert refused.value.message.endswith(" can.")
+
+
 async def test_many_who_can_are_counted_not_listed() -> None:
     def many(raw: dict[str, Any]) -> None:
         raw["people"] |= {

@@ -37,6 +37,7 @@ from commands.kit.card import (
     person,
     words,
 )
+from commands.kit.registry import load
 
 NOW = datetime(2026, 11, 24, 14, 2, 5, tzinfo=timezone(timedelta(hours=1)))
 READER = Audience(now=NOW, names={"requester": "Rita Quester"})
@@ -267,6 +268,34 @@ def test_a_table_that_would_break_words_has_each_row_as_a_paragraph() -> None:
     ]
     assert any(line.split() == list(rows[1]) for line in narrow(80, card))
     assert all(len(line) <= 20 for line in narrow(20, card))
+
+
+def test_a_table_loses_no_column_and_breaks_no_name_and_a_fact_is_not_cut() -> None:
+    pod, snapshot = "frontend-5f9bc5c556-zdfvr", "rds:omnicare-prod-2026-11-29-22-41"
+    rows = tuple(
+        tuple(map(words, (pod, "286.5 MiB (56 %)", "0.062", "0.1 cpu, 128 MiB memory", "512 MiB memory", str(number))))
+        for number in range(70, 73)
+    )
+    table = Table(columns=("Pod", "Memory", "CPU", "Requests", "Limits", "Restarts"), rows=rows)
+    told = Fact(label="Last restore", value=words(f"{snapshot} was restored 21 days ago in 21.5 min: tables were read"))
+    shown = narrow(80, Card(title=words("Pods"), summary="Pods", body=(table, Facts(facts=(told,)))))
+    assert all(len(line) <= 80 for line in shown)
+    for each in ("Restarts", "70", "71", "72"):
+        assert any(each in line.split() for line in shown)
+    assert sum(pod in line.split() for line in shown) == 3
+    assert "".join(shown).count("…") == 0
+    assert snapshot in "".join(shown)
+
+
+def test_a_follow_up_that_asks_for_something_names_it_in_a_terminal() -> None:
+    reader = replace(READER, spec=load().find)
+
+    def line(label: str, text: str) -> str:
+        return typed(Button(label=label, does=Typed(text=text)), reader)[1]
+
+    assert line("Logs…", "logs --env production") == "omnicare logs SERVICE|POD --env production"
+    assert line("Scale…", "scale backend") == "omnicare scale backend PODS"
+    assert line("Logs", "logs backend") == "omnicare logs backend"
 
 
 def test_a_pipe_gets_only_what_changed() -> None:
