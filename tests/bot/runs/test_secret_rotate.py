@@ -64,3 +64,26 @@ async def test_a_value_is_read_from_aws_once_it_is_approved_and_shown_nowhere(tm
         assert before.decode() not in said
         assert after.decode() not in said
         assert base64.b64encode(after).decode() not in said
+
+
+async def test_a_region_that_was_away_is_named_at_the_end_and_gets_the_same_value_later(tmp_path: Path):
+    async with story(tmp_path / "world", regions=("eu", "us")) as here:
+        await here.inside()
+        away = here.world.regions["us"]
+        await away.go_down()
+        run = await here.ask("secret rotate jwt", who=ON_CALL)
+        await here.says(run, "secret rotate jwt --regions us", "plan")
+        await here.press(APPROVER, "approve", run)
+        await here.ended_with(run, "jwt has a new value in production")
+        result = here.text(run, "result")
+        assert "us still has the old values" in result
+        assert "secret rotate jwt --regions us --env production" in result
+        made = _value(here)
+        await away.come_back()
+        later = await here.ask("secret rotate jwt --regions us", who=ON_CALL)
+        await here.press(APPROVER, "approve", later)
+        await here.ended_with(later, "jwt has a new value in production")
+        assert "Secret backend-secret in us: 1 new value" in here.text(later, "result")
+        there = away.cluster.store.get(SECRET, PRODUCTION, "backend-secret")
+        assert there is not None
+        assert base64.b64decode(there["data"]["JWT_SECRET"]) == made == _value(here)
