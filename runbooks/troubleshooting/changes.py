@@ -5,6 +5,7 @@ Each is held against the start of the trouble. What ended shortly before, or was
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
@@ -40,6 +41,7 @@ _LATE = timedelta(seconds=60)
 """How far the start may be before the change: points of metrics and whole seconds of events."""
 _PATIENCE = 4.0
 _LONGEST = 80
+_SCALED = re.compile(r"Scaled (?:up|down) replica set (\S+) (?:from \d+ )?to \d+")
 SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
 """What people notice: something else is the cause."""
 _DEPENDS = (*SYMPTOMS, Trouble.CRASHES, Trouble.PROBE, Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK)
@@ -302,7 +304,7 @@ async def _of_place(case: Case, place: PlaceFacts) -> RecentChanges:
     for service in place.environment.services:
         if (view := found.deployment(service)) is not None:
             changes += [*_of_deployment(service, view, found.replica_sets), *_scaled(service.name, view, events)]
-            changes += _scaled_by_hand(service, view, scaled)
+            changes += _scaled_by_hand(service, view, found.replica_sets, scaled, events)
     where = f"{place.region}: " if place.region else ""
     return RecentChanges(
         found=tuple(
@@ -344,25 +346,61 @@ def _scaled(service: str, view: DeploymentView, events: Sequence[EventView]) -> 
             yield Change(what=what, at=event.at, ended=event.at, service=service, command=f"events {service}")
 
 
-def _scaled_by_hand(service: Service, view: DeploymentView, scaled: Sequence[WrittenView]) -> Iterator[Change]:
-    """Yield who set the number of pods past the bot; an autoscaler's writes are the cluster's own."""
-    for each in scaled:
-        if each.name == view.name and each.by not in configuration.QUIET:
-            what = f"{service.name} was scaled to {counted(view.desired, 'pod')} outside the bot ({cut_redacted(each.by, _LONGEST)})"
-            fewer = service.min_replicas <= view.ready < view.desired
-            back = ToDo(
-                text=f"Scale {service.name} back to the {view.ready} pods that are ready",
-                command=f"scale {service.name} {view.ready}",
-                label=f"Scale {service.name} to {view.ready}…",
-            )
-            yield Change(
-                what=what,
-                at=each.at,
-                ended=each.at,
-                service=service.name,
-                command=f"describe {service.name}",
-                undo=(back,) if fewer else (),
-            )
+def _scaled_by_hand(
+    service: Service,
+    view: DeploymentView,
+    sets: Sequence[ReplicaSetView],
+    scaled: Sequence[WrittenView],
+    events: Sequence[EventView],
+) -> Iterator[Change]:
+    """Yield who set the number of pods past the bot; `kubectl scale` leaves no name, so then only its event tells of it."""
+    wrote = next((each for each in scaled if each.name == view.name), None)
+    told = _told_scaled(view, sets, events)
+    if wrote is not None and (told is None or wrote.at >= told - _ALIKE):
+        if wrote.by in configuration.QUIET:
+            return
+        at, by = wrote.at, f" ({cut_redacted(wrote.by, _LONGEST)})"
+    elif told is not None:
+        at, by = told, ""
+    else:
+        return
+    back = ToDo(
+        text=f"Scale {service.name} back to the {view.ready} pods that are ready",
+        command=f"scale {service.name} {view.ready}",
+        label=f"Scale {service.name} to {view.ready}…",
+    )
+    yield Change(
+        what=f"{service.name} was scaled to {counted(view.desired, 'pod')} outside the bot{by}",
+        at=at,
+        ended=at,
+        service=service.name,
+        command=f"describe {service.name}",
+        undo=(back,) if service.min_replicas <= view.ready < view.desired else (),
+    )
+
+
+def _told_scaled(view: DeploymentView, sets: Sequence[ReplicaSetView], events: Sequence[EventView]) -> datetime | None:
+    """Return when its events tell last of another number of pods that neither a rollout nor an autoscaler wanted."""
+    newest = service_state.newest_of(view, [each for each in sets if each.owner == view.uid])
+    made = read_time(newest.created) if newest is not None else None
+    if newest is None or made is None:
+        return None
+    own = [each for each in events if each.about_name == view.name and each.at is not None]
+    steps = [
+        (each.order, found[1])
+        for each in own
+        if each.reason == "ScalingReplicaSet" and (found := _SCALED.match(each.message))
+    ]
+    rescaled = [each.order for each in own if each.reason == "SuccessfulRescale"]
+    alone = [
+        at
+        for at, name in steps
+        if name == newest.name
+        and at - made > _AFTER
+        and not any(other != name and abs(at - then) <= _AFTER for then, other in steps)
+        and not any(abs(at - then) <= _ALIKE for then in rescaled)
+    ]
+    return max(alone, default=None)
 
 
 async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:

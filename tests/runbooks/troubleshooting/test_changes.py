@@ -1,5 +1,6 @@
 """What changed: by how well its time fits the start of the trouble, never by its contents."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,6 +170,8 @@ def _edited(cluster: Cluster, by: str) -> None:
 
     cluster.api.modify(DEPLOYMENT, WHERE, "backend", image, Writer("kubectl-set"))
     cluster.api.modify(DEPLOYMENT, WHERE, "frontend", scale, Writer("kubectl-scale"))
+    # as the API server does it with `kubectl scale`: whoever applied the Deployment stays the one who set its number of pods
+    cluster.api.modify(DEPLOYMENT, "omnicare-staging", "frontend", scale, Writer("kubectl-client-side-apply"))
 
 
 @pytest.fixture(params=["all", "no config maps"])
@@ -224,3 +227,14 @@ async def test_the_way_back_of_a_configuration_is_the_release_that_runs_and_a_re
         "ConfigMap backend-config": ["config apply --take-over", "restart backend"],
     }
     assert undone == (wanted if may_list else {})
+
+
+async def test_a_scaling_that_nobody_is_named_for_is_told_by_its_event(there: tuple[ClusterClient, bool]):
+    client, _ = there
+    staging = PRODUCTION.model_copy(update={"namespace": "omnicare-staging", "services": (BACKEND, FRONTEND)})
+    async with asyncio.timeout(60):
+        told: list[Change] = []
+        while not told:  # the Deployment's controller writes its event after the change
+            async with case(cluster=client, environment=staging) as asked:
+                told = [each for each in (await changes_of(asked)).found if "scaled" in each.what]
+    assert [each.what for each in told] == ["frontend was scaled to 5 pods outside the bot"]
