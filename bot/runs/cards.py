@@ -147,11 +147,13 @@ def _unusual(plan: Plan) -> list[Paragraph]:
 def dry_run_card(request: Request, plan: Plan, digest: str, in_earnest: str) -> Card:
     """Return the plan alone, with a button that asks for it: `in_earnest` is the same as it is typed without `--dry-run`."""
     card = plan_card(request, plan, digest)
-    title = words(plan.title) if plan.empty else card.title
+    # no head message above it says what and where
+    asked = () if plan.empty else (" · digest ", Code(text=digest[:DIGEST_SHOWN]))
+    title = words("Dry run: ", Strong(text=plan.title), *asked)
     ask = Button(label="Request this", style="primary", does=Typed(text=in_earnest))
     buttons = refused_buttons(plan) if plan.refused_by else () if plan.empty else (ask,)
     summary = f"Dry run. {card.summary}"
-    return card.model_copy(update={"title": words("Dry run: ", *title.spans), "summary": summary, "buttons": buttons})
+    return card.model_copy(update={"title": title, "summary": summary, "buttons": buttons})
 
 
 def refused_buttons(plan: Plan) -> tuple[Button, ...]:
