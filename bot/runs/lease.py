@@ -140,7 +140,7 @@ class Leases:
         unknown = f", but {orphaned_run.UNKNOWN}" if orphaned else ""
         holder = f"{other.by}: {other.title} (run {short_id(other.run)}){unknown}" if other else None
         if aside is not None:
-            holder = f"{aside.requester.name}: {aside.title} without the record (run {short_id(aside.id)})"
+            holder = f"{aside.requester.name}: {aside.title} (run {short_id(aside.id)})"
         return LeaseSeen(
             reads=self._registry.operation(request.command, request.arguments).only_reads(context),
             freeze=freeze,

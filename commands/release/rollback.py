@@ -86,7 +86,8 @@ class Rollback(Operation):
 
     def title(self, environment: str) -> str:
         target = f" to {self.to}" if self.to else ""
-        return f"Roll back {environment}{target}"
+        how = " without the record" if self.without_record else ""
+        return f"Roll back {environment}{target}{how}"
 
     def approval(self, policies: Policies, plan: Plan) -> ApprovalPolicy | None:
         if self.to is not None:

@@ -16,8 +16,14 @@ REGIONS = ("eu", "us")
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Story]:
-    async with story(tmp_path / "world", regions=REGIONS, times={"region_patience": 0.5}) as made:
+def patience() -> float:
+    """Seconds that a rollback tries to reach a region."""
+    return 20.0
+
+
+@pytest.fixture
+async def here(tmp_path: Path, patience: float) -> AsyncIterator[Story]:
+    async with story(tmp_path / "world", regions=REGIONS, times={"region_patience": patience}) as made:
         await made.inside()
         yield made
 
@@ -39,6 +45,7 @@ async def asked_by_button(here: Story, before: str) -> str:
     return await here.until(lambda: next(iter(set(here.runs()) - known), ""), "the other request")
 
 
+@pytest.mark.parametrize("patience", [2.0])
 async def test_the_other_region_goes_back_and_the_record_learns_of_it_when_home_is_back(here: Story):
     await here.deployed("v2.0.0")
     await home_of(here).go_down()
@@ -95,6 +102,7 @@ async def test_a_run_that_is_under_way_when_home_is_lost_is_replaced(here: Story
     assert (here.environment().run, here.releases()[0].version) == (None, "v1.1.0")
 
 
+@pytest.mark.parametrize("patience", [2.0])
 async def test_a_rollback_whose_home_is_lost_before_its_lease_offers_to_go_on_without(here: Story):
     await here.deployed("v2.0.0")
     before = await here.ask("rollback", who=ON_CALL)
