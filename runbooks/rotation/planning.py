@@ -85,18 +85,24 @@ async def plan_rotation(
 
 
 async def _read(cluster: ClusterClient, environment: Environment, what: str, rotations: Rotations) -> SecretView:
-    """Return the Secret; PermanentError where it lacks a value that is to be replaced."""
+    """Return the Secret; PermanentError where it lacks a value that is to be replaced, or can't be changed."""
     rotation = rotations.known[what]
     found = await cluster.secret(environment.namespace, rotation.secret)
     default_redactor().learn(found.data.values())
+    where = f" in {environment.region}" if environment.region else ""
     if missing := [key for key in rotation.keys if key not in found.data]:
-        where = f" in {environment.region}" if environment.region else ""
         raise PermanentError(
             f"Secret {rotation.secret} in {environment.namespace}{where} has no {listed(missing)}.",
             code=ReasonCode.NOT_FOUND,
             advice=(
                 f"Check `keys` under `environments.{environment.name}.rotations.{what}`; the bot only replaces values that exist.",
             ),
+        )
+    if found.immutable:
+        raise PermanentError(
+            f"Secret {rotation.secret} in {environment.namespace}{where} is immutable, so its values can't be replaced.",
+            code=ReasonCode.CLUSTER_REFUSED,
+            advice=("Make it again without `immutable: true`, or change it where it is made.",),
         )
     return found
 

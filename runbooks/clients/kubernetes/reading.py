@@ -379,4 +379,5 @@ def secret(item: Json) -> SecretView:
     for key, value in mapped(item, "data").items():
         with suppress(ValueError):
             data[key] = base64.b64decode(value)
-    return SecretView(**_meta(item), annotations=mapped(fields(item, "metadata"), "annotations"), data=data)
+    annotations = mapped(fields(item, "metadata"), "annotations")
+    return SecretView(**_meta(item), annotations=annotations, data=data, immutable=item.get("immutable") is True)

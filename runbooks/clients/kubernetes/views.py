@@ -460,6 +460,8 @@ class SecretView:
     resource_version: str
     annotations: Mapping[str, str]
     data: Mapping[str, bytes] = field(repr=False)
+    immutable: bool = False
+    """Kubernetes refuses every change of its values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,18 @@ async def test_a_region_in_maintenance_is_left_out_and_a_secret_without_the_valu
         await planned(both, "us")
 
 
+@pytest.mark.parametrize("region", ["eu", "us"])
+async def test_nothing_is_replaced_anywhere_where_the_secret_of_one_region_is_immutable(
+    both: TwoRegions, region: str
+) -> None:
+    store = both.servers[region].cluster.store
+    found = store.get(SECRET, NAMESPACE, "backend-secret")
+    assert found is not None
+    store.put(SECRET, {**found, "immutable": True})
+    with pytest.raises(PermanentError, match="Secret backend-secret in .* is immutable"):
+        await planned(both)
+
+
 async def test_the_line_by_hand_leads_from_one_cluster_to_the_other(both: TwoRegions) -> None:
     (copies,) = [step for step in (await planned(both)).steps if isinstance(step, CopyFromHome)]
     (line,) = copies.by_hand()
