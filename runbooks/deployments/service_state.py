@@ -20,6 +20,7 @@ from runbooks.fleet.records import Release
 from runbooks.kit.answers import read_stamp
 from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.kit.versions import TAG
 
 RUN = "omnicare.dev/run"
 """The run that may change the environment now: the fence."""
@@ -236,9 +237,13 @@ def pinned(state: ServiceState) -> Image | None:
 
 
 def running_version(states: Iterable[ServiceState]) -> str:
-    """Return the version that all services run; empty where they run different ones, or an image of another repository."""
+    """Return the version that all services run; empty where they run different ones, or an image of another repository.
+
+    It is typed in commands: what no registry takes as a tag, such as `v1 --env staging`, is no version. Anybody who can change a Deployment can write one.
+    """
     versions = {each.image.tag or "" if each.image is not None and not each.foreign else "" for each in states}
-    return versions.pop() if len(versions) == 1 else ""
+    only = versions.pop() if len(versions) == 1 else ""
+    return only if TAG.fullmatch(only) else ""
 
 
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:

@@ -23,6 +23,7 @@ from runbooks.troubleshooting.findings import (
 )
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.rules import RULES
+from runbooks.wording import shortened
 
 _TICK = 0.05
 _LATE = 0.5
@@ -31,6 +32,7 @@ _SECONDS = 17.0
 """For all of it, where nobody says otherwise."""
 _SILENT = (Trouble.DATABASE_UNREACHABLE, Trouble.CACHE)
 """What may be found because no answer came in time."""
+_LONGEST_CAUSE, _LONGEST_EVIDENCE = 400, 600
 _log = logging.getLogger(__name__)
 
 
@@ -190,12 +192,12 @@ def _well(rule: Rule, answer: RuleAnswer) -> str:
 
 
 def _clean(finding: Finding) -> Finding:
-    """Return the finding redacted once more: a rule may have forgotten it."""
+    """Return the finding redacted once more, and no longer than people read: a rule may have forgotten it, and a cluster's own words have no end."""
     redact = default_redactor().text
     return finding.model_copy(
         update={
-            "cause": redact(finding.cause),
-            "evidence": tuple(redact(line) for line in finding.evidence),
+            "cause": shortened(redact(finding.cause), _LONGEST_CAUSE),
+            "evidence": tuple(shortened(redact(line), _LONGEST_EVIDENCE) for line in finding.evidence),
             "to_do": tuple(each.model_copy(update={"text": redact(each.text)}) for each in finding.to_do),
         }
     )

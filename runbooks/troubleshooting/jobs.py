@@ -183,10 +183,10 @@ def _overdue(schedule: CronJobView, now: datetime) -> datetime | None:
         due = Minutes(_MACROS.get(written, written).replace("?", "*")).after(
             began.astimezone(there).replace(tzinfo=None)
         )
-    except (ValueError, KeyError, StopIteration, OSError) as error:
+    except (ValueError, KeyError, StopIteration, OSError, OverflowError) as error:
         raise ValueError(f"CronJob {schedule.name}: its schedule `{clean(schedule.schedule)}` can't be read") from error
     late = due.replace(tzinfo=there)
-    return late if late + _LATE < now else None
+    return late if late < now - _LATE else None
 
 
 def _read(place: PlaceFacts, job: JobView, pods: Sequence[PodView]) -> tuple[ToDo, ...]:

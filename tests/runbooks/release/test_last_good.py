@@ -1,6 +1,8 @@
 """What an unrecorded rollback takes back."""
 
-from runbooks.deployments.service_state import ServiceState
+import pytest
+
+from runbooks.deployments.service_state import ServiceState, running_version
 from runbooks.kit.plan import Image
 from runbooks.release.last_good import left_behind
 
@@ -33,3 +35,9 @@ def test_what_was_set_before_stays():
 
 def test_where_no_time_is_known_all_go_back():
     assert _left(_runs("backend", "v1.2.0", None), _runs("frontend", "v2.0.0", None)) == ["backend", "frontend"]
+
+
+@pytest.mark.parametrize("tag", ["v1.0.0 --env staging", "v1.0.0\n", "`x`", "--take-over", "v" * 129])
+def test_what_is_no_tag_is_no_version_that_runs(tag: str):
+    assert running_version([_runs("backend", tag, None)]) == ""
+    assert running_version([_runs("backend", "v1.0.0", None)]) == "v1.0.0"

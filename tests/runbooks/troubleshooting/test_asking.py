@@ -140,6 +140,19 @@ class _Evictions(_Well):
     contradicted_by = (Trouble.CACHE, Trouble.EVICTED)
 
 
+class _Talks(_Says):
+    async def look(self, case: Case) -> RuleAnswer:  # noqa: ARG002
+        long = {"cause": f"Job a failed ({'x ' * 9000})", "evidence": ("y" * 9000,)}
+        return found(finding(Trouble.JOB).model_copy(update=long))
+
+
+async def test_a_cluster_that_says_too_much_leaves_room_for_other_findings():
+    async with case() as asked:
+        (first,) = (await diagnose(asked, (_Talks(),))).findings
+    assert len(first.cause) <= 400
+    assert len(first.evidence[0]) <= 600
+
+
 async def test_what_another_rule_found_wrong_is_not_found_well_beside_it():
     async with case() as asked:
         assert (await diagnose(asked, (_Evictions(), _Well()))).well == ("evictions (3 nodes)", "nodes (3 nodes)")

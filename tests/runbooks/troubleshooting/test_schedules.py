@@ -40,3 +40,12 @@ def test_a_schedule_that_can_not_be_read_is_no_schedule_that_is_kept(schedule: s
     with pytest.raises(ValueError, match=r"CronJob nightly: its schedule `.*` can.t be read"):
         _when(schedule, zone)
     assert _when(schedule, zone, last="") is None, "nothing is known of when it began"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last"), [("0 0 29 2 *", "9996-03-01T00:00:00Z"), ("0 0 29 2 *", "9998-12-31T23:59:59Z")]
+)
+def test_a_time_at_the_end_of_the_calendar_hides_no_other_schedule(schedule: str, last: str):
+    with pytest.raises(ValueError, match="CronJob nightly: its schedule"):
+        _when(schedule, last=last)
+    assert _when("59 23 31 12 *", last="9997-12-31T23:59:59Z") is None
