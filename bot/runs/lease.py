@@ -251,15 +251,12 @@ class Leases:
         return LeaseTaken(result="taken", overtaken=overtaken)
 
     async def _another_without(self, request: Request) -> Failure | None:
-        """Return the refusal where another rollback without the record runs, or was asked for before this one."""
-        for other in await self._others(request):
-            if not self._registry.operation(other.command, other.arguments).without_record:
-                continue
-            earlier = (other.at, other.id) < (request.at, request.id)
-            if not earlier and not await self._begun(other):
-                continue
-            return _refused_beside(request, other)
-        return None
+        """Return the refusal where another rollback without the record has begun.
+
+        One that waits for its approval holds nobody up: whoever asked for it may be asleep, and nobody else can withdraw it.
+        """
+        other = await self._aside_now(request)
+        return _refused_beside(request, other) if other is not None else None
 
     async def _aside(self, request: Request) -> Request | None:
         """Return the rollback that changes the environment, or has, though the record does not know of it yet."""
