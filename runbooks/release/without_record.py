@@ -66,8 +66,7 @@ async def plan_without_record(
             ),
             "warnings": (
                 f"The cluster of {home} has the record of {environment.name} and does not answer, so nobody knows which release is good. {_target(to)}",
-                "No run holds the lease. A run of this bot is asked to stop first; nothing holds up other tools and people.",
-                f"A lock of {environment.name} can't be read either, so this passes one.",
+                "No run holds the lease, and whether it is locked can't be read. A run of this bot is asked to stop first; nothing holds up other tools and people.",
                 f"{home} stays as it is. When it answers again: `rollback --regions {home}`. By hand there: {_set_at_home(environment, changes)}",
                 *plan.warnings,
             ),

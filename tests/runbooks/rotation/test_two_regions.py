@@ -136,7 +136,7 @@ async def test_nothing_is_replaced_anywhere_where_the_secret_of_one_region_is_im
     found = store.get(SECRET, NAMESPACE, "backend-secret")
     assert found is not None
     store.put(SECRET, {**found, "immutable": True})
-    with pytest.raises(PermanentError, match="Secret backend-secret in .* is immutable"):
+    with pytest.raises(PermanentError, match=r"Secret backend-secret in .* is immutable"):
         await planned(both)
 
 
