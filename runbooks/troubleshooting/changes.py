@@ -275,7 +275,8 @@ async def _of_runs(case: Case) -> RecentChanges:
             command=f"runs {short_id(each.run)}",
         )
         for each in releases.releases
-        if (at := read_time(each.at)) is not None and short_id(each.run) not in known
+        # a version that is only marked bad has a record without services: nothing was rolled out then
+        if each.services and (at := read_time(each.at)) is not None and short_id(each.run) not in known
     ]
     return RecentChanges(found=(*(_of_run(case, run) for run in runs), *others))
 

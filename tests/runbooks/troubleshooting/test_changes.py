@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.fleet.fleet import Fleet
+from runbooks.fleet.records import Release, utc_now
 from runbooks.kit.targets import Service
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.troubleshooting.asking import ranked
@@ -227,6 +229,20 @@ async def test_the_way_back_of_a_configuration_is_the_release_that_runs_and_a_re
         "ConfigMap backend-config": ["config apply --take-over", "restart backend"],
     }
     assert undone == (wanted if may_list else {})
+
+
+async def test_a_version_that_is_only_marked_bad_was_not_released_then(there: tuple[ClusterClient, bool]):
+    client, may_list = there
+    if not may_list:
+        return  # this account may not keep a record
+    fleet = Fleet(client)
+    await fleet.mark_bad(PRODUCTION, "v2.1.0", "it crashed")
+    release = {"version": "v1.9.0", "services": (), "run": "production.deploy.7kq2", "by": "maya", "at": utc_now()}
+    services = ({"service": "backend", "image": {"repository": "r", "tag": "v1.9.0", "digest": "sha256:" + "0" * 64}},)
+    await fleet.record_release(PRODUCTION, Release.model_validate({**release, "services": services}))
+    async with case({Fleet: fleet}, cluster=client) as asked:
+        told = [each.what for each in (await changes_of(asked)).found if each.release and not each.service]
+    assert told == ["Release v1.9.0, by maya, run 7KQ2"]
 
 
 async def test_a_scaling_that_nobody_is_named_for_is_told_by_its_event(there: tuple[ClusterClient, bool]):
