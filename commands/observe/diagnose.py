@@ -235,7 +235,7 @@ def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, number
 
 
 def _as_evidence(finding: Finding) -> str:
-    return f"{finding.cause}{_where(finding)}{f': {finding.evidence[0]}' if finding.evidence else '.'}"
+    return f"{finding.cause}{_where(finding)}.{f' {finding.evidence[0]}' if finding.evidence else ''}"
 
 
 def _other(number: int, finding: Finding, orders: Orders) -> Paragraph:

@@ -1,8 +1,11 @@
 """Metrics beyond their limits: what people notice, and since when. Most often something else is the cause."""
 
+import asyncio
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
 from runbooks.metrics.change_points import change_points
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory, Standing
@@ -32,6 +35,8 @@ _NEXT = {
     Trouble.RESTARTS: ToDo(text="See which pods restarted", command="pods", label="Pods"),
 }
 """Where to look next."""
+_COUNTED = timedelta(hours=1)
+"""For which time a metric counts restarts, as it is built in."""
 _NAMED = 3
 _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
@@ -55,7 +60,10 @@ class MetricLimits(Rule):
             names = listed((each.query.name for each in unknown), most=_NAMED)
             why = (f"{names}: {unknown[0].unknown}",)
         beyond = [each for each in known if each.standing is Standing.BEYOND]
-        return RuleAnswer(found=tuple(_finding(case, each) for each in beyond), unknown=why)
+        findings = [_finding(case, each) for each in beyond]
+        if any(each.kind is Trouble.RESTARTS for each in findings) and await _restarted_pods_are_gone(case):
+            findings = [_over(each) if each.kind is Trouble.RESTARTS else each for each in findings]
+        return RuleAnswer(found=tuple(findings), unknown=why)
 
 
 class Alerts(Rule):
@@ -98,6 +106,32 @@ def _finding(case: Case, history: MetricHistory) -> Finding:
         measured=True,
         to_do=(*_next(case, kind), ToDo(text="See how it developed", command=f"metrics {query.name}", label="Metrics")),
         explains=(Trouble.ALERT,),
+    )
+
+
+async def _restarted_pods_are_gone(case: Case) -> bool:
+    """Return whether no container of the pods that there are has restarted within the last hour; False where they can't be listed."""
+    try:
+        listed = await asyncio.gather(*(place.listed() for place in case.places))
+    except RunbookError:
+        return False
+    return bool(listed) and not any(
+        container.restarts and ((at := read_time(container.ended_at)) is None or case.now - at <= _COUNTED)
+        for each in listed
+        for pod in each.pods
+        for container in pod.containers
+    )
+
+
+def _over(restarts: Finding) -> Finding:
+    """Return the finding as what is over: a rollback removes the pods, and the metric counts their restarts for an hour more."""
+    gone = "The pods that restarted are gone, and none that runs has restarted. The number falls within an hour."
+    return restarts.model_copy(
+        update={
+            "confidence": Confidence.POSSIBLE,
+            "evidence": (gone, *restarts.evidence),
+            "to_do": restarts.to_do[-1:],
+        }
     )
 
 
