@@ -63,10 +63,14 @@ class ConfigApply(Operation):
         if self.version is not None:
             return self.version
         states = service_state.read(context.where, await service_state.listed(context.cluster, context.where))
-        if version := service_state.running_version(states):
+        releases = (await context.fleet.known_releases(context.where)).releases
+        if version := service_state.running_version(states, releases):
             return version
+        pinned = [(each.service, service_state.pinned(each)) for each in states]
+        disagree = [service_state.disagrees(name, image, releases) for name, image in pinned if image is not None]
+        why = next(filter(None, disagree), f"{context.where.name} runs {versions_of(states)}")
         raise PermanentError(
-            f"{context.where.name} runs {versions_of(states)}: name the release, such as `config apply v2.0.0`.",
+            f"{why}: name the release, such as `config apply v2.0.0`.",
             code=ReasonCode.USAGE,
         )
 

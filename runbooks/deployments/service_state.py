@@ -236,14 +236,30 @@ def pinned(state: ServiceState) -> Image | None:
     return state.image.model_copy(update={"digest": state.digest})
 
 
-def running_version(states: Iterable[ServiceState]) -> str:
-    """Return the version that all services run; empty where they run different ones, or an image of another repository.
+def running_version(states: Iterable[ServiceState], releases: Sequence[Release]) -> str:
+    """Return the version that all services run; empty where they run different ones, or an image of another repository or digest than the recorded one.
 
-    It is typed in commands: what no registry takes as a tag, such as `v1 --env staging`, is no version. Anybody who can change a Deployment can write one.
+    Anybody who can change a Deployment can write a tag beside a digest, which alone says what runs. The version is typed in commands: what no registry takes
+    as a tag, such as `v1 --env staging`, is none.
     """
-    versions = {each.image.tag or "" if each.image is not None and not each.foreign else "" for each in states}
-    only = versions.pop() if len(versions) == 1 else ""
-    return only if TAG.fullmatch(only) else ""
+    versions = {_version(each, releases) for each in states}
+    return versions.pop() if len(versions) == 1 else ""
+
+
+def _version(state: ServiceState, releases: Sequence[Release]) -> str:
+    image = pinned(state)
+    if image is None or image.tag is None or not TAG.fullmatch(image.tag) or state.foreign:
+        return ""
+    return "" if disagrees(state.service, image, releases) else image.tag
+
+
+def disagrees(service: str, image: Image, releases: Sequence[Release]) -> str:
+    """Return why the record contradicts the image: its tag is recorded with other digests."""
+    known = [own for each in releases if (own := each.image(service)) is not None and own.tag == image.tag]
+    digests = {own.digest for own in known if own.digest}
+    if image.digest is None or not digests or image.digest in digests:
+        return ""
+    return f"{service}: {image.named} has a different digest from the one recorded for {image.tag}"
 
 
 def kubectl_lines(changes: Sequence[ImageChange], *, minutes: int = 10) -> list[str]:

@@ -12,12 +12,12 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import DeploymentView, ReplicaSetView
 from runbooks.deployments import images
-from runbooks.deployments.service_state import ServiceState, pinned
+from runbooks.deployments.service_state import ServiceState, disagrees, pinned
 from runbooks.fleet.fleet import Release
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import Environment, Service
+from runbooks.kit.targets import Environment
 
 
 def same_image(one: Image | None, other: Image | None) -> bool:
@@ -196,7 +196,9 @@ async def previous_images(
         for image in _previous(state, by_name.get(state.deployment), replica_sets):
             if (image.tag in bad) if to is None else image.tag != to:
                 continue
-            if service is not None and (why := images.trouble(service, image) or _disagrees(service, image, releases)):
+            if service is not None and (
+                why := images.trouble(service, image) or disagrees(service.name, image, releases)
+            ):
                 left_out.setdefault(image.reference, f"An earlier revision was skipped. {why}.")
                 if image.tag:
                     tags.setdefault(state.service, image.tag)
@@ -204,15 +206,6 @@ async def previous_images(
             found[state.service] = await _pinned(registry, image)
             break
     return Earlier(found, tuple(left_out.values()), tags)
-
-
-def _disagrees(service: Service, image: Image, releases: Sequence[Release]) -> str:
-    """Return why the record contradicts the image: its tag is recorded with other digests."""
-    known = [own for each in releases if (own := each.image(service.name)) is not None and own.tag == image.tag]
-    digests = {own.digest for own in known if own.digest}
-    if image.digest is None or not digests or image.digest in digests:
-        return ""
-    return f"{service.name}: {image.named} has a different digest from the one recorded for {image.tag}"
 
 
 def _previous(

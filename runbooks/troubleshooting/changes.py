@@ -410,7 +410,11 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
     except RunbookError as error:
         return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
     found = await place.listed()
-    version = service_state.running_version(service_state.read(place.environment, found))
+    try:
+        releases = (await case.releases()).releases
+    except RunbookError:  # the version is shown and approved anyway
+        releases = ()
+    version = service_state.running_version(service_state.read(place.environment, found), releases)
     release = f"the configuration of {version}" if version else "the release's configuration"
     # somebody else owns the values now, so they have to be taken over
     command = " ".join(("config apply", *filter(None, (version,)), "--take-over"))

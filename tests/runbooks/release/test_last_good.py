@@ -3,6 +3,7 @@
 import pytest
 
 from runbooks.deployments.service_state import ServiceState, running_version
+from runbooks.fleet.records import Release, ReleasedService
 from runbooks.kit.plan import Image
 from runbooks.release.last_good import left_behind
 
@@ -39,5 +40,24 @@ def test_where_no_time_is_known_all_go_back():
 
 @pytest.mark.parametrize("tag", ["v1.0.0 --env staging", "v1.0.0\n", "`x`", "--take-over", "v" * 129])
 def test_what_is_no_tag_is_no_version_that_runs(tag: str):
-    assert running_version([_runs("backend", tag, None)]) == ""
-    assert running_version([_runs("backend", "v1.0.0", None)]) == "v1.0.0"
+    assert running_version([_runs("backend", tag, None)], ()) == ""
+    assert running_version([_runs("backend", "v1.0.0", None)], ()) == "v1.0.0"
+
+
+def test_a_tag_beside_the_digest_of_another_release_is_no_version_that_runs():
+    runs = _runs("backend", "v1.0.0", None)
+    assert runs.image is not None
+    other = runs.image.model_copy(update={"digest": f"sha256:{'b' * 64}"})
+    recorded = [
+        Release(
+            version="v1.0.0",
+            run="r",
+            by="Maya",
+            at="2026-01-01T00:00:00+00:00",
+            verdict="good",
+            services=(ReleasedService(service="backend", image=image),),
+        )
+        for image in (other, runs.image)
+    ]
+    assert running_version([runs], recorded[:1]) == ""
+    assert running_version([runs], recorded) == "v1.0.0"
