@@ -213,7 +213,7 @@ class EnvironmentSettings(Section):
     cache: CacheSettings | None = None
     """The environment's Redis, ElastiCache or Valkey, which `cache` looks at; without it the command is refused."""
     elasticache: ElastiCacheSettings | None = None
-    """ElastiCache's replication groups behind `cache`, whose own state `cache` and `diagnose` tell too; without it AWS is not asked."""
+    """ElastiCache's replication groups behind `cache`; `cache` and `diagnose` then also show what AWS says of them. Without it AWS is not asked."""
     backups: BackupSettings | None = None
     """The database's snapshots in RDS, and the backups of the configuration in S3; without it nobody looks at them."""
     cdn: CdnSettings | None = None

@@ -86,14 +86,15 @@ def refusal_card(message: str, code: ReasonCode, *, advice: tuple[str, ...] = ()
 
 
 def already_requested_card(request: Request, twin: str, known: RunRecord | None, now: datetime) -> Card:
-    """Return what who asks for the same again is told: that it goes on, and where. `known`: None if the engine has only just got it."""
+    """Return the answer to somebody who requests the same again: that it is under way, and where. `known`: None if the engine has only just received it."""
     short, running = short_id(twin), known is not None and known.state == "running"
     at = known.at if known is not None else request.at
     ago = duration(max(0.0, (now - at).total_seconds()))
-    what = f"{'Already running' if running else 'Already requested'}: {request.title} (run {short}), {ago} ago"
+    already, since = ("running", "requested ") if running else ("requested", "")
+    what = f"Already {already}: {request.title} (run {short}), {since}{ago} ago"
     text = f"{what}. Nothing was started a second time."
-    thread = Link(url=known.link, text="Its thread") if known is not None and known.link else "Its thread"
-    shows = " shows how far it is." if running else " says what it is waiting for."
+    thread = Link(url=known.link, text="The thread") if known is not None and known.link else "The thread"
+    shows = " shows its progress." if running else " says what it is waiting for."
     return Card(
         state=State.RUNNING if running else State.WAITING,
         title=words(text),

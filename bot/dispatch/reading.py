@@ -15,7 +15,7 @@ from commands.kit.typed_text import made_plain
 from commands.kit.types import Known
 
 START = "home"
-"""What the program's name alone asks for: what runs, what waits for this person, and where the rest is."""
+"""The command that is meant where only the program's name was typed."""
 
 
 class RequestReader:

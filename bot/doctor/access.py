@@ -192,7 +192,7 @@ NEEDED: tuple[Access, ...] = (
             group="admissionregistration.k8s.io",
             resource=f"{kind}webhookconfigurations",
             where=Where.CLUSTER,
-            reason="See which admission webhook must agree to a change of pods (`diagnose`).",
+            reason="See which admission webhooks are asked about changes to pods (`diagnose`).",
         )
         for kind in ("validating", "mutating")
     ),
@@ -201,7 +201,7 @@ NEEDED: tuple[Access, ...] = (
         group="",
         resource="endpoints",
         where=Where.CLUSTER,
-        reason="See whether somebody answers for an admission webhook and for DNS, which are in other namespaces (`diagnose`).",
+        reason="See whether pods are behind an admission webhook and behind DNS, whose Services are in other namespaces (`diagnose`).",
     ),
     Access(
         verb="list",

@@ -62,7 +62,7 @@ def menu(registry: Registry) -> Card:
 
 
 def group(name: str, registry: Registry) -> Card:
-    """The commands of a group, and what each does."""
+    """Return a card with the commands of a group, and what each of them does."""
     own = next((own for known, _, own in grouped(registry) if known == name), [])
     lines = {spec.name: spec.summary for spec in own}
     told = words("About one command: ", Code(text=f"omnicare help {own[0].name if own else 'deploy'}"), ".")

@@ -421,7 +421,7 @@ def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:
     if state.approved_by:
         names = listed(decision.name for decision in state.approved_by)
         return Denied(
-            f"Run {short} is already approved by {names} and goes ahead, so there is nothing more to do. `cancel {short}` stops it.",
+            f"Run {short} is already approved by {names} and is going ahead, so there is nothing more to do. `cancel {short}` stops it.",
             code=ReasonCode.ALREADY_DECIDED,
         )
     if state.phase == "waiting":

@@ -1,4 +1,4 @@
-"""`help [COMMAND|GROUP]`: the names of all commands by group; a group in a line each; or one command with its arguments and examples."""
+"""`help [COMMAND|GROUP]`: the names of all commands by group; the commands of one group, each in a line; or one command with its arguments and examples."""
 
 from typing import Annotated
 
@@ -30,8 +30,8 @@ class Help(Query):
 
 
 def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
-    """The names of all commands by group; first the one for who is in trouble."""
-    trouble = Paragraph(text=words("In trouble: ", Code(text="diagnose")))
+    """Return a card with the names of all commands by group; above them the one to type when something is wrong."""
+    trouble = Paragraph(text=words("Something is wrong? ", Code(text="diagnose")))
     body: list[Element] = [trouble] if any(spec.name == "diagnose" for spec in specs) else []
     body += [
         Paragraph(
@@ -52,9 +52,9 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
 
 
 def group_card(group: str, specs: tuple[CommandSpec, ...]) -> Card:
-    """The commands of a group, what each does below its name."""
+    """Return a card with the commands of a group, and what each of them does."""
     own = next((own for name, _, own in grouped(specs) if name == group), [])
-    lines = [part for each in own for part in ("\n", Code(text=each.name), f" {each.summary}")]
+    lines = [part for each in own for part in ("\n", Code(text=each.name), f" · {each.summary}")]
     return Card(
         title=words(Strong(text=GROUPS[group])),
         summary=f"{GROUPS[group]}: {', '.join(each.name for each in own)}",
@@ -68,7 +68,7 @@ def group_card(group: str, specs: tuple[CommandSpec, ...]) -> Card:
 
 
 def _groups(specs: tuple[CommandSpec, ...], *, but: str = "") -> tuple[Button, ...]:
-    """Return a button for each other group, which shows it in the place of this one."""
+    """Return a button for each group but the shown one; it replaces the card."""
     return tuple(
         Button(label=label, does=Typed(text=f"help {group}", replaces=True))
         for group, label, _ in grouped(specs)

@@ -472,7 +472,7 @@ class _Values:
         return self._command.make(self._found)
 
     def _check_argument(self, parameter: Parameter, needed: tuple[str, ...]) -> None:
-        """Refuse a script's argument that is missing or not one of those it takes, and ask for one of them."""
+        """Raise `UsageError` for a script's argument that is missing, or that the script does not take; it offers those that it takes."""
         script, given = self._found["script"], self._found.get(parameter.name)
         if given is None:
             raise self._fail(f"Script `{script}` needs an argument.", missing=parameter)

@@ -22,11 +22,11 @@ class ScriptType:
 
 
 class ScriptArgumentType(TextType):
-    """The argument of a configured script: which there are depends on the script, and on the environment."""
+    """The argument of a configured script: the possible ones depend on the script and the environment."""
 
     def __init__(self) -> None:
         super().__init__(longest=100, name="argument", example="wards")
 
     def needed(self, found: Mapping[str, Any], known: Known) -> tuple[str, ...]:
-        """Return the arguments of which the script that was named takes one; none where it takes none."""
+        """Return the arguments of which the named script needs one; none where it takes none."""
         return known.script_arguments.get((str(found.get("env")), str(found.get("script"))), ())

@@ -14,7 +14,7 @@ GROUPS = {
     "history": "Who did what",
     "about": "You and the bot",
 }
-"""The package that a command is in, which `help` takes by its name, and what people call it."""
+"""The name of the package that a command is in, which is what `help` takes, and the heading for people."""
 
 
 class TopicType(CommandNameType):
@@ -31,7 +31,7 @@ class TopicType(CommandNameType):
 
 
 def grouped(specs: Iterable[CommandSpec]) -> Iterator[tuple[str, str, list[CommandSpec]]]:
-    """Yield each group that has some of these commands: how it is typed, what it is called, and they by name."""
+    """Yield each group that has some of these commands: how it is typed, its heading, and its commands in order of name."""
     ordered = sorted(specs, key=lambda spec: spec.name)
     for group, label in GROUPS.items():
         if own := [spec for spec in ordered if spec.group == group]:

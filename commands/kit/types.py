@@ -33,7 +33,7 @@ class Known:
     regions: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     script_arguments: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    """(environment, script) → what may follow the script's name; one of it must."""
+    """(environment, script) → the arguments of which one must follow the script's name."""
     terminal: tuple[str, ...] = ()
     """Commands that only a terminal has, for the machine that it stands on."""
     versions: str = PATTERN

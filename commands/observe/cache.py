@@ -180,7 +180,7 @@ def _managed(groups: Sequence[CacheGroup], now: datetime) -> Iterator[Element]:
         lines = [(f"ElastiCache {each.name}", groups_of_cache.in_short(each, now)) for each in groups]
         yield Facts(facts=tuple(Fact(label=label, value=words(said)) for label, said in lines))
     for why in dict.fromkeys(why for each in groups for why in each.unknown):
-        yield Note(text=words(f"Not all of ElastiCache could be read: {why}."))
+        yield Note(text=words(f"Not everything could be read from ElastiCache: {why}."))
 
 
 def _hits(primaries: list[NodeReading]) -> str:

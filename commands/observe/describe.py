@@ -149,7 +149,7 @@ def _event(each: EventGroup) -> tuple[Text, ...]:
 
 
 def _log(found: Described, region: str | None, where: str) -> tuple[Button, ...]:
-    """The way to the log of what crashed, and not to those of its pods that are well."""
+    """Return the button for the log of the pod that crashed, not of the pods that are well."""
     if not found.log:
         return ()
     there = f" --region {region}" if region else ""

@@ -46,7 +46,7 @@ _RUNS = 50
 _SHARE = 0.85
 """Of the time for an answer: the rest is for what comes before and after, and what is known by then is shown."""
 _SHARE_BY_HAND = 0.6
-"""The same for the lines: those for all pods are looked up after it."""
+"""The same for the lines to run by hand: those for all pods are looked up afterwards."""
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
@@ -88,7 +88,7 @@ class Diagnose(Observation):
 
     @asynccontextmanager
     async def _case(self, context: Context) -> AsyncGenerator[Case]:
-        """Yield what is looked at, for who asks."""
+        """Yield the case, with what this person may see."""
         where = context.where
 
         async def runs() -> Sequence[RecentRun]:
@@ -120,7 +120,7 @@ class Orders:
 
 
 def in_their_regions(context: Context, found: Diagnosed) -> Diagnosed:
-    """Return it with each finding's commands in the finding's region: a pod's log is only there."""
+    """Return the diagnosis with the region added to each finding's commands: a pod's log is only there."""
 
     def there(each: ToDo, region: str) -> ToDo:
         spec = _spec_of(context, each.command) if each.command and region else None
@@ -176,7 +176,7 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     body: list[Element] = []
     pairs = list(zip(found.findings, found.caused_by, strict=True))
     others = [each for each, cause in pairs[1:] if cause is None]
-    # the same trouble as something else shows it is evidence of the first, what else it causes is a consequence
+    # trouble of the same kind is evidence for the first finding; anything else that it causes is a consequence
     alike = [each for each, cause in pairs[1:] if first is not None and cause == 0 and each.kind is first.kind]
     follow = [each for each, cause in pairs[1:] if cause is not None and each not in alike]
     if first is not None:
@@ -300,7 +300,7 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
         by_reason.setdefault(why, []).append(rule)
     for why, rules in list(by_reason.items())[:_UNKNOWN]:
         yield Note(text=words(f"Could not check {listed(rules)}: {why}."))
-    if (more := len(by_reason) - _UNKNOWN) > 0:
+    if more := sum(len(rules) for rules in list(by_reason.values())[_UNKNOWN:]):
         yield Note(text=words(f"{counted(more, 'more thing')} could not be checked."))
     if found.not_configured:
         yield Note(text=words(f"Not configured, so not checked: {listed(found.not_configured)}."))

@@ -43,7 +43,7 @@ class Verify(Query):
         found = await verification.look(asked, places=places, left_out=left_out, within=_WITHIN)
         measured = frozenset(each.name for each in verification.checks_in(places) if isinstance(each, MeasuredValue))
         closed = [
-            f"{place.name} is not checked: it is in maintenance ({place.region.maintenance})."
+            f"Region {place.name} is not checked: it is in maintenance ({place.region.maintenance})."
             for place in context.places
             if place.region.maintenance
         ]

@@ -23,8 +23,9 @@ from runbooks.wording import by_count, listed
 class ConfigApply(Operation):
     """Apply a release's ConfigMaps, compared with the cluster key by key.
 
-    The bot reads the files from the repository at the release's commit. If another field manager owns a value, for example since somebody
-    edited it, the bot names it and applies nothing, unless `--take-over` says so. Pods read changed environment variables only when they start: `restart` replaces the pods.
+    The bot reads the files from the repository at the release's commit. If another field manager owns a value, for example because somebody
+    edited it, the bot names the owner and applies nothing; with `--take-over` it applies the file's value all the same. Pods read changed environment
+    variables only when they start: `restart` replaces the pods.
     """
 
     meta = OperationMeta(
@@ -35,13 +36,15 @@ class ConfigApply(Operation):
     )
 
     version: Version | None = argument(
-        "release whose configuration is applied, a git tag; default: the one that runs", default=None
+        "release whose configuration is applied, a git tag; default: the running one", default=None
     )
-    take_over: bool = option("also values that another field manager owns, such as `kubectl-edit`", default=False)
+    take_over: bool = option(
+        "also change values that another field manager owns, such as `kubectl-edit`", default=False
+    )
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        return f"Apply the configuration of {self.version or 'the release that runs'} to {environment}"
+        return f"Apply the configuration of {self.version or 'the running release'} to {environment}"
 
     async def plan(self, context: Context) -> Plan:
         settings = context.use(ManifestSettings, "manifests")
@@ -77,7 +80,7 @@ class ConfigApply(Operation):
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the results name them
         done = results.each(ApplyConfigMap, Applied)
         names = [f"{applied.name}{step.place}" for step, applied in done]
-        version = self.version or next((step.version for step, _ in done if step.version), "the release that runs")
+        version = self.version or next((step.version for step, _ in done if step.version), "the running release")
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{context.where.name} has the configuration of {version}",

@@ -25,7 +25,7 @@ class SecretRotate(Operation):
 
     Nobody types or sees the values: the bot generates them, or reads them from AWS Secrets Manager, and writes them into the Kubernetes Secret. The old ones
     are not kept. `[environments.NAME.rotations.WHAT]` configures what can be rotated. With several regions the home region gets the values first, and each
-    other region gets the same ones. `--regions` with others only brings them up to date with the home region.
+    other region gets the same ones. `--regions` without the home region makes no new values, but copies those of the home region.
     """
 
     meta = OperationMeta(

@@ -78,7 +78,7 @@ class _Beside:
 class SyncWebsocket(Observation):
     """Show whether WebSocket connections drop: how many a minute, since when, with which close codes, and in which pods.
 
-    Covers the last 30 minutes, from the pods' logs, and from Prometheus if it is configured. Drops a minute are those of the last 5 minutes.
+    Covers the last 30 minutes, from the pods' logs, and from Prometheus if it is configured. The drops a minute are the mean of the last 5 minutes.
     """
 
     meta = QueryMeta(
@@ -325,13 +325,13 @@ def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]
 
 
 def _counted(found: Sequence[WebsocketReading]) -> Text:
-    """What a drop is, and over which time drops are counted."""
+    """Return what a drop is, and over what time drops are counted."""
     codes = listed((str(code) for code in sorted(ORDERLY)), "or")
     known = [each.known_from for each in found if each.known_from is not None]
-    since = (" The logs are counted since ", Moment(at=min(known)), ".") if known else ()
+    since = (" The logs are counted from ", Moment(at=min(known)), ".") if known else ()
     return words(
-        f"A drop is a connection that ended with a close code other than {codes}, or that was lost by the words of its line. "
-        f"Drops a minute are those of the last {WINDOW} min.",
+        f"A drop is a connection that ended with a close code other than {codes}, or that was lost, as its log line says. "
+        f"The drops a minute are the mean of the last {WINDOW} min.",
         *since,
     )
 

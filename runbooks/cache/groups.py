@@ -40,13 +40,13 @@ def _trouble(
 def _status(group: CacheGroup) -> Iterator[CacheTrouble]:
     if group.status in _BROKEN:
         yield _trouble(
-            f"ElastiCache calls the cache {group.name} {group.status}",
-            "Look at it in AWS's console at once, and find out who did it (CloudTrail).",
+            f"ElastiCache reports the status of {group.name} as {group.status}",
+            "Look at it in AWS's console at once; CloudTrail has who changed it.",
             grave=True,
         )
     elif group.resharding is not None:
         yield _trouble(
-            f"ElastiCache moves the slots of {group.name} to other shards ({group.resharding:.0f} % done)",
+            f"ElastiCache is moving slots of {group.name} to other shards ({group.resharding:.0f} % done)",
             "Until it is done, requests are slower, and some are redirected.",
         )
 
@@ -56,7 +56,7 @@ def _failover(group: CacheGroup, now: datetime) -> Iterator[CacheTrouble]:
     said = f" ElastiCache says: {told.text}" if told is not None else ""
     if group.promoted:
         yield _trouble(
-            f"ElastiCache makes {group.promoted} the primary of {group.name} now",
+            f"ElastiCache is making {group.promoted} the primary of {group.name}",
             f"Writes fail until it is done, usually within a minute.{said}",
             grave=True,
         )
@@ -74,7 +74,7 @@ def _nodes(group: CacheGroup) -> Iterator[CacheTrouble]:
         alike = [each for each in bad if each.status == state]
         yield _trouble(
             f"ElastiCache: {listed(map(_named, alike), most=_NAMED)} {by_count(len(alike), 'is', 'are')} {state}",
-            "It ends by itself within minutes; if not, open a case with AWS."
+            "This usually ends by itself within minutes; if not, open a case with AWS."
             if state not in _BROKEN
             else "Replace it, or restore it from a snapshot, in AWS's console.",
             grave=state in _BROKEN or any(each.role == "primary" for each in alike),
@@ -96,15 +96,15 @@ def _updates(group: CacheGroup, now: datetime) -> Iterator[CacheTrouble]:
     running = [each for each in group.updates if each.status == "in-progress"]
     if running:
         yield _trouble(
-            f"ElastiCache updates {group.name} now ({listed((each.name for each in running), most=_NAMED)})",
+            f"ElastiCache is updating {group.name} ({listed((each.name for each in running), most=_NAMED)})",
             "It replaces one node after another; each primary fails over once.",
         )
     late = [each for each in group.updates if _is_late(each, now)]
     if late:
         names = listed((f"{each.name} ({each.severity})" for each in late), most=_NAMED)
         yield _trouble(
-            f"{counted(len(late), 'update')} of {group.name} {by_count(len(late), 'is', 'are')} late: {names}",
-            "Apply it in a quiet hour, before AWS does: a primary is away for some seconds.",
+            f"{counted(len(late), 'update')} of {group.name} {by_count(len(late), 'is', 'are')} overdue: {names}",
+            "Apply updates in a quiet hour, before AWS does: each primary is unavailable for some seconds.",
             ahead=True,
         )
 
@@ -116,7 +116,7 @@ def _is_late(update: ServiceUpdate, now: datetime) -> bool:
 def _snapshots(group: CacheGroup, now: datetime) -> Iterator[CacheTrouble]:
     if group.retention and group.snapshot_at is not None and now - group.snapshot_at > _SNAPSHOT:
         yield _trouble(
-            f"The newest snapshot of {group.name} is {age_since(group.snapshot_at, now)} old, though one is to be made each day",
+            f"The newest snapshot of {group.name} is {age_since(group.snapshot_at, now)} old, though one should be made each day",
             "See why it fails in ElastiCache's events: too little memory left (`reserved-memory-percent`) is the usual cause.",
             ahead=True,
         )

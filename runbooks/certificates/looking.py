@@ -211,7 +211,7 @@ def _unread(at: str, chain: CertificateChain) -> str:
         return ""
     which = by_count(len(chain.unread), "Certificate", "Certificates")
     places = listed(map(str, chain.unread), most=_NAMED)
-    return f"{which} {places} of the {len(chain.blocks)} in {at} can't be read; the end that is shown is that of the others."
+    return f"{which} {places} of {len(chain.blocks)} in {at} can't be read, so the chain may end sooner than shown."
 
 
 async def _managed(place: Place, settings: CertificateSettings, now: datetime) -> tuple[list[FoundCertificate], str]:

@@ -160,7 +160,9 @@ async def for_rotation(places: Sequence[Place], regions: Sequence[str], again: s
     chosen = sorted(_not_in_maintenance(places, regions), key=lambda place: place.name != place.environment.home)
     closed = [place for place in places if place.region.maintenance]
     found = await _answering([place for place in places if place not in closed], chosen, again)
-    told = (f"Region {each.name} is in maintenance ({each.region.maintenance}) and left as it is." for each in closed)
+    told = (
+        f"Region {each.name} is in maintenance ({each.region.maintenance}) and is left as it is." for each in closed
+    )
     reached = tuple(place.name for place in found.places) if len(found.places) < len(places) else ()
     return replace(found, left=(*found.left, *told), regions=reached)
 

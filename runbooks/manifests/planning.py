@@ -26,8 +26,8 @@ ALONE = "alone"
 _OWNERS = 200
 """Characters of the server's words about who owns which value."""
 _NOT_RECORDED = (
-    "It is not recorded with the release that runs: a rollback, or `config apply` without a version, brings back the "
-    "configuration that this release was deployed with."
+    "This is not recorded with the running release: a rollback to it, or `config apply` without a version, brings back "
+    "the configuration that it was deployed with."
 )
 _GITHUB = 2.0
 """Seconds that a rollback waits for GitHub."""
@@ -139,7 +139,7 @@ async def plan_config_apply(
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
     steps = tuple(step.model_copy(update={"alone": True, "version": version}) for step in found.steps)
-    taken = tuple(f"{each.title}: values of another owner are taken over: {each.owned}" for each in steps if each.owned)
+    taken = tuple(f"{each.title} takes over values from another owner: {each.owned}" for each in steps if each.owned)
     # nothing checks here that the release runs well with it, and a rollback must not bring back what broke it
     unrecorded = () if its_own or not steps else (_NOT_RECORDED,)
     return Plan(title=title, steps=steps, notes=(*notes(found), *unrecorded), warnings=taken)

@@ -64,7 +64,7 @@ class ApplyConfigMap(Step):
     take_over: bool = False
     """Values that another field manager owns are changed too."""
     owned: str = ""
-    """The server's own words about who owns which. Redacted."""
+    """The server's own words about who owns which value. Redacted."""
     back: bool = False
     """It is part of a rollback, which does not fail by it, nor ask again because of it."""
     again: str = ""

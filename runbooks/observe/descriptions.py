@@ -122,7 +122,7 @@ async def _service(cluster: ClusterClient, environment: Environment, service: Se
 
 
 async def _config_maps(cluster: ClusterClient, environment: Environment) -> list[WrittenView]:
-    """Return those that somebody wrote past the bot, the newest first; none where the bot may not list them."""
+    """Return those that somebody wrote outside the bot, the newest first; none where the bot may not list them."""
     try:
         found = configuration.by_others(await cluster.config_maps_written(environment.namespace))
     except RunbookError:
@@ -138,8 +138,8 @@ def _changed(each: WrittenView, own: Sequence[PodView]) -> str:
     """Return who changed it, and whether pods have started since: environment variables are read then."""
     started = [at for pod in own if not pod.over and (at := read_time(pod.created)) is not None]
     since = sum(at >= each.at for at in started)
-    count = "all" if since == len(started) else str(since) if since else "none"
-    return clean(f"{configuration.change_of('ConfigMap', each)} {_ago(each)}; {count} of its pods started since then")
+    count = "none" if not since else "all" if since == len(started) else str(since)
+    return clean(f"{configuration.change_of('ConfigMap', each)} {_ago(each)}; {count} of its pods started after that")
 
 
 def _own(found: Listed, deployment: DeploymentView | None) -> list[PodView]:

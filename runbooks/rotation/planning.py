@@ -45,7 +45,7 @@ async def plan_rotation(
     ]
     restarts = [step for plan in plans for step in plan.steps if isinstance(step, RestartService)]
     steps: list[Step] = []
-    about: tuple[str, ...] = (f"The values are the ones that {environment.home} has now. No new ones are made.",)
+    about: tuple[str, ...] = (f"No new values are made: these are the ones that {environment.home} has now.",)
     for place in there.places:
         name = place.name
         if name == environment.home:
@@ -68,7 +68,7 @@ async def plan_rotation(
             steps += baked(place.region, images)
     only = f" ({listed(there.regions)} only)" if there.regions else ""
     left = [each.name for each in environment.regions if there.regions and each.name not in there.regions]
-    kept = f"Until `{again} --regions {','.join(left)}`, {listed(left)} {by_count(len(left), 'keeps', 'keep')} the old values."
+    kept = f"{listed(left)} {by_count(len(left), 'keeps', 'keep')} the old values until `{again} --regions {','.join(left)}` runs."
     return Plan(
         title=f"Rotate {what} in {environment.name}{only}",
         steps=tuple(steps),

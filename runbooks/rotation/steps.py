@@ -159,7 +159,7 @@ class CopyFromAws(ReplaceValues):
 
 
 class CopyFromHome(ReplaceValues):
-    """Values of one Secret in another region are replaced by those that the home region has now.
+    """Values of one Secret in another region than home are replaced by those that the home region has now.
 
     They are only in the two Secrets and in memory, so a run that was killed goes on with the same values.
     """
@@ -174,7 +174,7 @@ class CopyFromHome(ReplaceValues):
 
     @property
     def title(self) -> str:
-        return f"Values of {self.home} in Secret {self.secret}{self.place}"
+        return f"Values of {self.home} copied to Secret {self.secret}{self.place}"
 
     def changes(self) -> dict[str, JsonValue]:
         return {

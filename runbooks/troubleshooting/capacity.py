@@ -46,7 +46,7 @@ def _quota(place: PlaceFacts, quota: QuotaView) -> Iterator[Finding]:
     yield Finding(
         kind=Trouble.QUOTA,
         cause=clean(f"ResourceQuota {quota.name} is {state}: {used}"),
-        evidence=("A rollout, a scaling or an autoscaler that needs more pods gets none beyond it.",),
+        evidence=("A rollout, a `scale` or an autoscaler that needs more gets no more pods.",),
         confidence=Confidence.CERTAIN,
         ahead=True,
         measured=True,
@@ -94,13 +94,13 @@ def _forbidding(place: PlaceFacts, budget: DisruptionBudgetView, service: Servic
     line = by_hand.kubectl(place.environment, "edit", "poddisruptionbudget", budget.name)
     return Finding(
         kind=Trouble.DISRUPTION_BUDGET,
-        cause=f"{named} PodDisruptionBudget {budget.name}{rule} allows no eviction, though {'its pod is' if budget.pods == 1 else f'all {budget.pods} pods are'} well",
-        evidence=("Draining a node with such a pod waits without end, and so does an upgrade of the nodes.",),
+        cause=f"{named} PodDisruptionBudget {budget.name}{rule} allows no eviction, though {'its pod is' if budget.pods == 1 else f'all {budget.pods} pods are'} ready",
+        evidence=("Draining a node that runs such a pod never ends, and neither does an upgrade of the nodes.",),
         confidence=Confidence.CERTAIN,
         ahead=True,
         service=service.name if service is not None else "",
         to_do=(
-            ToDo(text=f"Before nodes are drained, add a pod or let it allow one eviction: `{line}`"),
+            ToDo(text=f"Before nodes are drained, add a pod, or make the budget allow one eviction: `{line}`"),
             *([ToDo(text="See its pods", command=f"pods {service.name}", label="Pods")] if service is not None else []),
         ),
     )

@@ -354,7 +354,7 @@ def _scaled_by_hand(
     scaled: Sequence[WrittenView],
     events: Sequence[EventView],
 ) -> Iterator[Change]:
-    """Yield who set the number of pods past the bot; `kubectl scale` leaves no name, so then only its event tells of it."""
+    """Yield who set the number of pods outside the bot; `kubectl scale` leaves no name, so only its event shows that."""
     wrote = next((each for each in scaled if each.name == view.name), None)
     told = _told_scaled(view, sets, events)
     if wrote is not None and (told is None or wrote.at >= told - _ALIKE):
@@ -418,7 +418,7 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
     release = f"the configuration of {version}" if version else "the release's configuration"
     # somebody else owns the values now, so they have to be taken over
     command = " ".join(("config apply", *filter(None, (version,)), "--take-over"))
-    apply = ToDo(text=f"Put {release} back", command=command, label=f"Apply {release.partition(' ')[2]}…")
+    apply = ToDo(text=f"Put back {release}", command=command, label=f"Apply {release.partition(' ')[2]}…")
     back = apply if case.find(ManifestSettings) is not None else _PUT_BACK
     changes = []
     for each in views:
@@ -440,7 +440,7 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
 
 def _by(each: WrittenView) -> str:
     by = cut_redacted(each.by, _LONGEST)
-    return f"{by} is the program that wrote it; Kubernetes does not keep who used it. Values are not shown."
+    return f"{by} is the program that wrote it; Kubernetes does not record who used it. Values are not shown."
 
 
 def _reads(found: Listed, service: Service, config_map: str) -> bool:

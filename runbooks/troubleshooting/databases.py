@@ -101,7 +101,7 @@ class Databases(Rule):
 
 
 def _without_idle(said: RuleAnswer) -> RuleAnswer:
-    """Return it without the sessions that are idle in a transaction, where no connection is left: they are the evidence of that."""
+    """Return the answer without the sessions that are idle in a transaction if no connection is left: they are already its evidence."""
     if not any(each.kind is Trouble.POOL_EXHAUSTED and each.confidence is Confidence.CERTAIN for each in said.found):
         return said
     kept = tuple(each for each in said.found if each.kind is not Trouble.IDLE_TRANSACTIONS)
@@ -363,7 +363,7 @@ def _planned(step: PlanNode | None) -> Iterator[str]:
     if step is not None:
         kept = f" It {step.conditions[0]}." if step.conditions else ""
         rows = f"{counted(step.rows, 'row')} expected"
-        yield f"Its plan, which was not executed: {step.what}, {rows}.{kept}"
+        yield f"The most expensive step of its plan, which was not executed: {step.what}, {rows}.{kept}"
         yield query_plans.meaning(step)
 
 

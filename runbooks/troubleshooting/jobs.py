@@ -1,4 +1,4 @@
-"""Jobs that failed and were not done again, and CronJobs that do not run when they should."""
+"""Jobs that failed and were not repeated, and CronJobs that do not run when they should."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -98,7 +98,7 @@ def _failed(case: Case, place: PlaceFacts, job: JobView, pods: Sequence[PodView]
     yield Finding(
         kind=Trouble.JOB,
         cause=f"Job {job.name}: {what}{f' ({job.reason})' if job.reason else ''}",
-        evidence=tuple(filter(None, (clean(job.message), f"Nothing of the kind has run since.{run}"))),
+        evidence=tuple(filter(None, (clean(job.message), f"It was not repeated.{run}"))),
         confidence=Confidence.LIKELY if schema else Confidence.POSSIBLE,
         since=ended,
         explains=_BEHIND_SCHEMA if schema else (),
@@ -134,16 +134,16 @@ def _scheduled(
             confidence=Confidence.CERTAIN,
             ahead=True,
             to_do=(
-                ToDo(text=f"If that is forgotten: {_line(place, schedule)}"),
+                ToDo(text=f"If that was forgotten, resume it: {_line(place, schedule)}"),
                 ToDo(text="See what is there", command="resources", label="Resources"),
             ),
         )
     elif overdue is not None and not schedule.suspended:
         blocked = schedule.forbids and schedule.active > 0
-        why = "the Job before still runs, and it allows one at a time" if blocked else "no Job was started"
+        why = "its last Job still runs, and it allows one at a time" if blocked else "no Job was started"
         yield Finding(
             kind=Trouble.SCHEDULE,
-            cause=f"{named} is overdue since {age_since(overdue, case.now)}: {why}",
+            cause=f"{named} has been overdue for {age_since(overdue, case.now)}: {why}",
             evidence=(
                 last,
                 f"Its schedule: {clean(schedule.schedule)}{f' ({schedule.zone})' if schedule.zone else ''}.",
@@ -192,6 +192,6 @@ def _overdue(schedule: CronJobView, now: datetime) -> datetime | None:
 def _read(place: PlaceFacts, job: JobView, pods: Sequence[PodView]) -> tuple[ToDo, ...]:
     pod = next((each.name for each in pods if each.owner == job.uid), "")
     if pod:
-        return (ToDo(text="Read what it wrote", command=f"logs {pod}", label="Logs"),)
+        return (ToDo(text="Read its log", command=f"logs {pod}", label="Logs"),)
     line = by_hand.kubectl(place.environment, "describe", "job", job.name)
-    return (ToDo(text=f"Its pods are gone; see what is left: `{line}`"),)
+    return (ToDo(text=f"Its pods are gone. See what is left: `{line}`"),)

@@ -122,7 +122,7 @@ class ContainerLimits(RegionRule):
             if measured is not None:
                 looked_at = ("memory",) if counted_here else ("memory", "cpu")
                 findings += [each for resource in looked_at for each in _near(service, pods, measured, resource)]
-        told = "throttling by Prometheus' counters" if by_counters else "CPU by its use beside the limit"
+        told = "throttling by Prometheus' counters" if by_counters else "CPU by its use compared with the limit"
         return RuleAnswer(found=tuple(findings), unknown=(unknown,) if unknown else (), details=told)
 
 
@@ -145,7 +145,7 @@ def _throttled(service: Service, pods: Sequence[PodView], counters: Mapping[str,
             service,
             "cpu",
             f"{len(waiting)} of {counted(len(pods), 'pod')} {by_count(len(waiting), 'is', 'are')} throttled at {by_count(len(waiting), 'its', 'their')} CPU limit",
-            f"Pod {worst} had to wait in {waiting[worst]:.0f} % of its CPU periods lately (Prometheus, counters of throttling).",
+            f"Pod {worst} was throttled in {waiting[worst]:.0f} % of its CPU periods lately (Prometheus' throttling counters).",
             Confidence.LIKELY if len(waiting) > len(pods) / 2 else Confidence.POSSIBLE,
         )
 

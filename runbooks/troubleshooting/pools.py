@@ -65,7 +65,7 @@ class ApplicationPools(Rule):
 
 
 async def connections_of(case: Case, database: Database) -> RuleAnswer:
-    """Return whether the server's connections, or those of a role, run out; then with who has them and how some come free."""
+    """Return whether the connections of the server or of a role run out; if so, who has them, and what frees some."""
     known = await database.connections("primary")
     share = pool.tightest(known).share
     if share < HIGH:
@@ -105,7 +105,7 @@ def _who_has_them(known: Connections) -> Iterator[str]:
 def _longest(left_open: Sequence[ActiveSession]) -> Iterator[str]:
     for each in left_open[:1]:
         last = f"; it last ran: {shortened(each.text, _STATEMENT)}" if each.text else "."
-        yield f"Pid {each.pid} has left its transaction open the longest, {duration(each.transaction)}{last}"
+        yield f"Pid {each.pid} has had its transaction open the longest, {duration(each.transaction)}{last}"
 
 
 def _remedies(case: Case, group: ConnectionGroup, left_open: Sequence[ActiveSession]) -> Iterator[ToDo]:
@@ -117,10 +117,10 @@ def _remedies(case: Case, group: ConnectionGroup, left_open: Sequence[ActiveSess
     service = group.application if group.application in names else application.service if application else ""
     if service:
         yield ToDo(
-            text=f"Free all of them: new pods of {service} open their connections anew",
+            text=f"Free all of them: new pods of {service} open new connections",
             command=f"restart {service}",
             label=f"Restart {service}…",
         )
         yield ToDo(
-            text=f"If they run out again: a smaller pool in each pod, fewer pods (`scale {service} N`), or a higher limit, set by the DBA"
+            text=f"If they run out again: a smaller pool in each pod, fewer pods (`scale {service} N`), or a higher limit, which the DBA sets"
         )

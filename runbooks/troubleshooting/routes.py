@@ -21,7 +21,7 @@ from runbooks.troubleshooting.case import Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found, not_configured
 from runbooks.troubleshooting.lately import pods_of
 from runbooks.troubleshooting.rule import RegionRule
-from runbooks.wording import counted, listed
+from runbooks.wording import by_count, counted, listed
 
 _SERVED = (Trouble.TARGETS, Trouble.ERRORS, Trouble.ALERT, Trouble.METRIC, Trouble.WEBSOCKET_DROPS)
 _BY_NAME = (Trouble.DATABASE_UNREACHABLE, Trouble.POOL_EXHAUSTED, Trouble.CACHE, Trouble.IMAGE, Trouble.CRASHES, Trouble.PROBE, Trouble.NOT_READY, Trouble.SYNC_STUCK, Trouble.SLOW, *_SERVED)  # fmt: skip
@@ -75,7 +75,7 @@ def _unserved(service: Service, through: ServiceView | None, ready: Sequence[Pod
         if not any(_selects(through, pod) for pod in ready):
             evidence = f"Its selector ({_labels(through.selector)}) does not match the labels of these pods."
         elif missing:
-            evidence = f"Its port leads to {listed(missing, most=_NAMED)}, and no container of these pods has a port of that name."
+            evidence = f"Its target port is {listed(missing, most=_NAMED)}, but no container of these pods has a port of that name."
             order = f"Compare the ports of Service {service.through} with those of the containers"
     return Finding(
         kind=Trouble.NOT_SERVED,
@@ -104,7 +104,7 @@ def _wrong_port(through: ServiceView, ready: Iterable[PodView]) -> str:
 def _to_another_port(service: Service, through: ServiceView, port: str) -> Finding:
     return Finding(
         kind=Trouble.NOT_SERVED,
-        cause=f"{service.name}: its Service {through.name} leads to port {port}, where no container or probe of its pods is",
+        cause=f"{service.name}: its Service {through.name} leads to port {port}, which no container or probe of its pods names",
         confidence=Confidence.LIKELY,
         service=service.name,
         to_do=(ToDo(text=f"Compare `targetPort` of Service {through.name} with the ports of the containers"), _SEE),
@@ -117,13 +117,16 @@ def _of_others(service: ServiceView, behind: EndpointsView | None, pods: Sequenc
     if not service.selector or service.type == "ExternalName" or (behind is not None and behind.ready):
         return
     live = [pod for pod in pods if _selects(service, pod) and not pod.over]
-    why = f"none of the {counted(len(live), 'pod')} that it selects is ready" if live else "it selects no pod"
+    none = (
+        "the one pod that it selects is not" if len(live) == 1 else f"none of the {len(live)} pods that it selects is"
+    )
+    why = f"{none} ready" if live else "it selects no pod"
     yield Finding(
         kind=Trouble.NOT_SERVED,
         cause=f"Service {service.name} leads nowhere: {why}",
         evidence=(f"Its selector: {_labels(service.selector)}.",),
         confidence=Confidence.POSSIBLE,
-        to_do=(ToDo(text="If something uses it, start its pods; else delete the Service"), _SEE),
+        to_do=(ToDo(text="If something uses it, start its pods; otherwise delete the Service"), _SEE),
     )
 
 
@@ -169,16 +172,16 @@ def _astray(
     else:
         return None
     service = next((each.name for each in place.environment.services if each.through == backend.service), "")
-    host = f" requests for {backend.host}" if backend.host else ""
+    host = f" for {backend.host}" if backend.host else ""
     return Finding(
         kind=Trouble.INGRESS,
-        cause=clean(f"Ingress {ingress.name} sends{host} to {wrong}"),
+        cause=clean(f"Ingress {ingress.name} sends requests{host} to {wrong}"),
         confidence=Confidence.CERTAIN,
         service=service,
         explains=_SERVED,
         to_do=(
             ToDo(
-                text=f"Correct the Ingress, or create the Service again: `{by_hand.kubectl(place.environment, 'describe', 'ingress', ingress.name)}`"
+                text=f"Correct the Ingress or the Service. See the Ingress: `{by_hand.kubectl(place.environment, 'describe', 'ingress', ingress.name)}`"
             ),
             _SEE,
         ),
@@ -281,11 +284,12 @@ def _closed(
 
 def _shut(service: Service, policies: Sequence[NetworkPolicyView], what: str) -> Finding:
     names = listed((each.name for each in policies), most=_NAMED)
+    by = by_count(len(policies), "NetworkPolicy", "NetworkPolicies")
     return Finding(
         kind=Trouble.NETWORK_POLICY,
-        cause=f"{service.name}: {what}, by NetworkPolicy {names}",
+        cause=f"{service.name}: {what}, by {by} {names}",
         evidence=(
-            "No policy that is about these pods allows it. Policies of other kinds (Cilium, Calico) are not looked at.",
+            "No policy that is about these pods allows it. Policies of other kinds (Cilium, Calico) are not checked.",
         ),
         confidence=Confidence.LIKELY,
         service=service.name,

@@ -1,4 +1,4 @@
-"""Volume claims whose volume is lost, or that no volume was found for while a pod waits."""
+"""Volume claims whose volume is lost, or that have no volume while a pod waits for them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -65,14 +65,14 @@ def _lost(place: PlaceFacts, claim: ClaimView, mounted: Sequence[PodView], servi
     volume = f" {claim.volume}" if claim.volume else ""
     return Finding(
         kind=Trouble.VOLUME,
-        cause=f"{f'{service}: ' if service else ''}volume claim {claim.name} is lost: its volume{volume} does not exist any more",
+        cause=f"{f'{service}: ' if service else ''}volume claim {claim.name} is lost: its volume{volume} no longer exists",
         evidence=_mounts(mounted),
         confidence=Confidence.CERTAIN,
         service=service,
         explains=_EXPLAINS,
         to_do=(
             ToDo(text="Do not delete the claim: find out whether the volume behind it still exists at the provider"),
-            ToDo(text=f"`{by_hand.kubectl(place.environment, 'describe', 'pvc', claim.name)}`"),
+            ToDo(text=f"See the claim: `{by_hand.kubectl(place.environment, 'describe', 'pvc', claim.name)}`"),
         ),
     )
 

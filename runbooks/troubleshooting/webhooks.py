@@ -1,4 +1,4 @@
-"""Admission webhooks that nobody answers: while one is required, the cluster refuses every change that it is asked about."""
+"""Admission webhooks that do not answer: if one is required, the cluster refuses every change that it is asked about."""
 
 import asyncio
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ def _is_about(each: WebhookView, namespace: str) -> bool:
 
 
 async def _nobody(place: PlaceFacts, namespace: str, service: str) -> str:
-    """Return why nobody answers for that Service; empty where somebody does."""
+    """Return why that Service can't answer; empty where it can."""
     try:
         behind = await place.place.cluster.endpoints(namespace, service)
     except PermanentError as error:
@@ -75,14 +75,14 @@ def _finding(place: PlaceFacts, namespace: str, service: str, why: str, asked: I
     return Finding(
         kind=Trouble.WEBHOOK,
         cause=clean(
-            f"The cluster refuses changes of {said}: Service {service} in {namespace} {why}, and admission webhook {names} needs it"
+            f"The cluster refuses changes to {said}: Service {service} in {namespace} {why}, and admission webhook {names} needs it"
         ),
         evidence=("Its failurePolicy is Fail: without an answer, no pod of a rollout or a restart is created.",),
         confidence=Confidence.CERTAIN if sure else Confidence.LIKELY,
         explains=_EXPLAINS,
         to_do=(
             ToDo(
-                text=f"Bring back what answers it, or have its configuration deleted if it was removed: `{by_hand.kubectl(there, 'get', 'pods,endpoints')}`"
+                text=f"Bring back the pods of Service {service}, or, if it was uninstalled, delete the webhook's configuration. See what is there: `{by_hand.kubectl(there, 'get', 'pods,endpoints')}`"
             ),
             ToDo(text="If that takes long, its owner can set `failurePolicy` to Ignore until then"),
         ),

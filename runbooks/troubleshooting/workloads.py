@@ -65,7 +65,7 @@ _OF_A_VERSION = (Trouble.IMAGE, Trouble.CRASHES, Trouble.OUT_OF_MEMORY, Trouble.
 _MOUNTS = (ReasonCode.VOLUME_UNAVAILABLE, ReasonCode.CONFIG_MISSING)
 _LATELY = timedelta(minutes=15)
 _ROOM = ToDo(
-    text="Ask who runs what requests most: where it ends or moves, there is room",
+    text="Ask who runs the pods that request most: there is room once they end or move",
     command="top nodes",
     label="Top nodes",
 )
@@ -176,7 +176,7 @@ async def _of_cause(
 
 
 def _known(place: PlaceFacts) -> KnownCluster:
-    """Nodes and pods as other rules read them, too."""
+    """Return nodes and pods as they are read for the other rules, too."""
 
     async def pods() -> Sequence[PodView]:
         return (await place.listed()).pods

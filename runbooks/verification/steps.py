@@ -150,7 +150,7 @@ class ScriptJob(Step):
     counted: ClassVar[str] = "check"
     """What its findings are counted as."""
     afterwards: ClassVar[str] = ""
-    """What to do where it is not good, if no release was changed before it."""
+    """What a bad result is followed by, where no release was changed before it."""
 
     def changes(self) -> dict[str, JsonValue]:
         return {"job": list(self.words), "service": self.service, "namespace": self.namespace}
@@ -252,7 +252,7 @@ def plan_script(
             code=ReasonCode.NOT_CONFIGURED,
             advice=(f"Add `[environments.{environment.name}.verification.{kind.table}]` to `omnicare.toml`.",),
         )
-    note = "A Job from the image that runs. No service changes."
+    note = "It runs as a Job from the running image. No service changes."
     return Plan(title=title, steps=(step,), warnings=(warning,) if warning else (), notes=(note,))
 
 

@@ -10,7 +10,7 @@ from runbooks.metrics.settings import MetricGroup, MetricQuery
 MINUTES = 30
 """So many are looked at."""
 WINDOW = 5
-"""Minutes: drops a minute are the mean of the last ones, by the logs, by Prometheus, and in each command that tells of them."""
+"""Minutes over which drops a minute are the mean: by the logs, by Prometheus, and in each command that shows them."""
 _PER_MINUTE = '60 * sum(rate(websocket_disconnects_total{namespace="$namespace",code!~"1000|1001|1005"}[$window]))'
 
 

@@ -109,7 +109,7 @@ ELASTICACHE: tuple[Scenario, ...] = (
         "cache-failover",
         "ElastiCache replaces the primary of the cache's first shard, and a replica is taking over.",
         "cache",
-        "ElastiCache makes omnicare-prod-0001-002 the primary of omnicare-prod now",
+        "ElastiCache is making omnicare-prod-0001-002 the primary of omnicare-prod",
         (FailOver(),),
     ),
 )

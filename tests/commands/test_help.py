@@ -31,9 +31,9 @@ def test_the_lines_of_a_description_end_where_its_paragraphs_do() -> None:
 
 def test_the_list_begins_with_what_to_do_in_trouble() -> None:
     specs = tuple(registry.load())
-    assert plain.lines(commands_card(specs), Audience(now=NOW))[1].strip() == "In trouble: diagnose"
+    assert plain.lines(commands_card(specs), Audience(now=NOW))[1].strip() == "Something is wrong? diagnose"
     without = tuple(spec for spec in specs if spec.name != "diagnose")
-    assert not any("In trouble" in line for line in plain.lines(commands_card(without), Audience(now=NOW)))
+    assert not any("Something is wrong" in line for line in plain.lines(commands_card(without), Audience(now=NOW)))
 
 
 def test_every_command_is_in_one_group_and_each_group_says_what_its_commands_do() -> None:

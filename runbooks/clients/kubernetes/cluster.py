@@ -164,7 +164,7 @@ class ClusterClient:
         return await self.every(AUTOSCALERS, namespace)
 
     async def every(self, kind: ListedKind[V], namespace: str = "") -> list[V]:
-        """Return the objects of that kind, in the whole cluster without a namespace, by the newest version of its API that is served."""
+        """Return the objects of that kind, by the newest version of its API that is served; without a namespace, those of the whole cluster."""
         doing = f"list {kind.shown}" + (f" in {namespace}" if namespace else "")
         for version in kind.versions[:-1]:
             try:
@@ -379,7 +379,7 @@ class ClusterClient:
                 code=ReasonCode.FIELD_CONFLICT,
                 evidence=error.evidence,
                 advice=(
-                    "Decide who owns the value: take it out of the file, have its owner take the file's value, or, where somebody set it by hand, use `config apply VERSION --take-over`.",
+                    "Decide who owns the value: take it out of the file, have its owner take the file's value, or, if somebody set it by hand, use `config apply VERSION --take-over`.",
                 ),
             ) from error
         return reading.config_map(answer)

@@ -35,13 +35,13 @@ FIRST = {
     "cache-full": "The primary of shard 2 is full",
     "cache-replica-down": "The replica of shard 3 lost its primary",
     "cache-node-down": "The cache cluster is down",
-    "cache-failover": "ElastiCache makes omnicare-prod-0001-002 the primary of omnicare-prod now",
+    "cache-failover": "ElastiCache is making omnicare-prod-0001-002 the primary of omnicare-prod",
 }
 """Scenario → the first words of what is found first."""
 SAYS = {
     "crash-loop": (" --previous --env production",),
     "pending": ("Most is requested by nightly-export-node-1", "scale frontend 3 --env production"),
-    "slow-db": ("reading all of audit_events", "Its plan, which was not executed", "db explain q"),
+    "slow-db": ("reading all of audit_events", "The most expensive step of its plan", "db explain q"),
     "bad-config": ("restart backend --env production",),
     "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
 }

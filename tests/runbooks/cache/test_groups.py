@@ -63,7 +63,7 @@ async def test_what_elasticache_tells_is_read_and_a_failover_is_a_cause_that_nam
     assert not (await _said(client)).findings
     there.want(broken=True)
     first, second = (await _said(client)).findings
-    assert first.cause == f"ElastiCache makes {GROUP}-0001-002 the primary of {GROUP} now"
+    assert first.cause == f"ElastiCache is making {GROUP}-0001-002 the primary of {GROUP}"
     assert (first.kind, first.confidence) == (Trouble.CACHE_SERVICE, Confidence.CERTAIN)
     assert "Writes fail until it is done" in first.to_do[0].text
     assert f"ElastiCache says: Failover from master node {GROUP}-0001-001" in first.to_do[0].text
@@ -105,14 +105,14 @@ def _group(**told: object) -> CacheGroup:
         ({"status": "modifying", "shards": {"0001": "modifying"}}, "", False),
         ({"status": "unknown", "nodes": [GroupNode(id="g-1")]}, "", False),
         ({"why": "no permission"}, "", False),
-        ({"status": "deleting"}, "ElastiCache calls the cache g deleting", True),
-        ({"resharding": 40.0}, "ElastiCache moves the slots of g to other shards (40 % done)", False),
+        ({"status": "deleting"}, "ElastiCache reports the status of g as deleting", True),
+        ({"resharding": 40.0}, "ElastiCache is moving slots of g to other shards (40 % done)", False),
         ({"nodes": [GroupNode(id="g-1", role="replica", status="creating")]}, "ElastiCache: replica g-1 is creating", False),
         ({"nodes": [GroupNode(id="g-1", role="primary", status="rebooting")]}, "ElastiCache: primary g-1 is rebooting", True),
         ({"events": [GroupEvent(at=NOW - timedelta(minutes=9), text="Failover to g-2 completed")]}, "ElastiCache reported a failover in g 9 min ago", False),
         ({"events": [GroupEvent(at=NOW - timedelta(minutes=40), text="Failover to g-2 completed")]}, "", False),
         ({"updates": [ServiceUpdate(name="u", severity="low", status="not-applied", apply_by=NOW + timedelta(days=1))]}, "", False),
-        ({"updates": [ServiceUpdate(name="u", severity="low", status="in-progress")]}, "ElastiCache updates g now (u)", False),
+        ({"updates": [ServiceUpdate(name="u", severity="low", status="in-progress")]}, "ElastiCache is updating g (u)", False),
         ({"retention": 7, "snapshot_at": NOW - timedelta(hours=30)}, "", False),
         ({"retention": 0, "snapshot_at": NOW - timedelta(days=30)}, "", False),
     ],

@@ -188,8 +188,8 @@ async def test_one_of_a_chain_that_can_not_be_read_is_named_and_the_others_still
         ("Secret own", 20, ()),
     ]
     assert found.unknown == (
-        "Certificate 2 of the 3 in Secret middle can't be read; the end that is shown is that of the others.",
-        "Certificates 1 and 3 of the 3 in Secret own can't be read; the end that is shown is that of the others.",
+        "Certificate 2 of 3 in Secret middle can't be read, so the chain may end sooner than shown.",
+        "Certificates 1 and 3 of 3 in Secret own can't be read, so the chain may end sooner than shown.",
     )
 
 

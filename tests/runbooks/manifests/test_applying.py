@@ -42,7 +42,7 @@ async def _planned(here: Place, github: Github, **data: str) -> tuple[ApplyConfi
     github.versions["v2.0.0"].files[CONFIG] = text
     plan = await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
     assert plan.empty == (not plan.steps)
-    assert any("It is not recorded with the release that runs" in each for each in plan.notes) == bool(plan.steps)
+    assert any("This is not recorded with the running release" in each for each in plan.notes) == bool(plan.steps)
     return tuple(step for step in plan.steps if isinstance(step, ApplyConfigMap))
 
 

@@ -43,6 +43,6 @@ async def test_a_configuration_that_somebody_changed_is_named_by_its_keys_under_
     assert said.changed.startswith("its configuration was changed outside the bot")
     (fact,) = (value for label, value in said.facts if label == "Configuration")
     assert fact.startswith("ConfigMap backend-config (LOG_LEVEL) was changed by kubectl-edit")
-    assert fact.endswith("none of its pods started since then")
+    assert fact.endswith("none of its pods started after that")
     assert "planted" not in said.model_dump_json()
     assert (await describe(client, WHERE, "frontend")).changed == ""

@@ -77,7 +77,7 @@ async def test_a_region_that_is_away_is_named_and_gets_the_values_of_home_later(
     away, keeps = plan.warnings
     assert away.startswith("us: ")
     assert "When it answers again: `secret rotate jwt --regions us`." in away
-    assert keeps == "Until `secret rotate jwt --regions us`, us keeps the old values."
+    assert keeps == "us keeps the old values until `secret rotate jwt --regions us` runs."
     await both.do(plan, RUN)
     made, running = values(both, "eu"), pods(both, "eu")
     await both.servers["us"].come_back()

@@ -27,7 +27,7 @@ def schedule_failed(world: World) -> str:
 
 def schedule_overdue(world: World) -> str:
     schedule(world, "rotate", "0 * * * *", 60 * 26)
-    return "CronJob rotate is overdue since"
+    return "CronJob rotate has been overdue for"
 
 
 def schedule_blocked(world: World) -> str:
@@ -55,7 +55,7 @@ def quota_nearly_used(world: World) -> str:
 
 def claim_lost(world: World) -> str:
     _one(world, "persistentvolumeclaims", "redis-data")["status"]["phase"] = "Lost"
-    return "volume claim redis-data is lost: its volume pvc-redis-data does not exist any more"
+    return "volume claim redis-data is lost: its volume pvc-redis-data no longer exists"
 
 
 def claim_unbound(world: World) -> str:
@@ -89,13 +89,13 @@ def ingress_to_no_port(world: World) -> str:
 
 def webhook_unanswered(world: World) -> str:
     _one(world, "endpoints", "kyverno")["subsets"] = []
-    return "The cluster refuses changes of pods: Service kyverno in policies has no ready pod"
+    return "The cluster refuses changes to pods: Service kyverno in policies has no ready pod"
 
 
 def webhook_without_service(world: World) -> str:
     here = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
     webhook(world, "removed", resources="*", namespaceSelector=here)
-    return "The cluster refuses changes of everything: Service removed in policies does not exist"
+    return "The cluster refuses changes to everything: Service removed in policies does not exist"
 
 
 def closed_in(world: World) -> str:

@@ -71,12 +71,12 @@ async def test_the_counters_decide_where_there_are_some(world: _World):
     assert finding.confidence is Confidence.LIKELY
     assert finding.cause == "backend: 2 of 3 pods are throttled at their CPU limit"
     assert finding.evidence == (
-        f"Pod {world.pods[1]} had to wait in 62 % of its CPU periods lately (Prometheus, counters of throttling).",
+        f"Pod {world.pods[1]} was throttled in 62 % of its CPU periods lately (Prometheus' throttling counters).",
     )
 
 
 async def test_without_counters_or_prometheus_the_use_beside_the_limit_does(world: _World):
-    assert (await world.said()).well == ("CPU and memory of pods (CPU by its use beside the limit)",)
+    assert (await world.said()).well == ("CPU and memory of pods (CPU by its use compared with the limit)",)
     for url in (world.prometheus.url, "http://127.0.0.1:1"):
         world.prometheus.url = url
         (finding,) = (await world.said(use="490m")).findings
