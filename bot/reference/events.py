@@ -47,8 +47,8 @@ EVENTS: dict[EventName, str] = {
     EventName.LOCK_RELEASED: "Somebody unlocked an environment.",
     EventName.RELEASE_ADOPTED: "Somebody recorded the running version as a good release. Written until `releases adopt` became a run of its own; kept to be read.",
     EventName.STRATEGY_RESTORED: "The bot restored a Deployment's `maxSurge` that a killed bot had left raised.",
-    EventName.RECORD_WRITTEN: "What a rollback did without the record was written there, once the home region's cluster answered again.",
-    EventName.RECORD_LEFT: "What a rollback did without the record was not written there, because another run had used the record since.",
+    EventName.RECORD_WRITTEN: "What a rollback without the record did was written into the record, once the home region's cluster answered again.",
+    EventName.RECORD_LEFT: "What a rollback without the record did was not written into the record, because another run had used it since.",
 }
 """The meaning of each event; a test checks that the set is complete."""
 

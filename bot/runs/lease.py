@@ -230,7 +230,7 @@ class Leases:
         """Mark the Deployments of the regions away from home as this run's; there is no lease to be had.
 
         The engine's own list takes its place: another such rollback is not begun beside this one, what waits for the lease waits for
-        this too, and the run that is under way is asked to stop. Since it is fenced by its mark, it is not waited for.
+        this too, and the run that is under way is asked to stop. It is not waited for, since that mark keeps it from changing anything more.
         """
         if (another := await self._another_without(request)) is not None:
             return LeaseTaken(result="held", failure=another)

@@ -306,7 +306,7 @@ class Context:
         )
 
     def without_record(self) -> "Context":
-        """Return what a run is given that goes on without the fleet's record."""
+        """Return the context of a run that goes on without the fleet's record."""
         from runbooks.fleet.absent import AbsentRecord
 
         return replace(self, fleet=AbsentRecord(self.cluster, self.run_id or "", by=self.actor.name))

@@ -135,7 +135,7 @@ class Rollback(Operation):
         """Say where the history may lead forward again: nothing else knows what such a rollback left."""
         recent = await context.runs.recent(environment=context.where.name, limit=5) if self.to is None else ()
         return tuple(
-            f"{each.ending} (run {each.short}). The history does not know that, so this may go forward again to what it left. `--to VERSION` names the version."
+            f"{each.ending} (run {each.short}). The revision history does not know about that, so this may go forward again to the version that it replaced. `--to VERSION` names the right one."
             for each in recent
             if each.command == "rollback" and each.state == "succeeded" and "--without-record" in each.text.split()
         )[:1]

@@ -1,4 +1,4 @@
-"""The fleet's record as a rollback sees it that goes on without it, because the home region's cluster does not answer."""
+"""The fleet's record for a rollback that goes on without it, because the home region's cluster does not answer."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,7 +25,7 @@ class AbsentRecord(Fleet):
         super().__init__(home)
         self._lease = Lease(run=run, title=title, by=by, since=utc_now())
 
-    async def read(self, environment: Environment) -> EnvironmentRecord:  # noqa: ARG002 - of none is anything known
+    async def read(self, environment: Environment) -> EnvironmentRecord:  # noqa: ARG002 - nothing is known of any
         return EnvironmentRecord(run=self._lease)
 
     async def known_releases(self, environment: Environment) -> KnownReleases:  # noqa: ARG002

@@ -65,8 +65,8 @@ async def plan_without_record(
                 step.model_copy(update={"later": True}) if isinstance(step, Record) else step for step in plan.steps
             ),
             "warnings": (
-                f"The cluster of {home} has the record of {environment.name} and does not answer, so nobody knows which release is good. {_target(to)}",
-                "No run holds the lease, and whether it is locked can't be read. A run of this bot is asked to stop first; nothing holds up other tools and people.",
+                f"The cluster of {home} has the record of {environment.name} and does not answer, so the bot does not know which release is good. {_target(to)}",
+                f"No run holds the lease, and a lock of {environment.name} can't be seen. A run of this bot is asked to stop first; nothing stops other tools or people.",
                 f"{home} stays as it is. When it answers again: `rollback --regions {home}`. By hand there: {_set_at_home(environment, changes)}",
                 *plan.warnings,
             ),
@@ -100,7 +100,7 @@ def _set_at_home(environment: Environment, changes: Sequence[ImageChange]) -> st
 def _target(to: str | None) -> str:
     if to is not None:
         return f"The other regions go to {to}, because you named it; check that it ran well."
-    return "Each service goes back to the revision before, as its region's own history has it; check that it ran well."
+    return "Each service goes back to the previous revision in its region's own history; check that it ran well."
 
 
 def _away_from_home(environment: Environment, places: Sequence[Place], regions: Sequence[str]) -> tuple[Place, ...]:

@@ -25,7 +25,7 @@ from runbooks.wording import by_count, counted, listed
 
 _SERVED = (Trouble.TARGETS, Trouble.ERRORS, Trouble.ALERT, Trouble.METRIC, Trouble.WEBSOCKET_DROPS)
 _BY_NAME = (Trouble.DATABASE_UNREACHABLE, Trouble.POOL_EXHAUSTED, Trouble.CACHE, Trouble.IMAGE, Trouble.CRASHES, Trouble.PROBE, Trouble.NOT_READY, Trouble.SYNC_STUCK, Trouble.SLOW, *_SERVED)  # fmt: skip
-"""What fails where no host is found by its name."""
+"""What fails where host names can't be resolved."""
 _SEE = ToDo(text="See what is there", command="resources", label="Resources")
 _NAMED = 3
 _DNS_NAMESPACE, _DNS = "kube-system", "kube-dns"
@@ -213,13 +213,13 @@ def _without_secret(ingress: IngressView, name: str) -> Finding:
 
 
 class ClusterDns(RegionRule):
-    """Looks at whether somebody answers DNS in the cluster: CoreDNS, in EKS and elsewhere behind the Service `kube-dns`."""
+    """Looks at whether the cluster's DNS answers: CoreDNS, which in EKS and elsewhere is behind the Service `kube-dns`."""
 
     name = "cluster DNS"
     permission = "fleet:read"
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:  # noqa: ARG002 - it is the cluster's
-        """Return that nobody does. Without the right to read another namespace's endpoints, it could not look."""
+        """Return that it has no ready pod. Without the right to read another namespace's endpoints, it could not look."""
         try:
             behind = await place.place.cluster.endpoints(_DNS_NAMESPACE, _DNS)
         except PermanentError as error:
@@ -232,15 +232,15 @@ class ClusterDns(RegionRule):
         return found(
             Finding(
                 kind=Trouble.DNS,
-                cause="The cluster's DNS does not answer: Service kube-dns has no ready pod, so no pod finds a host by its name",
+                cause="The cluster's DNS does not answer: Service kube-dns has no ready pod, so no pod can resolve a host name",
                 evidence=tuple([f"Not ready: {listed(behind.not_ready, most=_NAMED)}."] if behind.not_ready else []),
                 confidence=Confidence.CERTAIN,
                 explains=_BY_NAME,
                 to_do=(
                     ToDo(
-                        text=f"Bring CoreDNS back: `{by_hand.kubectl(there, 'get', 'pods', '-l', 'k8s-app=kube-dns', '-o', 'wide')}`"
+                        text=f"Bring CoreDNS back. See its pods: `{by_hand.kubectl(there, 'get', 'pods', '-l', 'k8s-app=kube-dns', '-o', 'wide')}`"
                     ),
-                    ToDo(text="See whether the nodes are well", command="nodes", label="Nodes"),
+                    ToDo(text="See whether the nodes are ready", command="nodes", label="Nodes"),
                 ),
             )
         )
@@ -279,7 +279,7 @@ def _closed(
     if out and not any(each.lets_out for each in out):
         yield _shut(service, out, "its pods may connect to nothing, DNS and database included")
     elif out and not any(each.lets_dns for each in out):
-        yield _shut(service, out, "its pods may not ask DNS (port 53), so they find no other host by its name")
+        yield _shut(service, out, "its pods may not reach DNS (port 53), so they can't resolve host names")
 
 
 def _shut(service: Service, policies: Sequence[NetworkPolicyView], what: str) -> Finding:

@@ -41,7 +41,7 @@ def test_every_command_is_in_one_group_and_each_group_says_what_its_commands_do(
     named = [name for card in (group_card(group, specs) for group in GROUPS) for name in card.data["commands"]]  # type: ignore[attr-defined]
     assert sorted(named) == sorted(spec.name for spec in specs)
     told = plain.lines(group_card("sync", specs), Audience(now=NOW))
-    assert any(line.startswith("sync status Show the offline sync queue") for line in told)
+    assert any(line.startswith("sync status · Show the offline sync queue") for line in told)
 
 
 def test_a_group_opens_in_the_place_of_the_list() -> None:

@@ -105,12 +105,12 @@ class EndWriter:
         newest = next((each for each in releases.releases if each.run and each.run != lease.run), None)
         recorded = read_time(newest.at) if newest is not None else None
         if newest is not None and recorded is not None and recorded >= request.at:
-            return f"{newest.version} was recorded there since (run {short_id(newest.run)})."
+            return f"{newest.version} has been recorded there since (run {short_id(newest.run)})."
         since = read_time(left.since) if left is not None and left.run != lease.run else None
         if left is not None and since is not None and since >= request.at:
             ended = await store.ended_request(left.run)
             if ended is None or ended.at >= request.at:
-                return f"{left.title} (run {short_id(left.run)}) is undecided there since."
+                return f"{left.title} (run {short_id(left.run)}) has left it undecided since."
         if holder is not None:
             replaced = await store.open_request(holder.run)
             if replaced is not None and replaced.at < request.at:
@@ -151,7 +151,7 @@ class Closings:
         if not request.threaded:
             return
         title = f"The record of {request.environment} is up to date again"
-        body = f"What this run did is recorded. {ending.left_open}"
+        body = f"What this run did is recorded. {ending.left_open}".strip()
         if written.moved_on:
             title = f"The record of {request.environment} was left as it is"
             body = f"{written.moved_on} What this run did is not recorded; compare it with `status --env {request.environment}`."

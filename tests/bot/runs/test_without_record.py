@@ -51,7 +51,7 @@ async def test_the_other_region_goes_back_and_the_record_learns_of_it_when_home_
     await home_of(here).go_down()
     refused = await here.ask("rollback", who=ON_CALL)
     run = await asked_by_button(here, refused)
-    plan = await here.says(run, "nobody knows which release is good", "plan")
+    plan = await here.says(run, "the bot does not know which release is good", "plan")
     assert "When it answers again: " in plan
     assert "kubectl --context eu set image deployment/backend" in plan
     await here.press(ON_CALL, "approve", run)

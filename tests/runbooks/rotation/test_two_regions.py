@@ -84,7 +84,7 @@ async def test_a_region_that_is_away_is_named_and_gets_the_values_of_home_later(
     assert values(both, "us") == old
     later = await planned(both, "us")
     assert [step.key for step in later.steps] == IN_TURN[6:]
-    assert "No new ones are made." in later.notes[0]
+    assert "No new values are made" in later.notes[0]
     await both.do(later, "production.secret-rotate.2222")
     assert values(both, "us") | {key: made[key] for key in KEYS} == values(both, "us")
     assert (values(both, "eu"), pods(both, "eu")) == (made, running)
@@ -123,7 +123,7 @@ async def test_a_region_in_maintenance_is_left_out_and_a_secret_without_the_valu
     both.environment = with_regions(us=Region(name="us", maintenance="new node groups"))
     plan = await planned(both)
     assert [step.key for step in plan.steps] == IN_TURN[:4]
-    assert plan.warnings[0] == "Region us is in maintenance (new node groups) and left as it is."
+    assert plan.warnings[0] == "Region us is in maintenance (new node groups) and is left as it is."
     with pytest.raises(PermanentError, match="Region us is in maintenance"):
         await planned(both, "us")
 

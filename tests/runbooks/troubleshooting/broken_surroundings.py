@@ -33,7 +33,7 @@ def schedule_overdue(world: World) -> str:
 def schedule_blocked(world: World) -> str:
     found = schedule(world, "rotate", "*/10 * * * *", 400, concurrencyPolicy="Forbid")
     found["status"]["active"] = [{"name": "rotate-9"}]
-    return "the Job before still runs, and it allows one at a time"
+    return "its last Job still runs, and it allows one at a time"
 
 
 def schedule_suspended(world: World) -> str:
@@ -72,7 +72,7 @@ def service_without_pods(world: World) -> str:
 
 def service_to_another_port(world: World) -> str:
     _one(world, "services", "backend")["spec"]["ports"][0]["targetPort"] = 3002
-    return "backend: its Service backend leads to port 3002, where no container or probe"
+    return "backend: its Service backend leads to port 3002, which no container or probe"
 
 
 def ingress_to_nothing(world: World) -> str:
@@ -117,7 +117,7 @@ def closed_to_dns(world: World) -> str:
     world.kinds["networkpolicies"].clear()
     rules = [{"ports": [{"port": 5432}]}, {"ports": [{"port": 54, "endPort": 9000}]}]
     policy(world, "database-only", {"matchLabels": {"app": "backend"}}, ["Egress"], egress=rules)
-    return "backend: its pods may not ask DNS (port 53)"
+    return "backend: its pods may not reach DNS (port 53)"
 
 
 def dns_down(world: World) -> str:
