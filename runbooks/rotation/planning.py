@@ -102,7 +102,7 @@ async def _read(cluster: ClusterClient, environment: Environment, what: str, rot
         raise PermanentError(
             f"Secret {rotation.secret} in {environment.namespace}{where} is immutable, so its values can't be replaced.",
             code=ReasonCode.CLUSTER_REFUSED,
-            advice=("Make it again without `immutable: true`, or change it where it is made.",),
+            advice=("Recreate it without `immutable: true`, or change it where it is managed.",),
         )
     return found
 

@@ -38,7 +38,7 @@ async def test_a_region_goes_back_by_its_own_history(both: TwoRegions):
         ("record", True),
     ]
     first, lease, home = plan.warnings[:3]
-    assert "whether it is locked can't be read" in lease
+    assert "a lock of production can't be seen" in lease
     assert first.startswith("The cluster of eu has the record of production and does not answer")
     assert "When it answers again: `rollback --regions eu`." in home
     assert "`kubectl --context eu set image deployment/backend backend=ghcr.io/omnicare/backend:v1.1.0@" in home
