@@ -32,6 +32,7 @@ from commands.kit.context import Actor, Denied
 from commands.kit.parsing import UsageError
 from commands.kit.question import Question
 from commands.kit.registry import Registry
+from commands.kit.rotation_type import RotationType
 from commands.kit.script_type import ScriptType
 from commands.kit.spec import Kind
 from commands.kit.topics import grouped
@@ -84,6 +85,7 @@ class Dispatcher:
             people=people.keys(),
             regions=settings.regions(),
             scripts=settings.scripts(),
+            rotations=tuple(dict.fromkeys(name for one in settings.environments.values() for name in one.rotations)),
             script_arguments={
                 (name, script): each.choices
                 for name, one in settings.environments.items()
@@ -209,6 +211,8 @@ class Dispatcher:
                 return [name for name in question.values if name in services]
             case ScriptType() if where is not None:
                 return tuple(self._settings.environments[where].scripts)
+            case RotationType() if where is not None:
+                return tuple(self._settings.environments[where].rotations)
         return question.values
 
     async def _denied(self, act: Act, denied: Denied) -> Answer:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.kit.regions import RegionsType
+from commands.kit.rotation_type import RotationType
 from commands.kit.script_type import ScriptArgumentType, ScriptType
 from commands.kit.spec import CommandSpec, Parameter, environment_parameter
 from commands.kit.typed_again import typed_words
 from commands.kit.types import ChoiceType, EnvironmentType, Known, ServiceType, TargetType, VersionType
 
-_FEW = ServiceType | TargetType | EnvironmentType | ChoiceType | RegionsType | ScriptType | VersionType
+_FEW = ServiceType | TargetType | EnvironmentType | ChoiceType | RegionsType | RotationType | ScriptType | VersionType
 """Types with few values."""
 
 

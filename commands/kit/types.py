@@ -32,6 +32,7 @@ class Known:
     people: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
+    rotations: tuple[str, ...] = ()
     script_arguments: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(environment, script) → the arguments of which one must follow the script's name."""
     terminal: tuple[str, ...] = ()

@@ -8,8 +8,9 @@ from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
 from commands.kit.regions import RegionNames, names_of
 from commands.kit.rolling import result_card
+from commands.kit.rotation_type import RotationType
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
-from commands.kit.types import EnvironmentName, TextType
+from commands.kit.types import EnvironmentName
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
@@ -35,9 +36,7 @@ class SecretRotate(Operation):
         examples=["jwt", 'jwt --reason "on-call left"'],
     )
 
-    what: Annotated[str, TextType(longest=60, name="name", example="jwt")] = argument(
-        "name of the rotation in the configuration"
-    )
+    what: Annotated[str, RotationType()] = argument("name of the rotation in the configuration")
     regions: RegionNames | None = option("only these regions, such as `us`; default: all, the home region first")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

@@ -58,6 +58,19 @@ async def test_a_choice_expires(here: Threshold) -> None:
     assert "expired" in answer.card.summary
 
 
+async def test_a_rotation_is_chosen_from_those_of_the_environment(tmp_path: Path) -> None:
+    def with_rotations(raw: dict[str, Any]) -> None:
+        for name, rotation in (("production", "jwt"), ("staging", "database")):
+            where = raw["environments"][name]
+            where["rotations"] = {rotation: {"secret": "s", "keys": ["K"], "services": ["backend"]}}
+            where["permissions"]["secret:write"] = where["permissions"]["rollout:write"]
+
+    async with threshold(tmp_path, with_rotations) as here:
+        choices = await asked(here, REQUESTER, "secret rotate --env production")
+        assert choices is not None
+        assert [each.text for each in choices.options] == ["secret rotate jwt --env production"]
+
+
 async def test_a_script_s_argument_is_chosen_from_those_that_it_takes(tmp_path: Path) -> None:
     def with_scripts(raw: dict[str, Any]) -> None:
         here = raw["environments"]["production"]
