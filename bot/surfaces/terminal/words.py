@@ -142,8 +142,9 @@ def _completed(text: str, reader: Audience) -> str:
     if spec is None:
         return text
     at = len(spec.name.split(" "))
-    given = 0 if words[at : at + 1] == [] or words[at].startswith("--") else 1
-    needed = [p.usage for p in spec.parameters if p.positional and p.required][given:]
+    options = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
+    given = max(0, options - at)
+    needed = [p.usage for p in [p for p in spec.parameters if p.positional][given:] if p.required]
     return " ".join([*words[: at + given], *needed, *words[at + given :]])
 
 

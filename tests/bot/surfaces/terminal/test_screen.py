@@ -295,6 +295,9 @@ def test_a_follow_up_that_asks_for_something_names_it_in_a_terminal() -> None:
 
     assert line("Logs…", "logs --env production") == "omnicare logs SERVICE|POD --env production"
     assert line("Scale…", "scale backend") == "omnicare scale backend PODS"
+    assert (
+        line("Scale backend to 3…", "scale backend 3 --env production") == "omnicare scale backend 3 --env production"
+    )
     assert line("Logs", "logs backend") == "omnicare logs backend"
 
 
