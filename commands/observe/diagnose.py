@@ -93,7 +93,7 @@ class Diagnose(Observation):
 
         async def runs() -> Sequence[RecentRun]:
             recent = await context.runs.recent(environment=where.name, limit=_RUNS)
-            return [_run(context, each) for each in recent if each.state in _RAN]
+            return [_run(context, each) for each in recent if began(each)]
 
         async with opened(
             named(context.places, names_of(self.region)),
@@ -155,6 +155,11 @@ async def orders_of(context: Context, findings: Sequence[Finding]) -> Orders:
 async def _may(context: Context) -> frozenset[str]:
     may, where = context.authority.may, context.where.name
     return frozenset([each for each in PERMISSIONS if await may(context.actor, each, where)])
+
+
+def began(record: RunRecord) -> bool:
+    """Return whether the run may have changed something: one whose gates failed, or that ended otherwise before its first step, did not."""
+    return record.state in _RAN and bool(record.steps or record.ended is None)
 
 
 def _run(context: Context, record: RunRecord) -> RecentRun:

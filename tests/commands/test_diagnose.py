@@ -1,11 +1,13 @@
 """The card of `diagnose`: each cause has a number and says what to do, and what somebody may not do is offered to somebody who may."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 from commands.kit.card import Card, Code, Paragraph, Typed
+from commands.kit.context import RunRecord
 from commands.kit.registry import load
-from commands.observe.diagnose import Diagnose, card_of, in_their_regions, orders_of
+from commands.observe.diagnose import Diagnose, began, card_of, in_their_regions, orders_of
 from runbooks.troubleshooting.asking import Diagnosed
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
 
@@ -72,6 +74,17 @@ async def test_what_who_asks_may_not_do_is_no_button_and_says_which_permission_i
     assert f"• Somebody with {kill.permission} can end it, after an approval: db kill 4711" in paragraphs(made)[-1]
     assert [each.does for each in made.buttons] == [Typed(text="db activity --env production")]
     assert "Kill 4711…" in [each.label for each in (await card(BLOCKED)).buttons]
+
+
+def test_a_run_that_ended_before_its_first_step_changed_nothing() -> None:
+    asked = {"id": "production.deploy.1", "short": "1", "command": "deploy", "environment": "production", "title": "t"}
+    now = datetime.now(UTC)
+    failed = {**asked, "text": "deploy v1", "requester": "maya", "state": "failed", "at": now, "ended": now}
+    step = {"key": "1", "title": "Migrations", "status": "failed"}
+    assert not began(RunRecord.model_validate(failed))
+    assert began(RunRecord.model_validate({**failed, "steps": [step]}))
+    assert began(RunRecord.model_validate({**failed, "state": "running", "ended": None}))
+    assert not began(RunRecord.model_validate({**failed, "state": "waiting", "ended": None}))
 
 
 async def test_a_command_that_takes_a_region_is_typed_with_that_of_its_finding() -> None:
