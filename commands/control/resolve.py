@@ -8,7 +8,7 @@ from commands.kit.types import RunId, Words
 class Resolve(RunDecision):
     """Leave a failed run as it is, with a reason; the environment is then no longer undecided.
 
-    This also frees an environment that is held by a run of which the bot has lost its files. That run's
+    This also frees an environment that is held by a run whose files the bot has lost. That run's
     full id is shown on the requests that are waiting for it.
     """
 

@@ -101,7 +101,7 @@ def _is(each: QueryResult) -> str:
 def _behind(each: QueryResult) -> str:
     """`4 s behind`, as far as the replica itself knows."""
     if each.well and not each.in_recovery:
-        return "is a primary itself"
+        return "is itself a primary"
     if each.paused:
         return "paused, so it replays nothing"
     if each.streaming is False:

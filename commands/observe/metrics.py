@@ -49,7 +49,7 @@ class MetricsCommand(Observation):
     """Show key metrics: which are beyond their limits and since when, with a table and a picture of the last hours.
 
     They come from Prometheus: the guide's four groups (application, infrastructure, database, HIPAA compliance), unless the configuration
-    names others. A metric that can't be read is unknown, never well. Without names the picture shows what is beyond its limit first.
+    names others. A metric that can't be read is unknown, never healthy. Without names the picture shows what is beyond its limit first.
     """
 
     tool = "curl"

@@ -19,7 +19,7 @@ from runbooks.wording import duration
 class CdnInvalidate(Operation):
     """Invalidate paths or cache tags in the CDN's cache, and wait until CloudFront has completed it.
 
-    Without any it invalidates the configured ones, as each deploy and rollback does. A path may end with `*`. `#TAG` is everything that the origin has
+    Without paths and tags it invalidates the configured ones, as each deploy and rollback does. A path may end with `*`. `#TAG` is everything that the origin has
     marked with that cache tag.
     """
 

@@ -36,7 +36,8 @@ class Deploy(Operation):
     for a final go or no-go. Without a go it expires; nothing starts unwatched.
 
     `--only`, `--skip-migrations` and `--override` make it riskier than usual: the cards name them, one more person than usual must approve, and they
-    are recorded with the release. `--override` lets named gates stop nothing, for the reason that the approvers see; for any other reason, and at every other gate, it still stops.
+    are recorded with the release. `--override` passes the named gates, but only for the findings that the approvers see: another finding, or another gate, still
+    stops the deploy.
     """
 
     meta = OperationMeta(
@@ -53,7 +54,7 @@ class Deploy(Operation):
     )
     skip_migrations: bool = option("skip the release's migrations; needs a reason and one more approval", default=False)
     override: GateNames | None = option(
-        "gates that may stop nothing this time, with commas; needs a reason and one more approval",
+        "gates to pass although they have not passed, separated by commas; needs a reason and one more approval",
         permission="gate:override",
     )
     regions: RegionNames | None = option("only these regions, such as `eu`; default: all, in their order")

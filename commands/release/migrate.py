@@ -18,7 +18,7 @@ from runbooks.release.train import plan_migrate
 class Migrate(Operation):
     """Apply a release's pending migrations with a Job from its image, and change no service.
 
-    Without a version, it applies those of the running release. The plan names the pending migrations and what they lock, and looks at the
+    Without a version, it applies those of the running release. The plan names the pending migrations and what they lock, and it checks the
     gates that concern the database. A snapshot is taken first where a deploy takes one. Cancelling the run does not stop a migration that
     has started.
     """

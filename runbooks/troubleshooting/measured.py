@@ -36,7 +36,7 @@ _NEXT = {
 }
 """Where to look next."""
 _COUNTED = timedelta(hours=1)
-"""For which time a metric counts restarts, as it is built in."""
+"""The time over which the built-in metric counts restarts."""
 _NAMED = 3
 _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
@@ -124,8 +124,8 @@ async def _restarted_pods_are_gone(case: Case) -> bool:
 
 
 def _over(restarts: Finding) -> Finding:
-    """Return the finding as what is over: a rollback removes the pods, and the metric counts their restarts for an hour more."""
-    gone = "The pods that restarted are gone, and none that runs has restarted. The number falls within an hour."
+    """Return the finding as one that is over: a rollback removes the pods, and the metric counts their restarts for another hour."""
+    gone = "The pods that restarted are gone, and the running ones have not restarted. The number falls within an hour."
     return restarts.model_copy(
         update={
             "confidence": Confidence.POSSIBLE,
