@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from runbooks.clients.kubernetes.views import NodeView, PodView
 from runbooks.kit.answers import read_time
+from runbooks.observe import by_hand
 from runbooks.observe.nodes import Problem, problems_of
 from runbooks.troubleshooting.case import Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble
@@ -70,6 +71,7 @@ def _cordoned(place: PlaceFacts, nodes: Sequence[NodeView], pods: Sequence[PodVi
         return
     told = [pod for pod in waiting if "unschedulable" in pod.unschedulable]
     names = listed(cordoned, most=_NAMED)
+    line = by_hand.kubectl(place.environment, "uncordon", cordoned[0], everywhere=True)
     yield Finding(
         kind=Trouble.NODE_DOWN,
         cause=f"{len(cordoned)} of {counted(len(nodes), 'node')} {by_count(len(cordoned), 'is', 'are')} cordoned while {counted(len(waiting), 'pod')} {by_count(len(waiting), 'waits', 'wait')} for room",
@@ -78,7 +80,7 @@ def _cordoned(place: PlaceFacts, nodes: Sequence[NodeView], pods: Sequence[PodVi
         confidence=Confidence.LIKELY if told else Confidence.POSSIBLE,
         since=min((at for pod in waiting if (at := read_time(pod.created)) is not None), default=None),
         to_do=(
-            ToDo(text=f"If the work on them is over: `{place.environment.kubectl} uncordon {cordoned[0]}`"),
+            ToDo(text=f"If the work on them is over: `{line}`"),
             ToDo(text="See all nodes", command="nodes", label="Nodes"),
         ),
         about=tuple(Thing(kind="node", name=name) for name in cordoned[:_NAMED]),

@@ -10,6 +10,7 @@ from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Service
 from runbooks.metrics.reading import Metrics
+from runbooks.observe import by_hand
 from runbooks.troubleshooting.case import Case, PlaceFacts
 from runbooks.troubleshooting.findings import (
     Confidence,
@@ -58,8 +59,8 @@ class Autoscalers(RegionRule):
 
 def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> Iterator[Finding]:
     if scaler.held_at_most:
-        where = f"{place.environment.kubectl} patch hpa {scaler.name} -n {place.environment.namespace}"
-        more = scaler.most + max(1, scaler.most // 2)
+        patch = f'{{"spec":{{"maxReplicas":{scaler.most + max(1, scaler.most // 2)}}}}}'
+        line = by_hand.kubectl(place.environment, "patch", "hpa", scaler.name, "--patch", patch)
         yield Finding(
             kind=Trouble.AUTOSCALER,
             cause=f"{service.name}: its autoscaler is at its maximum of {counted(scaler.most, 'pod')} and wants more",
@@ -69,9 +70,7 @@ def _autoscaler(place: PlaceFacts, service: Service, scaler: AutoscalerView) -> 
             service=service.name,
             to_do=(
                 ToDo(text="Find what causes the load: more users, slow queries, a release"),
-                ToDo(
-                    text=f'If nodes and database connections allow it: `{where} --patch \'{{"spec":{{"maxReplicas":{more}}}}}\'`'
-                ),
+                ToDo(text=f"If nodes and database connections allow it: `{line}`"),
                 ToDo(text="See what its pods use", command=f"top pods {service.name}", label="Top pods"),
             ),
             about=(Thing(kind="hpa", name=scaler.name),),

@@ -27,6 +27,7 @@ from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, retried
 from runbooks.kit.steps import PlainPulse, Results
+from runbooks.redaction.redactor import default_redactor
 from runbooks.release.recording import Recorded
 from runbooks.wording import short_id
 
@@ -168,7 +169,8 @@ class Closings:
     async def _once(self, ending: Ending) -> Written:
         if ending.lease is None:
             return Written(recorded=(await self._ends.write(ending)).recorded)
-        moved_on = await self._ends.take_lease(ending.lease, ending.request, self._store)
+        # what the record says is anybody's words, and is kept
+        moved_on = default_redactor().text(await self._ends.take_lease(ending.lease, ending.request, self._store))
         if not moved_on:
             await self._ends.write(ending)
         await self._notes.write(

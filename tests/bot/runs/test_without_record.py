@@ -150,7 +150,9 @@ async def test_a_record_that_moved_on_meanwhile_is_left_as_it_is(here: Story):
     run = await here.ask("rollback --without-record", who=ON_CALL)
     await here.press(ON_CALL, "approve", run)
     await here.ended_with(run, "Back on v1.2.0 in production, but not in eu")
-    other = Lease(run="production.deploy.ofanotherbot1", title="Deploy v3.0.0", by="Maya", since=utc_now())
+    other = Lease(
+        run="production.deploy.ofanotherbot1", title="Deploy v3.0.0 lopez@example.com", by="Maya", since=utc_now()
+    )
     found = here.world.cluster.store.get(CONFIG_MAP, "omnicare-bot", "environment-production")
     assert found is not None
     data = {**found["data"], "run": json.dumps(other.model_dump())}
@@ -161,4 +163,6 @@ async def test_a_record_that_moved_on_meanwhile_is_left_as_it_is(here: Story):
     assert here.environment().freeze is None
     assert [each.version for each in here.releases()] == ["v2.0.0"]
     (left,) = [event for event in here.events(run) if event.name == "record:left"]
-    assert left.reason == "Deploy v3.0.0 (run OFAN) has the lease there now."
+    assert left.reason == "Deploy v3.0.0 [e-mail 1] (run OFAN) has the lease there now."
+    kept = b"".join(path.read_bytes() for path in (here.world.folder / "state").glob("*.sqlite*"))
+    assert b"lopez@example.com" not in kept
