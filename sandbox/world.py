@@ -103,8 +103,9 @@ class SandboxWorld:
         """Where the release train has its verification."""
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
-        self._playing = Playing(self)
         self._switched = asyncio.Event()
+        self._playing = Playing(self, self._switched.set)
+        self.cluster.on_change(self._playing.look)
         self.frozen = False
         """Whether the configuration has a freeze window now."""
         self._outdated = self._kept = False

@@ -99,6 +99,19 @@ class Changes:
             layers.put_back = layers.top.remember()
             layers.top.put()
 
+    def stands(self, who: str, kind: str) -> bool:
+        """Return whether something of that kind is still as that one put it."""
+        return any(
+            where.startswith(f"{kind}/") and who in layers.wanted and layers.wanted[who].stands()
+            for where, layers in self._places.items()
+        )
+
+    def let_stand(self, who: str, kind: str) -> None:
+        """Take back nothing of that kind that is that one's."""
+        for where, layers in list(self._places.items()):
+            if where.startswith(f"{kind}/") and layers.wanted.pop(who, None) is not None and not layers.wanted:
+                del self._places[where]
+
     def forget(self) -> None:
         """Everything was put back by other means."""
         self._places.clear()

@@ -35,6 +35,7 @@ DATABASE: tuple[Scenario, ...] = (
         "db pool",
         "omnicare uses 12 of 12 connections that it may have: none is left",
         (BreakDatabase("full"), BreakMetrics("db_pool_connections", 10, 96)),
+        mended_by="backend",
     ),
     Scenario(
         "replica-lag",

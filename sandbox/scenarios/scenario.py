@@ -106,6 +106,8 @@ class Scenario:
     cause: str
     """The first words of the card that names it."""
     acts: tuple[Act, ...] = ()
+    mended_by: str = ""
+    """The service whose new pods end it, once no ConfigMap has what the scenario wrote into it."""
     deadline: int | None = None
     """Seconds after which Kubernetes gives up, where that is how it ends; nobody waits ten minutes in a sandbox."""
 

@@ -60,6 +60,7 @@ STANDING: tuple[Scenario, ...] = (
             BreakMetrics(_REQUESTS_TAKE, 18, 640),
             Alert("HighErrorRate", 15),
         ),
+        mended_by="backend",
     ),
     Scenario(
         "disk-full",

@@ -1,5 +1,6 @@
 """Scenarios are switched on and off beside each other, and each takes back only what it changed."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ import pytest
 
 from sandbox.cluster import Cluster
 from sandbox.cluster.clock import parse
+from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -21,9 +23,11 @@ from sandbox.cluster.resources import (
     REPLICA_SET,
     RESOURCE_QUOTA,
     SECRET,
+    Json,
 )
 from sandbox.cluster.seed import image
 from sandbox.cluster.settings import Settings
+from sandbox.cluster.view import PodView
 from sandbox.scenarios import BY_NAME, EVERY
 from sandbox.scenarios.scenario import PRODUCTION
 from sandbox.world import SandboxWorld, opened
@@ -117,6 +121,42 @@ async def test_what_somebody_has_mended_stays_mended(world: SandboxWorld) -> Non
     await world.end(BY_NAME["image-pull"])
     deployment = world.cluster.api.get(DEPLOYMENT, PRODUCTION, "frontend")
     assert "v2.0.0" in deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+async def test_new_pods_end_what_they_mend_once_the_configuration_is_put_back(world: SandboxWorld) -> None:
+    assert world.prometheus is not None
+    await world.play(BY_NAME["bad-config"])
+    assert world.prometheus.raised
+    await replaced(world, "1")
+    assert [each.name for each in world.played] == ["bad-config"]
+
+    def put_back(draft: Json) -> None:
+        draft["data"]["FHIR"] = "R4"
+
+    world.cluster.api.modify(CONFIG_MAP, PRODUCTION, "backend-config", put_back, Writer("omnicare"))
+    assert [each.name for each in world.played] == ["bad-config"], "the pods have read the old one"
+    await replaced(world, "2")
+    assert not world.played
+    assert not world.prometheus.raised
+    restarted = world.cluster.api.get(DEPLOYMENT, PRODUCTION, "backend")["spec"]["template"]["metadata"]
+    assert restarted["annotations"]["restarted"] == "2"
+
+
+async def replaced(world: SandboxWorld, mark: str) -> None:
+    """Restart the backend and wait until all of its pods are new."""
+
+    def restart(draft: Json) -> None:
+        draft["spec"]["template"]["metadata"].setdefault("annotations", {})["restarted"] = mark
+
+    def ready(pods: tuple[PodView, ...]) -> set[str]:
+        return {each.name for each in pods if each.deployment == "backend" and each.ready}
+
+    before = ready(world.cluster.pods(PRODUCTION))
+    world.cluster.api.modify(DEPLOYMENT, PRODUCTION, "backend", restart, Writer("omnicare"))
+    async with asyncio.timeout(60):
+        async for pods in world.cluster.changes(PRODUCTION):
+            if len(ready(pods)) >= 3 and not ready(pods) & before:
+                return
 
 
 PAIRS = (
