@@ -49,8 +49,8 @@ def menu(registry: Registry) -> Card:
             )
         ),
         Note(text=words(_STATUSES)),
-        # last, because a terminal shows the end of so long a text
-        Paragraph(text=words("In trouble: ", Code(text="omnicare diagnose"))),
+        # last, because a terminal shows the end of a text that is so long
+        Paragraph(text=words("Something is wrong? ", Code(text="omnicare diagnose"))),
     ]
     return Card(
         title=words("OmniCare: production operations with plan, approval and audit log"),

@@ -4,7 +4,7 @@ from commands.kit.types import Known, TextType
 
 
 class RotationType(TextType):
-    """The name of a rotation; which there are depends on the environment."""
+    """The name of a rotation; the possible ones depend on the environment."""
 
     def __init__(self) -> None:
         super().__init__(longest=60, name="name", example="jwt")
