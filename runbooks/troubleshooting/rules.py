@@ -11,6 +11,7 @@ from runbooks.troubleshooting.lately import Evictions, Restarts
 from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
 from runbooks.troubleshooting.measured import Alerts, MetricLimits
 from runbooks.troubleshooting.pools import ApplicationPools
+from runbooks.troubleshooting.reach import Clusters
 from runbooks.troubleshooting.routes import ClusterDns, Ingresses, NetworkPolicies, Serving
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
@@ -20,6 +21,7 @@ from runbooks.troubleshooting.webhooks import Webhooks
 from runbooks.troubleshooting.workloads import Workloads
 
 RULES: tuple[Rule, ...] = (
+    Clusters(),
     Workloads(),
     ClusterDns(),
     Webhooks(),

@@ -106,5 +106,5 @@ async def test_the_same_trouble_seen_elsewhere_is_evidence_and_what_else_follows
     pool = full.model_copy(update={"cause": "backend: its pool is used up", "evidence": ("9 requests waiting.",)})
     slow = full.model_copy(update={"kind": Trouble.SLOW, "cause": "API p95: 525 ms"})
     said = paragraphs(await card(full, pool, slow, caused_by=(None, 0, 0)))
-    assert "• backend: its pool is used up: 9 requests waiting." in said
+    assert "• backend: its pool is used up. 9 requests waiting." in said
     assert said[-1] == "Likely consequences: API p95: 525 ms."
