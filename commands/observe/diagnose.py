@@ -308,7 +308,7 @@ def _notes(found: Diagnosed) -> Iterator[Element]:
     if more := sum(len(rules) for rules in list(by_reason.values())[_UNKNOWN:]):
         yield Note(text=words(f"{counted(more, 'more thing')} could not be checked."))
     if found.not_configured:
-        yield Note(text=words(f"Not configured, so not checked: {listed(found.not_configured)}."))
+        yield Note(text=words(f"Not there or not configured, so not checked: {listed(found.not_configured)}."))
     for needed in dict.fromkeys(permission for _, permission in found.not_permitted):
         names = listed(rule for rule, permission in found.not_permitted if permission == needed)
         yield Note(text=words(f"Not checked, because you need the permission {needed}: {names}."))

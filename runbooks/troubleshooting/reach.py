@@ -8,7 +8,7 @@ from runbooks.troubleshooting.rule import RegionRule
 
 
 class Clusters(RegionRule):
-    """Looks whether the Kubernetes API answers."""
+    """Looks at whether the Kubernetes API answers."""
 
     name = "Kubernetes API"
     permission = "fleet:read"
@@ -27,13 +27,13 @@ class Clusters(RegionRule):
 def _away(case: Case, why: str) -> Finding:
     others = (
         ToDo(
-            text="If the other regions have to go back meanwhile: `rollback` leaves out a region that does not answer"
+            text="If the other regions have to go back now: `rollback` leaves out a region that does not answer, or offers `--without-record` if it is home"
         ),
     )
     return Finding(
         kind=Trouble.CLUSTER,
         cause="The Kubernetes API does not answer",
-        evidence=(why, "Pods that run may still serve: only reading and changing them needs it."),
+        evidence=(why, "Running pods may still serve; the API is needed only to read and change them."),
         confidence=Confidence.CERTAIN,
         to_do=(
             ToDo(text="See whether people are served: health URLs, metrics, alerts", command="status", label="Status"),
