@@ -28,6 +28,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Image
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Frozen
+from runbooks.redaction.redactor import RedactionFailed, default_redactor
 from runbooks.wording import by_count, counted
 
 KEPT_RELEASES = 50
@@ -35,6 +36,7 @@ KEPT_HEADS = 200
 LONGEST_TEXT = 500
 _LARGEST = 900_000  # a ConfigMap holds 1 MiB, its metadata included
 _KEPT_UNREADABLE = 100_000
+_LONGEST_SAID = 20_000
 _MOST = 1 << 31
 _LONGEST_ROLLOUT = 7 * 86400.0
 _SHOWN = 3
@@ -58,6 +60,16 @@ def _text(value: object) -> object:
     if not isinstance(value, str) or len(value) <= LONGEST_TEXT:
         return value
     return f"{value[: LONGEST_TEXT - 1]}…"
+
+
+def _said(value: object) -> object:
+    """Return a text redacted, then cut; where it can't be redacted, nothing of it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return _text(default_redactor().text(value[:_LONGEST_SAID]))
+    except RedactionFailed:
+        return "withheld"
 
 
 def _count(value: object, info: ValidationInfo) -> int:
@@ -84,6 +96,8 @@ Stamp = Annotated[str, BeforeValidator(_stamp)]
 End = Annotated[str | None, BeforeValidator(_end)]
 Text = Annotated[str, BeforeValidator(_text)]
 """Anybody may write it, so it is no longer than what the bot itself would write."""
+Said = Annotated[str, BeforeValidator(_said)]
+"""The same, for people: redacted, since it is kept with runs that wait for it or go on from it."""
 Count = Annotated[int, BeforeValidator(_count)]
 Seconds = Annotated[float | None, BeforeValidator(_seconds)]
 
@@ -104,9 +118,9 @@ class Freeze(Stored):
 
     person: Text
     """The person's key."""
-    name: Text
+    name: Said
     """For people."""
-    reason: Text
+    reason: Said
     since: Stamp
     until: End = None
     """ISO 8601, UTC; None until somebody unlocks it."""
@@ -126,8 +140,8 @@ class Lease(Stored):
     """The run that may change the environment now."""
 
     run: Text
-    title: Text
-    by: Text
+    title: Said
+    by: Said
     """Who asked for it, for people."""
     since: Stamp
 
@@ -136,7 +150,7 @@ class Undecided(Stored):
     """A run ended without success, and nobody has said yet what to do: retry, go back, leave."""
 
     run: Text
-    title: Text
+    title: Said
     since: Stamp
 
 

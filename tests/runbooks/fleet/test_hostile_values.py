@@ -1,15 +1,22 @@
 """Hostile values in every field that the bot reads of the cluster and of its record: each is a value or unknown, never an error."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbooks.clients.kubernetes import reading
+from runbooks.clients.kubernetes import reading, services
+from runbooks.clients.kubernetes.claims import claim
 from runbooks.clients.kubernetes.cluster_events import event
+from runbooks.clients.kubernetes.disruption_budgets import disruption_budget
+from runbooks.clients.kubernetes.jobs import job_view
+from runbooks.clients.kubernetes.routing import ingress, network_policy
+from runbooks.clients.kubernetes.schedules import cron_job
 from runbooks.clients.kubernetes.views import REVISION
+from runbooks.clients.kubernetes.webhooks import webhooks
+from runbooks.clients.kubernetes.written import scaled, written
 from runbooks.deployments import service_state
 from runbooks.deployments.images import usable
 from runbooks.fleet.fleet import Release, ReleasedService
@@ -275,10 +282,32 @@ def test_whatever_stands_in_the_other_objects_they_are_read(
 ) -> None:
     reading.node(of_node)
     reading.quota(of_quota)
-    reading.endpoints(of_endpoints)
+    services.endpoints(of_endpoints)
     reading.secret(of_secret)
     data = reading.config_map(of_map).data
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in data.items())
+
+
+_BACKEND = {"service": {"name": "backend", "port": {"number": 80}}}
+_AROUND: tuple[tuple[Callable[[Any], object], dict[str, Any]], ...] = (
+    (ingress, {"spec": {"tls": [{"secretName": "t"}], "rules": [{"host": "h", "http": {"paths": [{"backend": _BACKEND}]}}]}}),
+    (network_policy, {"spec": {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress"], "ingress": [{}]}}),
+    (disruption_budget, {"spec": {"minAvailable": 1, "selector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}}, "status": {"expectedPods": 1}}),
+    (webhooks, {"webhooks": [{"name": "w", "clientConfig": {"service": {"name": "s", "namespace": "n"}}, "rules": [{"resources": ["pods"]}]}]}),
+    (cron_job, {"spec": {"schedule": "@daily", "timeZone": "UTC"}, "status": {"lastScheduleTime": _STAMP, "active": [{}]}}),
+    (job_view, {"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "r", "lastTransitionTime": _STAMP}]}}),
+    (claim, {"spec": {"volumeName": "v"}, "status": {"phase": "Lost"}}),
+    (services.service, {"spec": {"ports": [{"port": 80, "targetPort": "http"}], "selector": {"a": "b"}}}),
+    (written, {"metadata": {"managedFields": [{"manager": "m", "time": _STAMP, "fieldsV1": {"f:data": {"f:A": {}}}}]}}),
+    (scaled, {"metadata": {"managedFields": [{"manager": "m", "time": _STAMP, "fieldsV1": {"f:spec": {"f:replicas": {}}}}]}}),
+)  # fmt: skip
+
+
+@SOME
+@given(st.one_of(*(st.tuples(st.just(read), spoilt(whole)) for read, whole in _AROUND)))
+def test_whatever_stands_around_the_services_it_is_read(given_: tuple[Callable[[Any], object], Any]) -> None:
+    read, item = given_
+    read(item)
 
 
 def _record(entries: Any = None) -> Any:
@@ -332,3 +361,16 @@ def test_an_environment_that_is_nonsense_is_unknown_and_never_free(
             read = {"run": record.run, "freeze": record.freeze, "undecided": record.undecided}[key]
             assert (read is not None) != (key in record.unreadable) or not data[key], key
         assert len(record.warnings) >= len(record.unreadable)
+
+
+def test_private_text_in_the_record_is_no_part_of_what_is_read_of_it():
+    said = "Deploy for lopez@example.com " + "x" * 600
+    stored = {
+        "freeze": {"person": "p", "name": said, "reason": said, "since": _STAMP},
+        "run": {"run": "production.deploy.a1", "title": said, "by": said, "since": _STAMP},
+        "undecided": {"run": "production.deploy.a1", "title": said, "since": _STAMP},
+    }
+    record = environment_from({part: json.dumps(value) for part, value in stored.items()})
+    assert record.unreadable == ()
+    assert "lopez@example.com" not in record.model_dump_json()
+    assert "Deploy for [e-mail 1] x" in record.model_dump_json()
