@@ -119,7 +119,7 @@ class Rollback(Operation):
             places=context.places,
             regions=names_of(self.regions),
         )
-        plan = plan.model_copy(update={"warnings": (*await self._went_before(context), *plan.warnings)})
+        plan = plan.model_copy(update={"warnings": (*await self._went_before(context, plan), *plan.warnings)})
         return await with_parts(
             plan,
             context.where,
@@ -131,14 +131,16 @@ class Rollback(Operation):
             parts=[part for part in PARTS if part[0] in _WITHOUT_RECORD],
         )
 
-    async def _went_before(self, context: Context) -> tuple[str, ...]:
-        """Say where the history may lead forward again: nothing else knows what such a rollback left."""
-        recent = await context.runs.recent(environment=context.where.name, limit=5) if self.to is None else ()
-        return tuple(
-            f"{each.ending} (run {each.short}). The revision history does not know about that, so this may go forward again to the version that it replaced. `--to VERSION` names the right one."
-            for each in recent
-            if each.command == "rollback" and each.state == "succeeded" and "--without-record" in each.text.split()
-        )[:1]
+    async def _went_before(self, context: Context, plan: Plan) -> tuple[str, ...]:
+        """Say where the history may lead forward again: the revision before a rollback is the version that it left."""
+        recent = await context.runs.recent(environment=context.where.name, limit=10) if self.to is None else ()
+        released = (each for each in recent if each.command in ("deploy", "rollback") and each.state == "succeeded")
+        last = next((each for each in released if _was_about(each, plan)), None)
+        if last is None or last.command != "rollback":
+            return ()
+        return (
+            f"{last.ending} (run {last.short}). The revision history does not know about that, so this may go forward again to the version that it replaced. `--to VERSION` names the right one.",
+        )
 
     async def plan(self, context: Context) -> Plan:
         if self.without_record:
@@ -170,7 +172,11 @@ class Rollback(Operation):
         going = (await as_it_is(context, record)).run
         if self.goes_back and going is not None and going.run != context.run_id:
             warnings = (f"This replaces {going.by}'s run: {going.title}.", *warnings)
-        warnings = (*await self._just_gone_back(context), *await self._gone_unheard(context, record, plan), *warnings)
+        warnings = (
+            *await self._just_gone_back(context, plan),
+            *await self._gone_unheard(context, record, plan),
+            *warnings,
+        )
         covered = await self._covered_by(context, failed, plan) if failed is not None and self.to is None else ()
         plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
         options = {
@@ -227,7 +233,7 @@ class Rollback(Operation):
             )
         return failed
 
-    async def _just_gone_back(self, context: Context) -> tuple[str, ...]:
+    async def _just_gone_back(self, context: Context, plan: Plan) -> tuple[str, ...]:
         """Two people go back from the same thing; the second would go further back than either meant."""
         recent = await context.runs.recent(environment=context.where.name, limit=5) if self.goes_back else ()
         return tuple(
@@ -237,6 +243,7 @@ class Rollback(Operation):
             and each.state == "succeeded"
             and each.ended is not None
             and context.now - each.ended < _JUST_NOW
+            and _was_about(each, plan)
         )[:1]
 
     async def _gone_unheard(self, context: Context, record: EnvironmentRecord, plan: Plan) -> tuple[str, ...]:
@@ -319,3 +326,8 @@ class Rollback(Operation):
                 Button(label="Status", does=Typed(text=f"status --env {where}")),
             ),
         )
+
+
+def _was_about(record: RunRecord, plan: Plan) -> bool:
+    """Return whether the run was about a region that the plan changes."""
+    return not record.regions or any(change.region in record.regions for change in images_of(plan))

@@ -103,6 +103,21 @@ async def test_a_run_that_is_under_way_when_home_is_lost_is_replaced(here: Story
 
 
 @pytest.mark.parametrize("patience", [2.0])
+async def test_the_history_may_lead_forward_again_only_where_a_rollback_was(here: Story):
+    await here.deployed("v2.0.0")
+    first = await here.ask("rollback --regions us", who=ON_CALL)
+    await here.press(ON_CALL, "approve", first)
+    await here.ended_with(first, "Back on v1.2.0 in production")
+    other = await here.ask("rollback --regions eu", who=ON_CALL)
+    await here.shown("approve", other)
+    assert "This goes further back." not in here.text(other, "plan")
+    await home_of(here).go_down()
+    run = await here.ask("rollback --without-record", who=ON_CALL)
+    plan = await here.says(run, "may go forward again", "plan")
+    assert "--to VERSION" in plan
+
+
+@pytest.mark.parametrize("patience", [2.0])
 async def test_a_rollback_whose_home_is_lost_before_its_lease_offers_to_go_on_without(here: Story):
     await here.deployed("v2.0.0")
     before = await here.ask("rollback", who=ON_CALL)
