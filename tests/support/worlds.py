@@ -66,6 +66,8 @@ class Story:
         self.world = world
         self._stack = stack
         self._inside: AsyncExitStack | None = None
+        self._not_taken: list[str] = []
+        """What Slack could not hand to the bot."""
 
     @property
     def slack(self) -> Workspace:
@@ -142,7 +144,13 @@ class Story:
         said = [f"  {self._who(message)}: {message.text}" for message in self.messages()]
         log = self.world.bot.tail(40) if self.world.bot else ""
         events = [f"  {event.name} {event.id}" for event in self.events()]
-        return "\n".join(["what was said:", *said, "what the audit log has:", *events, "the bot's log:", log])
+        parts = {
+            "what was said:": said,
+            "what did not reach the bot:": self._not_taken,
+            "what the audit log has:": events,
+            "the bot's log:": [log],
+        }
+        return "\n".join(line for title, lines in parts.items() for line in (title, *lines))
 
     def _who(self, message: Message) -> str:
         return (message.metadata or {}).get("event_payload", {}).get("slot") or message.user
@@ -150,7 +158,10 @@ class Story:
     # people
 
     async def type(self, who: str, text: str, where: str = DEPLOYS, thread: str | None = None) -> Outcome:
-        return await self.slack.type(who, where, text, thread)
+        outcome = await self.slack.type(who, where, text, thread)
+        if not outcome.ok:
+            self._not_taken.append(f"  {text}: {outcome.error}")
+        return outcome
 
     async def ask(self, text: str, who: str = REQUESTER, where: str = DEPLOYS) -> str:
         """Types `/omnicare …`; the run that it started."""
