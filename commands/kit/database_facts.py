@@ -83,7 +83,9 @@ def _connections(each: QueryResult) -> str:
 def _full(each: QueryResult) -> str:
     """Return which limit is nearly used up, in words; empty where none is known to be."""
     if each.connections is not None and each.connections.share >= HIGH:
-        return f"{each.connections.used} of {each.connections.most} connections to the {each.place} are in use"
+        return (
+            f"{each.connections.used} of {counted(each.connections.most, 'connection')} to the {each.place} are in use"
+        )
     if each.tightest is not None and each.tightest.share >= HIGH:
         return f"{each.tightest.name} uses {each.tightest.used} of its {counted(each.tightest.most, 'connection')} to the {each.place}"
     return ""

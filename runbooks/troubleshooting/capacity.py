@@ -91,10 +91,11 @@ def _service_of(budget: DisruptionBudgetView, services: Sequence[Service], here:
 def _forbidding(place: PlaceFacts, budget: DisruptionBudgetView, service: Service | None) -> Finding:
     named = f"{service.name}: its" if service is not None else "The"
     rule = f" ({budget.rule})" if budget.rule else ""
+    ready = "its pod is" if budget.pods == 1 else f"all {counted(budget.pods, 'pod')} are"
     line = by_hand.kubectl(place.environment, "edit", "poddisruptionbudget", budget.name)
     return Finding(
         kind=Trouble.DISRUPTION_BUDGET,
-        cause=f"{named} PodDisruptionBudget {budget.name}{rule} allows no eviction, though {'its pod is' if budget.pods == 1 else f'all {budget.pods} pods are'} ready",
+        cause=f"{named} PodDisruptionBudget {budget.name}{rule} allows no eviction, though {ready} ready",
         evidence=("Draining a node that runs such a pod never ends, and neither does an upgrade of the nodes.",),
         confidence=Confidence.CERTAIN,
         ahead=True,

@@ -366,7 +366,7 @@ def _scaled_by_hand(
     else:
         return
     back = ToDo(
-        text=f"Scale {service.name} back to the {view.ready} pods that are ready",
+        text=f"Scale {service.name} back to {counted(view.ready, 'pod')}, as many as are ready",
         command=f"scale {service.name} {view.ready}",
         label=f"Scale {service.name} to {view.ready}…",
     )
