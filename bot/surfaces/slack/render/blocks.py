@@ -23,6 +23,8 @@ TEXT_AT_MOST = 3900
 _TITLE = 500
 _TEXTS = frozenset({"text", "title", "caption"})
 BLOCKS = {"message": 50, "home": 100, "modal": 100}
+_RESERVED = 12
+"""Blocks for what is said of the ones that are left out, and for what a surface adds to a card."""
 
 Surface = Literal["message", "home", "modal"]
 
@@ -40,13 +42,15 @@ class DrawnCard:
 def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface = "message") -> DrawnCard:
     """Return the card for that surface. `newest`: plan, task card and table blocks, which only messages take."""
     drawing = Drawing(names, newest=newest and surface == "message")
-    space = Truncation(parts=BLOCKS[surface] // 2 - 8)
+    last = [*(choosing(card.choices) if card.choices is not None else []), *actions(card.buttons)]
+    most = BLOCKS[surface] - _RESERVED - len(last)
+    space = Truncation(parts=most)
     blocks = [_title(card, names)]
     for element in card.body:
         fitted = space.fitted(element, names)
         made = drawing.blocks(fitted) if fitted is not None else []
         # as drawn it may be longer than its words: columns are padded, and signs are escaped
-        if made and space.takes(element, sum(map(len, _shown(made)))):
+        if made and space.takes(element, sum(map(len, _shown(made))), fits=len(blocks) + len(made) <= most):
             blocks += made
     files: tuple[Attachment | Chart, ...] = tuple(
         element for element in card.body if isinstance(element, Attachment | Chart)
@@ -58,8 +62,7 @@ def drawn(card: Card, names: Directory, *, newest: bool = True, surface: Surface
         said = f"Omitted because of length: {_listed(space.missing)}."
         where = f" The full text is in the file {files[-1].filename} below." if surface == "message" else ""
         blocks += drawing.note(words(said + where))
-    blocks += choosing(card.choices) if card.choices is not None else []
-    blocks += actions(card.buttons)
+    blocks += last
     return DrawnCard(text=summary(card), blocks=_with_ids(blocks), files=files)
 
 

@@ -58,9 +58,9 @@ class Truncation:
             self.only_lines = False
         return made
 
-    def takes(self, element: Element, characters: int) -> bool:
-        """Return whether an element fits as it was drawn, with so many characters; one that does not is left out whole."""
-        if characters <= self.drawn:
+    def takes(self, element: Element, characters: int, *, fits: bool) -> bool:
+        """Return whether an element fits as it was drawn, with its blocks and so many characters; one that does not is left out whole."""
+        if fits and characters <= self.drawn:
             self.drawn -= characters
             return True
         self.missing.append(_named(element))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.boundary.redacting import redacted
-from bot.surfaces.slack.render.blocks import drawn
+from bot.surfaces.slack.render.blocks import DrawnCard, drawn
 from bot.surfaces.slack.render.button_values import as_option, read, written
 from bot.surfaces.slack.render.mrkdwn import safe_link
 from commands.kit.card import (
@@ -202,6 +202,19 @@ def test_a_cut_log_points_to_the_file_that_the_card_has() -> None:
     made = drawn(card("x", body=(Preformatted(text=lines), file)), Names())
     assert [each.filename for each in made.files] == ["logs.txt"]
     assert "in the file logs.txt" in json.dumps(made.blocks)
+
+
+def test_short_parts_are_left_out_only_where_slack_takes_no_more_blocks() -> None:
+    def parts(count: int) -> DrawnCard:
+        body = tuple(Note(text=words(f"part {number}")) for number in range(count))
+        return drawn(card("Home", body=body), Names())
+
+    assert not parts(30).files
+    assert "part 29" in json.dumps(parts(30).blocks)
+    more = parts(60)
+    assert more.files
+    assert "Omitted because of length" in json.dumps(more.blocks)
+    assert len(more.blocks) <= 50
 
 
 def test_each_state_of_a_message_has_new_block_ids() -> None:
