@@ -259,7 +259,8 @@ class LogCard:
         if levels and (rest := groups.levels.get(logs.LogLevel.NONE)):
             levels.append(f"no level {rest:,}")
         body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
-        if groups.shapes and (len(groups.shapes) > 1 or groups.lines > 1):
+        # a table of messages that were written once each says no more than the lines below it
+        if groups.rarer or any(shape.count > 1 for shape in groups.shapes) or groups.lines > len(self._lines):
             rows = tuple(self._row(shape) for shape in groups.shapes)
             body.append(
                 Table(

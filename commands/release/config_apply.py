@@ -1,6 +1,6 @@
 """`config apply VERSION`: the ConfigMaps of a release, compared with the cluster and applied."""
 
-from commands.kit.card import Button, Card, Typed
+from commands.kit.card import Button, Card, OpenForm, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
 from commands.kit.policy import Risk
@@ -84,11 +84,16 @@ class ConfigApply(Operation):
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{context.where.name} has the configuration of {version}",
-            lines=(f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied.",),
+            lines=(
+                f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied.",
+                "Pods that read environment variables from it keep the old values until `restart SERVICE` replaces them.",
+            ),
         )
 
     def card(self, outcome: Outcome) -> Card:
         where = outcome.environment
-        return result_card(
-            outcome, succeeded=(Button(label="Status", does=Typed(text=f"status --env {where}")),), went_back=True
+        restart = Button(label="Restart…", does=OpenForm(command="restart", filled={"env": where}))
+        looking = (
+            Button(label=name.capitalize(), does=Typed(text=f"{name} --env {where}")) for name in ("diagnose", "status")
         )
+        return result_card(outcome, succeeded=(restart, *looking), went_back=True)

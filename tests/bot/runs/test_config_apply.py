@@ -45,6 +45,8 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     await here.says(run, "not there", "plan")
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "production has the configuration of v1.2.0")
+    assert "restart SERVICE" in here.text(run, "result")
+    assert here.button_named("Restart…")
     assert _config(here) == before
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "already has the configuration of v1.2.0", "result")
