@@ -86,7 +86,7 @@ class ConfigApply(Operation):
             title=f"{context.where.name} has the configuration of {version}",
             lines=(
                 f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied.",
-                "Pods that read environment variables from it keep the old values until `restart SERVICE` replaces them.",
+                f"Pods that read environment variables from {by_count(len(names), 'it', 'them')} keep the old values until `restart SERVICE` replaces the pods.",
             ),
         )
 
