@@ -28,7 +28,7 @@ from bot.dispatch.dispatcher import Dispatcher
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
 from bot.process import crash_points
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.process.process_lock import account_name, held, somebody_waits
 from bot.process.supervision import Supervisor
 from bot.reference.manual import HERE
@@ -119,7 +119,7 @@ class Bot:
     dispatcher: Dispatcher
     runs: EngineRuns
     audit_log: AuditLog
-    metrics: Metrics
+    metrics: ProcessMetrics
     web: Web
     ready: Callable[[], bool]
     drain: Callable[[], Awaitable[None]]
@@ -135,7 +135,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         redactor.learn(_secrets(settings))
         audit_log = await _audit_log(settings, stack)
         people = People(settings)
-        metrics = Metrics()
+        metrics = ProcessMetrics()
         supervisor = Supervisor(metrics.failed)
         slack = None if foreground else _slack(settings, people, redactor, supervisor)
         identity: Identity | None = slack.identity if slack else None

@@ -15,7 +15,7 @@ from bot.dispatch.act import Services
 from bot.dispatch.dispatcher import Dispatcher
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.runs.decisions import EngineRuns
 from bot.runs.display import Display
 from bot.runs.engine import Engine
@@ -73,7 +73,7 @@ def durable_runs(
     context: Callable[[EngineRuns], MakesContext],
     clock: Callable[[], datetime],
     redact: Callable[[str], str],
-    metrics: Metrics,
+    metrics: ProcessMetrics,
 ) -> DurableRuns:
     """Everything, with its workflows known to the engine, which is not launched yet. `context`: what commands are given, made with the runs."""
     times = settings.times
@@ -189,7 +189,7 @@ def make_dispatcher(
     permissions: Permissions,
     audit_log: AuditLog,
     identity: Identity | None,
-    metrics: Metrics,
+    metrics: ProcessMetrics,
     redact: Callable[[str], str],
     clock: Callable[[], datetime],
     of_the_machine: tuple[str, ...] = (),

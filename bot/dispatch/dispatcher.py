@@ -22,7 +22,7 @@ from bot.dispatch.disclosure import check_options
 from bot.dispatch.reading import RequestReader
 from bot.dispatch.refusals import Refusals, act_id, check_button, check_expiry
 from bot.policy.people import People
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.runs.decisions import EngineRuns
 from bot.runs.manual_rollback import ManualRollbacks
 from bot.runs.notes import AuditNotes
@@ -61,7 +61,7 @@ class Dispatcher:
         notes: AuditNotes,
         runs: EngineRuns,
         manual_rollbacks: ManualRollbacks,
-        metrics: Metrics,
+        metrics: ProcessMetrics,
         redact: Callable[[str], str],
         identity: Identity | None,
         of_the_machine: tuple[str, ...] = (),

@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator
 
 from bot.audit import verify_audit_logs
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from bot.doctor.verification import known_heads
 from runbooks.wording import counted
 
 _SHOWN = 10
 
 
-async def tail(settings: Settings) -> AsyncGenerator[Finding]:
+async def tail(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Check the whole chain up to its end: a million events take seconds."""
     path = settings.bot.audit_log_path
     if not path.exists():

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.postgres.access import DatabaseSettings
 from runbooks.clients.postgres.credentials import CredentialsSource
@@ -16,7 +16,7 @@ from runbooks.redaction.redactor import default_redactor
 _OTHERS = 0o007
 
 
-async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def database(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check each server in the way the bot uses it."""
     environment = settings.environments[name]
     wanted = environment.database
@@ -41,7 +41,7 @@ async def database(settings: Settings, name: str) -> AsyncGenerator[Finding]:
                 yield finding
 
 
-def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> list[Finding]:
+def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> list[DoctorFinding]:
     who = found.identity
     told = [fine(f"{name}: the {found.place} {who.address} accepts role {who.role}, PostgreSQL {who.version}.")]
     if found.place == "primary" and who.in_recovery:
@@ -74,7 +74,7 @@ def _findings(name: str, found: DatabaseStatus, wanted: DatabaseSettings) -> lis
     return told
 
 
-def _file(name: str, path: Path) -> Finding | None:
+def _file(name: str, path: Path) -> DoctorFinding | None:
     """Check the file's mode: whoever can read it has the reader's password."""
     if path.is_file() and path.stat().st_mode & _OTHERS:
         return failed(

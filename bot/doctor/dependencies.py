@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from runbooks.cache.caches import Cache
 from runbooks.clients.aws.elasticache import ElastiCacheGroups
 from runbooks.clients.aws.target_groups import TargetGroups
@@ -11,7 +11,7 @@ from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted, listed
 
 
-async def cache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def cache(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether the bot can ask every node, and its slow log. What is wrong with the cache itself is for `cache` to say."""
     configured = settings.environments[name].cache
     if configured is None:
@@ -29,7 +29,7 @@ async def cache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             yield fine(f"{about}: {counted(len(reading.answered), 'node')} can be queried ({versions}).")
 
 
-async def elasticache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def elasticache(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether each replication group can be seen. What is wrong with it is for `cache` to say."""
     configured = settings.environments[name].elasticache
     if configured is None:
@@ -44,7 +44,7 @@ async def elasticache(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield fine(f"{about} has {counted(len(each.nodes), 'node')}.")
 
 
-async def targets(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def targets(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether each target group can be seen. Unhealthy targets are no fault of the set-up."""
     configured = settings.environments[name].load_balancer
     if configured is None:

@@ -11,7 +11,7 @@ from bot.boundary.inbound import Exit
 from bot.boundary.printable import safe
 from bot.config import ConfigurationError, Settings, default_path, load
 from bot.doctor import audit_log, database, dependencies, github, here, monitoring, outside, storage
-from bot.doctor.findings import Check, Finding, Severity, failed, findings
+from bot.doctor.findings import DoctorCheck, DoctorFinding, Severity, failed, findings
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 
@@ -29,24 +29,24 @@ def examine(path: Path | None, *, as_json: bool) -> int:
     return telling.end()
 
 
-def checks(where: Path, settings: Settings) -> list[Check]:
+def checks(where: Path, settings: Settings) -> list[DoctorCheck]:
     """Return all checks, in the order of their report."""
     known = registry.load()
     found = [
-        Check(subject="Configuration", look=partial(here.configuration, where, settings)),
-        Check(subject="Files", look=partial(here.files, settings)),
-        Check(subject="Audit log", look=partial(audit_log.tail, settings), seconds=60.0),
+        DoctorCheck(subject="Configuration", look=partial(here.configuration, where, settings)),
+        DoctorCheck(subject="Files", look=partial(here.files, settings)),
+        DoctorCheck(subject="Audit log", look=partial(audit_log.tail, settings), seconds=60.0),
         *(
-            [Check(subject="Audit heads", look=partial(storage.heads, settings), seconds=30.0)]
+            [DoctorCheck(subject="Audit heads", look=partial(storage.heads, settings), seconds=30.0)]
             if settings.bot.audit_bucket
             else []
         ),
-        Check(subject="People", look=partial(here.people, settings)),
-        Check(subject="Policies", look=partial(here.policies, settings, known)),
-        Check(subject="Slack", look=partial(outside.slack, settings), seconds=30.0),
+        DoctorCheck(subject="People", look=partial(here.people, settings)),
+        DoctorCheck(subject="Policies", look=partial(here.policies, settings, known)),
+        DoctorCheck(subject="Slack", look=partial(outside.slack, settings), seconds=30.0),
     ]
     found += [
-        Check(
+        DoctorCheck(
             subject=f"Cluster of {name}{f' in {region}' if region else ''}",
             look=partial(outside.cluster, settings, name, region),
             seconds=30.0,
@@ -55,20 +55,20 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         for region in environment.clusters() or ("",)
     ]
     found += [
-        Check(subject=f"Health of {name}", look=partial(outside.health, settings, name), seconds=30.0)
+        DoctorCheck(subject=f"Health of {name}", look=partial(outside.health, settings, name), seconds=30.0)
         for name in settings.environments
     ]
     found += [
-        Check(subject=f"Exports of {name}", look=partial(storage.exports, settings, name), seconds=30.0)
+        DoctorCheck(subject=f"Exports of {name}", look=partial(storage.exports, settings, name), seconds=30.0)
         for name in settings.environments
     ]
     found += [
-        Check(subject=f"Backups of {name}", look=partial(storage.backups, settings, name), seconds=30.0)
+        DoctorCheck(subject=f"Backups of {name}", look=partial(storage.backups, settings, name), seconds=30.0)
         for name, environment in settings.environments.items()
         if environment.backups is not None
     ]
     found += [
-        Check(subject=f"{what} of {name}", look=partial(look, settings, name), seconds=30.0)
+        DoctorCheck(subject=f"{what} of {name}", look=partial(look, settings, name), seconds=30.0)
         for name in settings.environments
         for what, look in (
             ("CDN", storage.cdn),
@@ -79,23 +79,23 @@ def checks(where: Path, settings: Settings) -> list[Check]:
         )
     ]
     found += [
-        Check(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
+        DoctorCheck(subject=f"Database of {name}", look=partial(database.database, settings, name), seconds=30.0)
         for name in settings.environments
     ]
     found += [
-        Check(subject=f"Monitoring of {name}", look=partial(monitoring.monitoring, settings, name), seconds=60.0)
+        DoctorCheck(subject=f"Monitoring of {name}", look=partial(monitoring.monitoring, settings, name), seconds=60.0)
         for name, environment in settings.environments.items()
         if environment.verification is not None
     ]
     found += [
-        Check(subject=f"GitHub of {name}", look=partial(github.github, settings, name))
+        DoctorCheck(subject=f"GitHub of {name}", look=partial(github.github, settings, name))
         for name in settings.environments
     ]
     found += [
-        Check(subject=repository, look=partial(outside.registry, settings, repository))
+        DoctorCheck(subject=repository, look=partial(outside.registry, settings, repository))
         for repository in outside.repositories(settings)
     ]
-    return [*found, Check(subject="Clock", look=partial(outside.clock, settings))]
+    return [*found, DoctorCheck(subject="Clock", look=partial(outside.clock, settings))]
 
 
 async def _examine(where: Path, settings: Settings, telling: "_Telling") -> None:
@@ -109,7 +109,7 @@ class _Telling:
         self._counts: Counter[Severity] = Counter()
         self._redact = default_redactor().text
 
-    def tell(self, finding: Finding) -> None:
+    def tell(self, finding: DoctorFinding) -> None:
         """Print at once: a check that hangs hides no earlier one."""
         self._counts[finding.level] += 1
         sentence, to_do = self._redact(finding.sentence), self._redact(finding.to_do)

@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """The result of a check."""
 
     level: Severity
@@ -32,33 +32,33 @@ class Finding:
     """Empty if nothing has to be done."""
 
 
-def fine(sentence: str) -> Finding:
+def fine(sentence: str) -> DoctorFinding:
     """All is well."""
-    return Finding(level=Severity.FINE, sentence=sentence)
+    return DoctorFinding(level=Severity.FINE, sentence=sentence)
 
 
-def warning(sentence: str, to_do: str) -> Finding:
+def warning(sentence: str, to_do: str) -> DoctorFinding:
     """It works, but with a warning."""
-    return Finding(level=Severity.WARNING, sentence=sentence, to_do=to_do)
+    return DoctorFinding(level=Severity.WARNING, sentence=sentence, to_do=to_do)
 
 
-def failed(sentence: str, to_do: str) -> Finding:
+def failed(sentence: str, to_do: str) -> DoctorFinding:
     """It does not work."""
-    return Finding(level=Severity.FAILED, sentence=sentence, to_do=to_do)
+    return DoctorFinding(level=Severity.FAILED, sentence=sentence, to_do=to_do)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class DoctorCheck:
     """A check. `subject` names it in messages if it breaks or is late."""
 
     subject: str
-    look: Callable[[], AsyncGenerator[Finding]]
+    look: Callable[[], AsyncGenerator[DoctorFinding]]
     seconds: float = 15.0
 
 
-async def findings(checks: Sequence[Check]) -> AsyncIterator[Finding]:
+async def findings(checks: Sequence[DoctorCheck]) -> AsyncIterator[DoctorFinding]:
     """Yield every finding, as soon as all earlier ones are known."""
-    queues: list[asyncio.Queue[Finding | None]] = [asyncio.Queue() for _ in checks]
+    queues: list[asyncio.Queue[DoctorFinding | None]] = [asyncio.Queue() for _ in checks]
     async with asyncio.TaskGroup() as group:
         for check, queue in zip(checks, queues, strict=True):
             group.create_task(_fill(check, queue))
@@ -67,7 +67,7 @@ async def findings(checks: Sequence[Check]) -> AsyncIterator[Finding]:
                 yield finding
 
 
-async def _fill(check: Check, queue: asyncio.Queue[Finding | None]) -> None:
+async def _fill(check: DoctorCheck, queue: asyncio.Queue[DoctorFinding | None]) -> None:
     try:
         async with asyncio.timeout(check.seconds), aclosing(check.look()) as looked:
             async for finding in looked:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from runbooks.clients.github.access import GithubToken
 from runbooks.clients.github.answers import ReviewRules
 from runbooks.clients.github.client import GithubClient
@@ -12,7 +12,7 @@ from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted
 
 
-async def github(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def github(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check the branch in the way the gates use it."""
     wanted = settings.environments[name].github
     if wanted is None:
@@ -38,7 +38,7 @@ async def github(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             yield warning(f"{name}: runs can't be shown as deployments. {error.message}", " ".join(error.advice))
 
 
-def _reviewed(of: str, branch: str, rules: ReviewRules) -> Finding:
+def _reviewed(of: str, branch: str, rules: ReviewRules) -> DoctorFinding:
     """Whether a commit that nobody has reviewed could get into the branch."""
     if not rules.approvals and not rules.whole:
         return warning(

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from bot.policy.permissions import PERMISSIONS
 from bot.process.process_lock import holder
 from commands.kit.policy import ApprovalPolicy, Risk, raised
@@ -18,7 +18,7 @@ from commands.kit.types import nearest
 from runbooks.kit.plan import Unusual
 
 
-async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Finding]:
+async def configuration(path: Path, settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Check who can write to the configuration, because they control the bot."""
     yield fine(f"The configuration {path} is valid.")
     mode, owner = _mode(path), _owner(path)
@@ -42,7 +42,7 @@ async def configuration(path: Path, settings: Settings) -> AsyncGenerator[Findin
         )
 
 
-async def files(settings: Settings) -> AsyncGenerator[Finding]:
+async def files(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Check the bot's own files: whoever can write to them can pose as the bot."""
     state = settings.bot.state
     if not state.exists():
@@ -72,7 +72,7 @@ async def files(settings: Settings) -> AsyncGenerator[Finding]:
             yield failed(f"{logins}, the registry logins, does not exist.", "Mount it, or correct bot.registry_auth.")
 
 
-def _private_file(path: Path, about: str, wanted: int) -> Finding:
+def _private_file(path: Path, about: str, wanted: int) -> DoctorFinding:
     mode, owner = _mode(path), _owner(path)
     if mode & ~wanted:
         return failed(f"{path} ({about}) is accessible to others: {mode:04o}.", f"chmod {wanted:o} {path}")
@@ -84,7 +84,7 @@ def _private_file(path: Path, about: str, wanted: int) -> Finding:
     return fine(f"{path} ({about}) is accessible to the bot only.")
 
 
-def _socket(path: Path) -> Finding:
+def _socket(path: Path) -> DoctorFinding:
     directory = path.parent
     if not directory.exists():
         return warning(
@@ -101,7 +101,7 @@ def _socket(path: Path) -> Finding:
     return fine(f"The terminal's socket is {path}.")
 
 
-async def people(settings: Settings) -> AsyncGenerator[Finding]:
+async def people(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Find roles that nobody has, and people who can't be reached."""
     for key, role in settings.roles.items():
         holders = [person.name for person in settings.people.values() if key in person.roles]
@@ -128,7 +128,7 @@ async def people(settings: Settings) -> AsyncGenerator[Finding]:
             yield warning(f"{person.name} has no role, and may do nothing.", f"Add people.{key}.roles.")
 
 
-async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Finding]:
+async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[DoctorFinding]:
     """For each environment, find unknown permissions, and policies that nobody, or only one person, could satisfy."""
     for name in settings.environments:
         for finding in (
@@ -139,7 +139,7 @@ async def policies(settings: Settings, registry: Registry) -> AsyncGenerator[Fin
             yield finding
 
 
-def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
+def _permissions(settings: Settings, name: str) -> Iterator[DoctorFinding]:
     given = settings.environments[name].permissions
     for permission in given:
         if permission not in PERMISSIONS:
@@ -157,7 +157,7 @@ def _permissions(settings: Settings, name: str) -> Iterator[Finding]:
         yield fine(f"{name}: every permission is held by somebody.")
 
 
-def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Finding]:
+def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[DoctorFinding]:
     environment = settings.environments[name]
     operations = registry.of(Kind.OPERATION)
     for risk in sorted({spec.risk for spec in operations if spec.risk is not None}):
@@ -179,7 +179,7 @@ def _approvals(settings: Settings, registry: Registry, name: str) -> Iterator[Fi
         yield _enough(settings, name, environment.going_back, "rollback")
 
 
-def _overrides(settings: Settings, name: str) -> Iterator[Finding]:
+def _overrides(settings: Settings, name: str) -> Iterator[DoctorFinding]:
     """Warn where somebody may override gates, and no such request could ever be approved."""
     environment = settings.environments[name]
     who, role = (
@@ -203,7 +203,7 @@ def _overrides(settings: Settings, name: str) -> Iterator[Finding]:
         )
 
 
-def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> Finding:
+def _enough(settings: Settings, name: str, policy: ApprovalPolicy, what: str) -> DoctorFinding:
     """Check whether enough people have the policy's permission, without the requester."""
     holders = _holders(settings, name, policy.permission)
     shown = ", ".join(settings.people[key].name for key in holders)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 
 UPSTREAM: Mapping[int, date] = {
     22: date(2022, 12, 8),
@@ -49,7 +49,7 @@ _VERSION = re.compile(r"v?1\.([0-9]{1,3})(?:\.[0-9]{1,4})?([^0-9].*)?", re.ASCII
 _UPGRADE = "Upgrade the cluster, one minor version after the other."
 
 
-def support(where: str, version: str, today: date) -> Finding:
+def support(where: str, version: str, today: date) -> DoctorFinding:
     """Return whether the version that a cluster tells (`v1.33.4-eks-abc`) is supported on that day, with the date on which that ends."""
     found = _VERSION.fullmatch(version)
     minor, build = (int(found[1]), found[2] or "") if found else (0, "")
@@ -77,7 +77,7 @@ def support(where: str, version: str, today: date) -> Finding:
     return _ending(about, "support", ends, today)
 
 
-def _on_eks(about: str, minor: int, today: date) -> Finding:
+def _on_eks(about: str, minor: int, today: date) -> DoctorFinding:
     if minor not in EKS:
         return failed(
             f"{about} is out of support since before {_day(min(ends for _, ends in EKS.values()))}.", _UPGRADE
@@ -94,7 +94,7 @@ def _on_eks(about: str, minor: int, today: date) -> Finding:
     return _ending(about, "standard support", standard, today)
 
 
-def _ending(about: str, what: str, ends: date, today: date) -> Finding:
+def _ending(about: str, what: str, ends: date, today: date) -> DoctorFinding:
     said = f"{about} has {what} until {_day(ends)}."
     return (
         warning(said, f"Plan the upgrade: {(ends - today).days} days are left.") if ends - today < _SOON else fine(said)

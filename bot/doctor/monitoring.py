@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place
@@ -16,7 +16,7 @@ from runbooks.verification.verification import Verification
 from runbooks.wording import counted
 
 
-async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def monitoring(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Make those checks of the verification that ask Prometheus and Alertmanager. A value over its limit is no fault of the set-up."""
     async for finding in _metrics(settings, name):
         yield finding
@@ -47,7 +47,7 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[Finding]:
             yield fine(f"{name}: {found.sentence}.")
 
 
-async def _metrics(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def _metrics(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Say which metrics have no value now: people read them as unknown in an incident."""
     wanted = settings.metrics(name)
     if wanted is None:

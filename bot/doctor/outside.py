@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from bot.config import Settings
 from bot.config.sections import EnvironmentSettings, ServiceSettings
 from bot.doctor.access import NEEDED, ROTATED, TLS, Access, Where
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from bot.doctor.kubernetes_support import support
 from runbooks.clients.health import HealthClient
 from runbooks.clients.image_registry.ecr import EcrLogins
@@ -53,7 +53,7 @@ def _needed(environment: EnvironmentSettings) -> Iterator[Access]:
             yield replace(access, name=name)
 
 
-async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGenerator[Finding]:
+async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGenerator[DoctorFinding]:
     """Check reachability, version, each permission, and whether the configured objects exist.
 
     `region`: where the environment has several. What is done once needs its permissions in the home region only.
@@ -94,7 +94,9 @@ async def cluster(settings: Settings, where: str, region: str = "") -> AsyncGene
             yield finding
 
 
-async def _services(client: ClusterClient, name: str, environment: EnvironmentSettings) -> AsyncGenerator[Finding]:
+async def _services(
+    client: ClusterClient, name: str, environment: EnvironmentSettings
+) -> AsyncGenerator[DoctorFinding]:
     for service in environment.services:
         deployment, container = service.deployment or service.name, service.container or service.name
         try:
@@ -129,7 +131,7 @@ async def _services(client: ClusterClient, name: str, environment: EnvironmentSe
 
 async def _serving(
     client: ClusterClient, name: str, environment: EnvironmentSettings, service: ServiceSettings
-) -> Finding:
+) -> DoctorFinding:
     """Check whether it can be measured what serves."""
     through = service.kubernetes_service or service.name
     try:
@@ -144,7 +146,7 @@ async def _serving(
     return fine(f"{name}: {service.name} is served by {ready} ready endpoints of Service {through}.")
 
 
-async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def health(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check each service's health URL with one request."""
     async with HealthClient(deadline=settings.times.health_deadline) as client:
         for service in settings.environments[name].services:
@@ -168,7 +170,7 @@ async def health(settings: Settings, name: str) -> AsyncGenerator[Finding]:
                 )
 
 
-async def registry(settings: Settings, repository: str) -> AsyncGenerator[Finding]:
+async def registry(settings: Settings, repository: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether the registry lists the repository's versions."""
     logins = RegistryLogins(settings.bot.registry_auth, default_redactor())
     ecr = EcrLogins(settings.bot.registry_ecr, default_redactor(), throw_away=settings.bot.sandbox)
@@ -195,7 +197,7 @@ def repositories(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-async def slack(settings: Settings) -> AsyncGenerator[Finding]:
+async def slack(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Check token, scopes, Socket Mode and channels (`bot.surfaces.slack.checks`)."""
     if not settings.slack.enabled:
         yield warning(
@@ -222,7 +224,7 @@ async def slack(settings: Settings) -> AsyncGenerator[Finding]:
         await api.close()
 
 
-async def clock(settings: Settings) -> AsyncGenerator[Finding]:
+async def clock(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Compare this machine's clock with the registries', whose answers contain the time."""
     import aiohttp
 
@@ -243,7 +245,7 @@ async def clock(settings: Settings) -> AsyncGenerator[Finding]:
     )
 
 
-def _skew(theirs: datetime, host: str) -> Finding:
+def _skew(theirs: datetime, host: str) -> DoctorFinding:
     seconds = abs((datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds())
     # the header has whole seconds, and the answer took some time
     if seconds < SKEW_WARNING:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from bot.config import Settings
-from bot.doctor.findings import Finding, failed, fine, warning
+from bot.doctor.findings import DoctorFinding, failed, fine, warning
 from runbooks.backups.looking import Backups, judge_configuration, judge_snapshot
 from runbooks.clients.aws.bucket import Bucket, BucketSettings
 from runbooks.clients.aws.cloudfront import TAG, Cdn
@@ -12,7 +12,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.rotation.settings import Rotations
 
 
-async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def exports(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether exports can be written."""
     environment = settings.environments[name]
     if environment.sync is None:
@@ -27,7 +27,7 @@ async def exports(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield finding
 
 
-async def backups(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def backups(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether the database's instance, its snapshots and the backups of the configuration can be seen, and are good."""
     configured = settings.environments[name].backups
     if configured is None:
@@ -52,7 +52,7 @@ async def backups(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield fine(said) if each.good else warning(said, each.advice)
 
 
-async def cdn(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def cdn(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether the distribution can be seen, is enabled, and reads cache tags where some are configured."""
     configured = settings.environments[name].cdn
     if configured is None:
@@ -74,7 +74,7 @@ async def cdn(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield fine(f"{about} is enabled.")
 
 
-async def secrets(settings: Settings, name: str) -> AsyncGenerator[Finding]:
+async def secrets(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Check whether each secret in AWS that a rotation reads has a current version; no value is read."""
     rotations = settings.environments[name].rotations
     known = Rotations(rotations, throw_away=settings.bot.sandbox)
@@ -89,7 +89,7 @@ async def secrets(settings: Settings, name: str) -> AsyncGenerator[Finding]:
         yield fine(f"{name}: the rotation {what} has a current version in AWS.")
 
 
-async def heads(settings: Settings) -> AsyncGenerator[Finding]:
+async def heads(settings: Settings) -> AsyncGenerator[DoctorFinding]:
     """Check whether the audit log's heads are where nobody can rewrite them."""
     where = settings.bot.audit_bucket
     if where is None:
@@ -103,7 +103,7 @@ async def heads(settings: Settings) -> AsyncGenerator[Finding]:
         )
 
 
-async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: bool) -> AsyncGenerator[Finding]:
+async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: bool) -> AsyncGenerator[DoctorFinding]:
     where = bucket.bucket
     try:
         state = await Bucket(bucket, throw_away=throw_away).state()
@@ -129,7 +129,7 @@ async def _bucket(bucket: BucketSettings, of: str, purpose: str, *, throw_away: 
         )
 
 
-def _said(is_so: bool | None, what: str, to_do: str) -> Finding:
+def _said(is_so: bool | None, what: str, to_do: str) -> DoctorFinding:
     if is_so is None:
         return warning(f"The bot's account can't check whether {what.partition(': ')[2]}.", to_do)
     return fine(f"{what}.") if is_so else failed(f"Not true: {what}.", to_do)

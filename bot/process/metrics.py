@@ -8,7 +8,7 @@ _ACKNOWLEDGED = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0
 """Buckets up to the three seconds that Slack waits."""
 
 
-class Metrics:
+class ProcessMetrics:
     """The bot's figures, in a registry of their own. Labels are closed sets: command names, exits, reason codes."""
 
     def __init__(self) -> None:

@@ -76,9 +76,9 @@ def audit_events() -> str:
 
 def metrics() -> str:
     """Return the page with the metrics that `/metrics` serves."""
-    from bot.process.metrics import Metrics
+    from bot.process.metrics import ProcessMetrics
 
-    families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
+    families = sorted(ProcessMetrics().registry.collect(), key=lambda family: family.name)
     return page(
         "Metrics",
         "Served at `/metrics` in Prometheus' format. There are also `/healthz` (the process is alive) and `/readyz` (Slack's connections are "

@@ -11,14 +11,14 @@ from runbooks.kit.plan import Plan, versions
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results, Step
 from runbooks.manifests.steps import Applied, ApplyConfigMap
-from runbooks.migrations.migrating import Migrate, Migrated
+from runbooks.migrations.migrating import ApplyMigrations, Migrated
 from runbooks.release.recording import UNPROVEN, Recorded
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.sheet_making import MakeSheet, SheetMade
 from runbooks.release.steps import CheckRollout, Record, RollBack, images_of, left_regions
 from runbooks.reporting.github_deployment import Reported, ReportToGithub
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import Smoke, Verify, told
+from runbooks.verification.steps import Smoke, VerifyRelease, told
 from runbooks.wording import listed
 
 
@@ -59,7 +59,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             f"{pods} · {_approval(context, plan)} · {kept}",  # the channel shows this one alone
             *(each.what for each in plan.unusual),
             *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
-            *(line for _, result in results.each(Migrate, Migrated) for line in result.lines()),
+            *(line for _, result in results.each(ApplyMigrations, Migrated) for line in result.lines()),
             *(done.problem or f"{step.title}: {step.amount} changed." for step, done in applied),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *(
@@ -92,7 +92,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
 
 def _back(before: str, wrote: Sequence[Recorded], results: Results) -> str:
     """Say what the next rollback leads to, as its plan will; nothing where that was not looked at."""
-    if any(step.going_back == "impossible" for step, _ in results.each(Migrate, Migrated)):
+    if any(step.going_back == "impossible" for step, _ in results.each(ApplyMigrations, Migrated)):
         return f"{before} can't run on the new schema"
     back_to = next((written.back_to for written in wrote), None)
     if back_to is None:
@@ -125,7 +125,7 @@ def _elsewhere(context: Context, plan: Plan, record: Record, results: Results, v
 
 
 def _verified(results: Results) -> list[tuple[Step, Verified]]:
-    return [*results.each(Smoke, Verified), *results.each(Verify, Verified)]
+    return [*results.each(Smoke, Verified), *results.each(VerifyRelease, Verified)]
 
 
 def _approval(context: Context, plan: Plan) -> str:

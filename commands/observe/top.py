@@ -26,7 +26,7 @@ from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
 from runbooks.observe import by_hand
-from runbooks.observe.usage import NEAR, Amount, Top, Usage, top_nodes, top_pods
+from runbooks.observe.usage import NEAR, Amount, ResourceUsage, Top, top_nodes, top_pods
 from runbooks.wording import counted, size
 
 _MOST = 40
@@ -115,7 +115,7 @@ _LIMIT = {
 }
 
 
-def _table(lines: list[Usage], one: str) -> Table:
+def _table(lines: list[ResourceUsage], one: str) -> Table:
     last = "Restarts" if one == "pod" else "State"
     limits = "Limits" if one == "pod" else "Allocatable"
     return Table(
@@ -124,7 +124,7 @@ def _table(lines: list[Usage], one: str) -> Table:
     )
 
 
-def _row(line: Usage) -> tuple[Text, ...]:
+def _row(line: ResourceUsage) -> tuple[Text, ...]:
     ends = (
         line.detail or "ready" if line.restarts is None else ", ".join(filter(None, (str(line.restarts), line.detail)))
     )

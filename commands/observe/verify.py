@@ -10,7 +10,7 @@ from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.deployments.places import Place
 from runbooks.verification.checks import CheckInput, MeasuredValue
-from runbooks.verification.findings import Finding, Verdict, Verified
+from runbooks.verification.findings import Verdict, VerificationFinding, Verified
 from runbooks.verification.verification import Verification
 from runbooks.wording import counted, duration, listed, shortened
 
@@ -100,7 +100,7 @@ def _card(
     )
 
 
-def _row(finding: Finding) -> tuple[Text, ...]:
+def _row(finding: VerificationFinding) -> tuple[Text, ...]:
     verdict = finding.verdict
     needed = "" if finding.required else ", not required"
     shown = words(verdict) if verdict is Verdict.PASSED else words(Strong(text=f"{verdict}{needed}"))

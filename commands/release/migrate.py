@@ -46,8 +46,8 @@ class Migrate(Operation):
         )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        step = next(step for step in plan.steps if isinstance(step, migrating.Migrate))
-        result = results.only(migrating.Migrate, migrating.Migrated)
+        step = next(step for step in plan.steps if isinstance(step, migrating.ApplyMigrations))
+        result = results.only(migrating.ApplyMigrations, migrating.Migrated)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{context.where.name}'s database has the migrations of {step.version}",

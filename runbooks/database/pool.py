@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Program
 from runbooks.clients.postgres.connections import Connections
-from runbooks.clients.postgres.usage import Usage
+from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.targets import Environment, Frozen
@@ -122,7 +122,7 @@ def _count(value: Mapping[Any, Any], names: tuple[str, ...]) -> int | None:
     return next(iter(found.values()), None)
 
 
-def tightest(found: Connections) -> Usage:
+def tightest(found: Connections) -> DatabaseUsage:
     """Return the limit of which most is used; of the server's and another that is as full, the server's."""
     return max((found.server, *(each for each in found.limits if each.used)), key=lambda each: each.share)
 

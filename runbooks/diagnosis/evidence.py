@@ -61,7 +61,7 @@ class KeptEvidence(Frozen):
         return ", ".join(counted(count, word) for count, word in counts)
 
 
-class Evidence(Frozen):
+class SavedEvidence(Frozen):
     """As it is read again."""
 
     at: str
@@ -155,28 +155,30 @@ async def _keep(
         )
 
 
-async def find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
+async def find(cluster: ClusterClient, environment: Environment, run: str) -> SavedEvidence | None:
     """Return the evidence of that run, of all regions; None where none was kept, or newer evidence has replaced it."""
     regions = [each.name for each in environment.regions] or [""]
     read = await asyncio.gather(*(_find(cluster, environment.within(region), run) for region in regions))
     found = [(region, each) for region, each in zip(regions, read, strict=True) if each is not None]
     if len(found) < 2:  # noqa: PLR2004 - one has no need of a heading
         return found[0][1] if found else None
-    return Evidence(
+    return SavedEvidence(
         at=max(each.at for _, each in found),
         summary="; ".join(f"{region}: {each.summary}" for region, each in found),
         text="\n".join(f"Region {region}\n{each.text}" for region, each in found),
     )
 
 
-async def _find(cluster: ClusterClient, environment: Environment, run: str) -> Evidence | None:
+async def _find(cluster: ClusterClient, environment: Environment, run: str) -> SavedEvidence | None:
     try:
         found = await cluster.config_map(environment.record_namespace, _name(run, environment))
     except PermanentError as error:
         if error.code is ReasonCode.NOT_FOUND:
             return None
         raise
-    return Evidence(at=found.data.get("at", ""), summary=found.data.get("summary", ""), text=found.data.get("text", ""))
+    return SavedEvidence(
+        at=found.data.get("at", ""), summary=found.data.get("summary", ""), text=found.data.get("text", "")
+    )
 
 
 def _name(run: str, environment: Environment) -> str:

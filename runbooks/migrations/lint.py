@@ -40,7 +40,7 @@ _TABLE = re.compile(
 )
 
 
-class Finding(Frozen):
+class LintFinding(Frozen):
     """One statement that people should know of before it runs."""
 
     migration: str
@@ -54,11 +54,11 @@ class LintUnavailable(Exception):
     """The SQL could not be looked at; the text says why."""
 
 
-async def lint(migrations: Sequence[tuple[str, str]]) -> tuple[Finding, ...]:
+async def lint(migrations: Sequence[tuple[str, str]]) -> tuple[LintFinding, ...]:
     """Return what these migrations (name, SQL) lock or destroy. Raises `LintUnavailable`."""
     if sum(len(sql) for _, sql in migrations) > _MOST_SQL:
         raise LintUnavailable("it is too long")
-    found: list[Finding] = []
+    found: list[LintFinding] = []
     try:
         async with asyncio.timeout(_SECONDS):
             for name, sql in migrations:
@@ -86,7 +86,7 @@ async def _squawk(sql: str) -> bytes:
     return out[:_MOST_OUTPUT]
 
 
-def _findings(name: str, sql: str, out: bytes) -> list[Finding]:
+def _findings(name: str, sql: str, out: bytes) -> list[LintFinding]:
     try:
         told = json.loads(out)
     except ValueError:
@@ -102,7 +102,7 @@ def _findings(name: str, sql: str, out: bytes) -> list[Finding]:
             raise LintUnavailable(f"it is not SQL that squawk can read ({name})")
         if isinstance(rule, str) and rule in _EFFECTS and type(line) is int and type(column) is int:
             table = _table_at(sql, line, column)
-            found.append(Finding(migration=name, rule=rule, effect=_EFFECTS[rule], table=table))
+            found.append(LintFinding(migration=name, rule=rule, effect=_EFFECTS[rule], table=table))
     return found
 
 

@@ -119,7 +119,7 @@ class SchemaStep(Step):
         )
 
 
-class Migrate(SchemaStep):
+class ApplyMigrations(SchemaStep):
     """The release's pending migrations are applied."""
 
     kind: Literal["migrate"] = "migrate"
@@ -161,7 +161,7 @@ class Migrate(SchemaStep):
 
     def ends_as(self, confirmed: Step) -> bool:
         """A yes to "whatever is pending" covers each list; one to a list covers only that."""
-        if isinstance(confirmed, Migrate) and confirmed.pending is None:
+        if isinstance(confirmed, ApplyMigrations) and confirmed.pending is None:
             return self.model_copy(update={"pending": None}).changes() == confirmed.changes()
         return super().ends_as(confirmed)
 
@@ -209,7 +209,7 @@ async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
         back_known, said = None, Part()
     else:
         back_known, said = back.verdict, before_migrating(back, environment, older, image, settings.proof)
-    step = Migrate(
+    step = ApplyMigrations(
         spec=spec, version=train.version, settings=settings, pending=found.names,
         going_back=back_known, alone=ALONE in train.options,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.steps import PlainPulse
 from runbooks.kit.targets import Frozen
-from runbooks.migrations.lint import Finding, LintUnavailable, lint
+from runbooks.migrations.lint import LintFinding, LintUnavailable, lint
 from runbooks.migrations.settings import LIST_DEADLINE, MigrationSettings
 from runbooks.wording import counted, listed, measured
 
@@ -123,7 +123,7 @@ def _drift(foreign: Sequence[str]) -> tuple[str, ...]:
     return (f"Drift: the database has {what} that this release does not contain ({names}).",)
 
 
-async def _lint(left: Sequence[Contained]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+async def _lint(left: Sequence[Contained]) -> tuple[tuple[LintFinding, ...], tuple[str, ...]]:
     with_sql = [(each.name, each.sql) for each in left if each.sql]
     if not with_sql:
         return (), ()
@@ -134,7 +134,7 @@ async def _lint(left: Sequence[Contained]) -> tuple[tuple[Finding, ...], tuple[s
     return found, () if found else ("squawk finds no lock in the migrations' SQL that blocks others.",)
 
 
-async def _locks(found: Sequence[Finding], database: Database | None) -> tuple[str, ...]:
+async def _locks(found: Sequence[LintFinding], database: Database | None) -> tuple[str, ...]:
     """One sentence for each migration, effect and table, with the table's size where that is known."""
     tables = sorted({each.table for each in found if each.table})
     known: dict[str, str] = {}

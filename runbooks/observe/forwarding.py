@@ -11,7 +11,7 @@ _PRIVILEGED = 1024
 """A person's machine lets only root listen on ports below this one."""
 
 
-class Forward(Frozen):
+class PortForward(Frozen):
     """How a person reaches one port of a service from their own machine."""
 
     line: str
@@ -24,7 +24,7 @@ class Forward(Frozen):
     """The Service's other ports that can be forwarded."""
 
 
-async def forward(cluster: ClusterClient, environment: Environment, service: Service, port: int | None) -> Forward:
+async def forward(cluster: ClusterClient, environment: Environment, service: Service, port: int | None) -> PortForward:
     """Return the line for that port, or for the Service's first one. Raises PermanentError if there is no such port."""
     through = service.through
     found = await cluster.service(environment.namespace, through)
@@ -40,7 +40,7 @@ async def forward(cluster: ClusterClient, environment: Environment, service: Ser
         )
     chosen = ports[port] if port is not None else next(iter(ports.values()))
     local = _local(chosen)
-    return Forward(
+    return PortForward(
         line=f"{environment.kubectl} port-forward svc/{through} {local}:{chosen.port} -n {environment.namespace}",
         local=local,
         port=chosen.port,

@@ -14,7 +14,7 @@ from runbooks.kit.targets import Environment, Frozen
 from runbooks.observe import events, pods
 from runbooks.observe.events import EventGroup
 from runbooks.observe.pods import PodLine
-from runbooks.observe.usage import Usage, measured_by_name, node_usage, pods_or_unknown
+from runbooks.observe.usage import ResourceUsage, measured_by_name, node_usage, pods_or_unknown
 from runbooks.redaction.redactor import default_redactor
 from runbooks.wording import counted, shortened
 
@@ -85,7 +85,7 @@ class NodeState(Frozen):
     own_pods: int = 0
     """Of this environment's namespace."""
     most_pods: int | None = None
-    usage: Usage
+    usage: ResourceUsage
     conditions: tuple[NodeCondition, ...] = ()
     """Those that say that something is wrong first."""
 

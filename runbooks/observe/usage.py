@@ -34,7 +34,7 @@ class Amount(Frozen):
         return self.share is not None and self.share >= NEAR
 
 
-class Usage(Frozen):
+class ResourceUsage(Frozen):
     """A pod or a node."""
 
     name: str
@@ -61,7 +61,7 @@ class Usage(Frozen):
 class Top(Frozen):
     """What is used in one cluster."""
 
-    lines: tuple[Usage, ...]
+    lines: tuple[ResourceUsage, ...]
     """The nearest to a limit first."""
     unknown: str = ""
     """A sentence that says why nothing was measured, where nothing was."""
@@ -127,11 +127,11 @@ async def _why(cluster: ClusterClient, error: RunbookError) -> str:
     return f"The metrics API ({_GROUP}) does not answer, so what is used is unknown: {error.message}"
 
 
-def _pod(pod: PodView, parts: Mapping[str, Mapping[str, str]], region: str) -> Usage:
+def _pod(pod: PodView, parts: Mapping[str, Mapping[str, str]], region: str) -> ResourceUsage:
     cpu, memory = (_of_pod(pod, parts, resource) for resource in _RESOURCES)
     waits = pod.unschedulable or next((each.reason for each in pod.containers if each.reason and not each.ready), "")
     detail = "Terminating" if pod.deleting else "" if pod.ready else waits or pod.phase
-    return Usage(name=pod.name, region=region, cpu=cpu, memory=memory, restarts=pod.restarts, detail=detail)
+    return ResourceUsage(name=pod.name, region=region, cpu=cpu, memory=memory, restarts=pod.restarts, detail=detail)
 
 
 def _of_pod(pod: PodView, parts: Mapping[str, Mapping[str, str]], resource: str) -> Amount:
@@ -152,7 +152,7 @@ def _requests(containers: Iterable[ContainerSpec], resource: str) -> bool:
 
 def node_usage(
     node: NodeView, parts: Mapping[str, Mapping[str, str]], pods: Sequence[PodView] | None, region: str
-) -> Usage:
+) -> ResourceUsage:
     """Return what is used of a node, requested on it and allocatable; `pods`: all of the cluster, None where that is unknown."""
 
     def of(resource: str) -> Amount:
@@ -162,7 +162,7 @@ def node_usage(
 
     cpu, memory = (of(resource) for resource in _RESOURCES)
     detail = "not ready" if not node.ready else "cordoned" if node.cordoned else ""
-    return Usage(name=node.name, region=region, cpu=cpu, memory=memory, detail=detail)
+    return ResourceUsage(name=node.name, region=region, cpu=cpu, memory=memory, detail=detail)
 
 
 def _quantity(found: Mapping[str, str], resource: str) -> float | None:
@@ -183,5 +183,5 @@ def _share(used: float | None, limit: float | None) -> float | None:
     return used / limit if used is not None and limit else None
 
 
-def _ordered(lines: Sequence[Usage]) -> tuple[Usage, ...]:
+def _ordered(lines: Sequence[ResourceUsage]) -> tuple[ResourceUsage, ...]:
     return tuple(sorted(lines, key=lambda each: (-each.share, -(each.memory.used or 0.0), each.name)))

@@ -23,7 +23,7 @@ from runbooks.release.recording import Recorded
 from runbooks.release.rollback import GoneBack
 from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
 from runbooks.verification.findings import Verified
-from runbooks.verification.steps import Smoke, Verify
+from runbooks.verification.steps import Smoke, VerifyRelease
 from runbooks.wording import listed, short_id
 
 _AWAY = 3.0
@@ -390,7 +390,7 @@ class Record(Step):
             unusual=self.unusual,
             configuration=next((kept.configuration for _, kept in context.results.each(KeepConfiguration, Kept)), None),
             seconds=_seconds(context),
-            verified=[found for kind in (Smoke, Verify) for _, found in context.results.each(kind, Verified)],
+            verified=[found for kind in (Smoke, VerifyRelease) for _, found in context.results.each(kind, Verified)],
             regions=tuple(name for name in reached if name not in left),
         )
 

@@ -24,7 +24,7 @@ from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
-from runbooks.migrations.migrating import ALONE, Migrate, image_of
+from runbooks.migrations.migrating import ALONE, ApplyMigrations, image_of
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.release import sheet_making
 from runbooks.release.last_good import change_of
@@ -148,7 +148,7 @@ async def plan_migrate(
         ("migrations", migrations.plan_part),
     )
     found = await _parts(train, chosen, _PATIENCE)
-    if not any(isinstance(step, Migrate) for part in found for step in part.before):
+    if not any(isinstance(step, ApplyMigrations) for part in found for step in part.before):
         title = f"No migration of {train.version} is pending in {environment.name}. Nothing to do."
         return Plan(title=title, warnings=tuple(each for part in found for each in part.warnings))
     plan = Plan(

@@ -38,7 +38,7 @@ _SCHEMA = ("migrate", "migrate-down")
 _BEHIND_SCHEMA = (Trouble.CRASHES, Trouble.PROBE, Trouble.ROLLOUT_STUCK, Trouble.NOT_READY, Trouble.JOB, Trouble.ERRORS, Trouble.METRIC, Trouble.ALERT)  # fmt: skip
 
 
-class Jobs(RegionRule):
+class FailingJobs(RegionRule):
     """Looks at the newest Job of each kind, and at the schedule of each CronJob."""
 
     name = "Jobs and CronJobs"

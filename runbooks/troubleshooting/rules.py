@@ -6,7 +6,7 @@ from runbooks.troubleshooting.case import LOGS
 from runbooks.troubleshooting.cluster_nodes import ClusterNodes
 from runbooks.troubleshooting.databases import Databases
 from runbooks.troubleshooting.expiry import Expiry
-from runbooks.troubleshooting.jobs import Jobs
+from runbooks.troubleshooting.jobs import FailingJobs
 from runbooks.troubleshooting.lately import Evictions, Restarts
 from runbooks.troubleshooting.limits import Autoscalers, ContainerLimits
 from runbooks.troubleshooting.measured import Alerts, MetricLimits
@@ -40,7 +40,7 @@ RULES: tuple[Rule, ...] = (
     ClusterNodes(),
     Autoscalers(),
     ContainerLimits(),
-    Jobs(),
+    FailingJobs(),
     Quotas(),
     DisruptionBudgets(),
     Expiry(),

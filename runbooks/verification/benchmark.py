@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from runbooks.jobs.running import JobEnd
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.verification.findings import Finding, Verdict, unknown
+from runbooks.verification.findings import Verdict, VerificationFinding, unknown
 from runbooks.verification.limits import Limit
 from runbooks.verification.scripts import ReleaseScript, not_understood, shown_name, unexplained
 from runbooks.wording import shortened
@@ -47,11 +47,11 @@ class Benchmark(ReleaseScript):
             raise ValueError(f"limits: two are called {twice}")
         return self
 
-    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+    def judged(self, end: JobEnd) -> tuple[VerificationFinding, ...]:
         return judged(end, self.limits)
 
 
-def judged(end: JobEnd, limits: Iterable[Limit]) -> tuple[Finding, ...]:
+def judged(end: JobEnd, limits: Iterable[Limit]) -> tuple[VerificationFinding, ...]:
     """Return a finding for each value that was reported or should have been."""
     try:
         reported = _values(end.output, whole=end.whole)
@@ -61,20 +61,20 @@ def judged(end: JobEnd, limits: Iterable[Limit]) -> tuple[Finding, ...]:
     if not end.ok and not any(each.verdict is Verdict.FAILED for each in findings):
         findings.append(unexplained(_NAME, end, "value"))
     findings += [
-        Finding(name=name, verdict=Verdict.PASSED, value=f"{value:.4g} {unit}".strip(), required=False)
+        VerificationFinding(name=name, verdict=Verdict.PASSED, value=f"{value:.4g} {unit}".strip(), required=False)
         for name, value, unit in reported.values()
     ]
     return tuple(findings)
 
 
-def _held(limit: Limit, found: tuple[str, float, str] | None) -> Finding:
+def _held(limit: Limit, found: tuple[str, float, str] | None) -> VerificationFinding:
     if found is None:
         return unknown(limit.name, "not reported", required=limit.required)
     _, value, unit = found
     if unit != limit.unit:
         said = f"reported in {unit}" if unit else "reported without a unit"
         return unknown(limit.name, f"{said}, and its limit is {limit.limit_shown}", required=limit.required)
-    return Finding(
+    return VerificationFinding(
         name=limit.name,
         verdict=Verdict.PASSED if limit.within(value) else Verdict.FAILED,
         value=limit.shown(value),

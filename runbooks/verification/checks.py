@@ -15,7 +15,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
 from runbooks.redaction.redactor import default_redactor
 from runbooks.sync.queue import SyncQueue
-from runbooks.verification.findings import Before, Finding, SyncCounts, Verdict, unknown
+from runbooks.verification.findings import Before, SyncCounts, Verdict, VerificationFinding, unknown
 from runbooks.verification.settings import MetricCheck
 from runbooks.wording import counted, listed
 
@@ -23,7 +23,7 @@ from runbooks.wording import counted, listed
 class NotYet(TemporaryError):
     """A finding that may be another one in a moment."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: VerificationFinding) -> None:
         super().__init__(finding.sentence, code=ReasonCode.VERIFICATION_FAILED, retry_after=0.2)
         self.finding = finding
 
@@ -51,7 +51,7 @@ class Check:
     permission: str = ""
     """What people need, beside the one to verify, since it runs a script in a pod."""
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         """Return what is so now."""
         raise NotImplementedError
 
@@ -64,12 +64,12 @@ class HealthUrl(Check):
         self._url = service.health_url or ""
         self.by_hand = (f'curl -fsS -o /dev/null "${service.name.upper().replace("-", "_")}_HEALTH_URL"',)
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         found = await asked.health.ask(self._url)
         value = found.why if found.status is None else f"{found.status} in {found.seconds * 1000:.0f} ms"
         if found.well:
-            return Finding(name=self.name, verdict=Verdict.PASSED, value=value)
-        raise NotYet(Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit="a status 2xx"))
+            return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=value)
+        raise NotYet(VerificationFinding(name=self.name, verdict=Verdict.FAILED, value=value, limit="a status 2xx"))
 
 
 class DatabaseTest(Check):
@@ -83,15 +83,15 @@ class DatabaseTest(Check):
         self.by_hand = (scripts.by_hand(words),)
         self._scripts, self._words, self._limits = scripts, words, ExecLimits(seconds=seconds)
 
-    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
         try:
             await self._scripts.ran(self._words, limits=self._limits, says=True)
         except PermanentError as error:
             if error.code not in (ReasonCode.SCRIPT_FAILED, ReasonCode.SCRIPT_UNANSWERED):
                 raise
             said = ": ".join([error.message.rstrip("."), *error.evidence[-1:]])
-            return Finding(name=self.name, verdict=Verdict.FAILED, value="fails", detail=said)
-        return Finding(name=self.name, verdict=Verdict.PASSED)
+            return VerificationFinding(name=self.name, verdict=Verdict.FAILED, value="fails", detail=said)
+        return VerificationFinding(name=self.name, verdict=Verdict.PASSED)
 
 
 class RegionPods(Check):
@@ -104,22 +104,24 @@ class RegionPods(Check):
         self._place = place
         self.by_hand = (f"{place.environment.kubectl} get pods -n {place.environment.namespace}",)
 
-    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
         states = await self._place.states()
         value = ", ".join(f"{each.service} {each.readiness}" for each in states)
         late = [each for each in states if each.state != "complete"]
         if late:
             detail = "; ".join(filter(None, (default_redactor().text(each.detail) for each in late)))
             wanted = "all pods ready"
-            raise NotYet(Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit=wanted, detail=detail))
+            raise NotYet(
+                VerificationFinding(name=self.name, verdict=Verdict.FAILED, value=value, limit=wanted, detail=detail)
+            )
         restarted = [each for each in states if each.restarts_lately]
         if restarted:
             said = "; ".join(f"{each.service} {counted(each.restarts_lately, 'restart')}" for each in restarted)
-            return Finding(
+            return VerificationFinding(
                 name=self.name, verdict=Verdict.FAILED, value=value, limit="no restart",
                 detail=f"{said} within the last hour", required=False,
             )  # fmt: skip
-        return Finding(name=self.name, verdict=Verdict.PASSED, value=value)
+        return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=value)
 
 
 class MeasuredValue(Check):
@@ -145,7 +147,7 @@ class MeasuredValue(Check):
         """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""
         return (await self._prometheus.instant(self._query(seconds))).value
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         metric, query = self._metric, self._query(asked.seconds)
         before = asked.before.metrics.get(self.name) if asked.before is not None else None
         reading = await self._prometheus.instant(query)
@@ -156,7 +158,7 @@ class MeasuredValue(Check):
             uncompared = metric.compared and asked.before is not None and before is None
             if verdict is Verdict.PASSED and uncompared:
                 verdict = Verdict.INCONCLUSIVE
-            finding = Finding(
+            finding = VerificationFinding(
                 name=self.name,
                 verdict=verdict,
                 value=metric.shown(reading.value),
@@ -181,13 +183,13 @@ class Receivers(Check):
     def __init__(self, alertmanager: AlertmanagerClient) -> None:
         self._alertmanager = alertmanager
 
-    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
         wanted, there = self._alertmanager.settings.receivers, await self._alertmanager.receivers()
         missing = [each for each in wanted if each not in there]
         if missing:
             value, limit = f"{listed(missing)} missing", listed(wanted)
-            return Finding(name=self.name, verdict=Verdict.FAILED, value=value, limit=limit)
-        return Finding(name=self.name, verdict=Verdict.PASSED, value=listed(wanted or there, most=5))
+            return VerificationFinding(name=self.name, verdict=Verdict.FAILED, value=value, limit=limit)
+        return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=listed(wanted or there, most=5))
 
 
 class AlertRules(Check):
@@ -199,10 +201,10 @@ class AlertRules(Check):
     def __init__(self, prometheus: PrometheusClient) -> None:
         self._prometheus = prometheus
 
-    async def look(self, asked: CheckInput) -> Finding:  # noqa: ARG002 - needs nothing
+    async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
         count = await self._prometheus.critical_rules()
         verdict = Verdict.PASSED if count else Verdict.FAILED
-        return Finding(
+        return VerificationFinding(
             name=self.name, verdict=verdict, value=f"{count:,}", limit="" if count else "at least 1", required=False
         )
 
@@ -222,15 +224,15 @@ class NewAlerts(Check):
         """Return the alerts that fire now. Raises `RunbookError`."""
         return await self._alertmanager.firing()
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         before, firing = asked.before.alerts if asked.before is not None else None, await self.firing()
         new = [each.name for each in firing if each.fingerprint not in (before or ())]
         if new:
             detail = "" if before is not None else "it is unknown which of them fired before"
             names = listed(dict.fromkeys(new), most=5)
-            return Finding(name=self.name, verdict=Verdict.FAILED, value=names, limit="none", detail=detail)
+            return VerificationFinding(name=self.name, verdict=Verdict.FAILED, value=names, limit="none", detail=detail)
         detail = f"{counted(len(firing), 'alert')} already fired before" if firing else ""
-        return Finding(name=self.name, verdict=Verdict.PASSED, value="none", detail=detail)
+        return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value="none", detail=detail)
 
 
 class OfflineSync(Check):
@@ -250,18 +252,20 @@ class OfflineSync(Check):
             return None
         return SyncCounts(pending=status.pending, failed=status.failed, stuck=self._queue.is_stuck(status))
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         before, now = asked.before.sync if asked.before is not None else None, await self.counts()
         if now is None:
             return unknown(self.name, "the script does not say how many items are waiting or have failed")
         shown = before.shown if before is not None else ""
         if now.stuck and not (before is not None and before.stuck):
-            return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown)
+            return VerificationFinding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown)
         if before is None:
             if asked.before is not None:
                 return unknown(self.name, f"now {now.shown}; unknown before the deploy")
-            return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown)
+            return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=now.shown)
         if now.failed - before.failed > self._more:
             limit = f"at most {self._more:,} more failed"
-            return Finding(name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown, limit=limit)
-        return Finding(name=self.name, verdict=Verdict.PASSED, value=now.shown, before=shown)
+            return VerificationFinding(
+                name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown, limit=limit
+            )
+        return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=now.shown, before=shown)

@@ -15,7 +15,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Finding(Frozen):
+class VerificationFinding(Frozen):
     """One check with its result."""
 
     name: str
@@ -75,9 +75,9 @@ class Before(Frozen):
 class Verified(Frozen):
     """All findings of a verification."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[VerificationFinding, ...]
 
-    def having(self, verdict: Verdict, *, required: bool | None = None) -> tuple[Finding, ...]:
+    def having(self, verdict: Verdict, *, required: bool | None = None) -> tuple[VerificationFinding, ...]:
         """Return those that ended so; `required`: only the required ones, or only the others."""
         return tuple(
             each
@@ -95,6 +95,6 @@ def worst(found: Sequence[Verified]) -> Literal["passed", "failed", "inconclusiv
     return "inconclusive" if any(each.having(Verdict.INCONCLUSIVE, required=True) for each in found) else "passed"
 
 
-def unknown(name: str, why: str, *, required: bool = True) -> Finding:
+def unknown(name: str, why: str, *, required: bool = True) -> VerificationFinding:
     """Return a finding without a result."""
-    return Finding(name=name, verdict=Verdict.INCONCLUSIVE, detail=why, required=required)
+    return VerificationFinding(name=name, verdict=Verdict.INCONCLUSIVE, detail=why, required=required)

@@ -13,7 +13,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.redaction.redactor import default_redactor
-from runbooks.verification.findings import Finding, Verdict, Verified, unknown
+from runbooks.verification.findings import Verdict, VerificationFinding, Verified, unknown
 from runbooks.wording import shortened
 
 
@@ -35,7 +35,7 @@ class ReleaseScript(Frozen):
         """Return the words as they are run."""
         return tuple(word.replace("$environment", environment) for word in self.words)
 
-    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+    def judged(self, end: JobEnd) -> tuple[VerificationFinding, ...]:
         """Return what the script found."""
         raise NotImplementedError
 
@@ -68,22 +68,24 @@ async def judged_job(
     except PermanentError as error:
         said = error.message.rstrip(".")
         if error.code is ReasonCode.TIMED_OUT:
-            return Verified(findings=(Finding(name=name, verdict=Verdict.FAILED, value="did not finish", detail=said),))
+            return Verified(
+                findings=(VerificationFinding(name=name, verdict=Verdict.FAILED, value="did not finish", detail=said),)
+            )
         return Verified(findings=(unknown(name, said),))
 
 
-def not_understood(name: str, end: JobEnd, why: object) -> Finding:
+def not_understood(name: str, end: JobEnd, why: object) -> VerificationFinding:
     """Return the finding for an output that is not clear: never passed, and failed where the script says that it failed."""
     detail = f"exited with status {end.exit_code}, and its output can't be read: {why}"
     if end.ok:
         return unknown(name, detail)
-    return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=detail)
+    return VerificationFinding(name=name, verdict=Verdict.FAILED, value="failed", detail=detail)
 
 
-def unexplained(name: str, end: JobEnd, what: str) -> Finding:
+def unexplained(name: str, end: JobEnd, what: str) -> VerificationFinding:
     """Return the finding for a script that failed though it reports no failed `what`."""
     said = f"exited with status {end.exit_code}, but reports no failed {what}"
-    return Finding(name=name, verdict=Verdict.FAILED, value="failed", detail=said)
+    return VerificationFinding(name=name, verdict=Verdict.FAILED, value="failed", detail=said)
 
 
 def shown_name(name: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from runbooks.jobs.running import JobEnd
 from runbooks.kit.answers import NotUnderstood, read_printed
-from runbooks.verification.findings import Finding, Verdict
+from runbooks.verification.findings import Verdict, VerificationFinding
 from runbooks.verification.scripts import ReleaseScript, not_understood, shown_name, unexplained
 from runbooks.wording import counted, listed
 
@@ -38,11 +38,11 @@ class SmokeTests(ReleaseScript):
     flows: tuple[str, ...] = FLOWS
     """The flows that must be reported. A flow that is not reported has no result. Other flows count too."""
 
-    def judged(self, end: JobEnd) -> tuple[Finding, ...]:
+    def judged(self, end: JobEnd) -> tuple[VerificationFinding, ...]:
         return judged(end, self.flows)
 
 
-def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
+def judged(end: JobEnd, flows: Iterable[str]) -> tuple[VerificationFinding, ...]:
     """Return a finding for each flow that was reported or should have been."""
     try:
         reported = flows_of(end.output, whole=end.whole)
@@ -50,13 +50,13 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
         return (not_understood(_NAME, end, error),)
     known = {name.casefold(): name for name in flows}
     named = {known.get(name.casefold(), shown_name(name)): verdict for name, verdict in reported.items()}
-    findings = [Finding(name=name, verdict=named.get(name, Verdict.INCONCLUSIVE)) for name in flows]
+    findings = [VerificationFinding(name=name, verdict=named.get(name, Verdict.INCONCLUSIVE)) for name in flows]
     findings = [
         each if each.verdict is not Verdict.INCONCLUSIVE else each.model_copy(update={"detail": _why(each, named)})
         for each in findings
     ]
     findings += [
-        Finding(name=name, verdict=verdict, required=verdict is Verdict.FAILED)
+        VerificationFinding(name=name, verdict=verdict, required=verdict is Verdict.FAILED)
         for name, verdict in named.items()
         if name not in known.values()
     ]
@@ -65,7 +65,7 @@ def judged(end: JobEnd, flows: Iterable[str]) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _why(finding: Finding, named: dict[str, Verdict]) -> str:
+def _why(finding: VerificationFinding, named: dict[str, Verdict]) -> str:
     return "skipped" if finding.name in named else "not reported"
 
 

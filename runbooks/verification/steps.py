@@ -21,7 +21,7 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import unless_stopped
 from runbooks.verification.checks import CheckInput
-from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
+from runbooks.verification.findings import Before, Verdict, VerificationFinding, Verified, unknown
 from runbooks.verification.scripts import ReleaseScript, judged_job
 from runbooks.verification.settings import VerificationSettings
 from runbooks.verification.verification import Verification
@@ -82,7 +82,7 @@ class MeasureBefore(Step):
         return found
 
 
-class Verify(Step):
+class VerifyRelease(Step):
     """All configured checks, side by side."""
 
     kind: Literal["verify"] = "verify"
@@ -295,7 +295,7 @@ def told(step: Step, found: Verified) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _described(finding: Finding) -> str:
+def _described(finding: VerificationFinding) -> str:
     needed = "" if finding.required else ", not required"
     return f"{finding.verdict.capitalize()}{needed}: {finding.sentence}"
 
@@ -320,5 +320,5 @@ async def plan_part(train: Train) -> Part:
     before = MeasureBefore(version=train.version, standing=train.standing, regions=regions)
     measure = () if train.going_back else (before,)
     lines = tuple(line for check in checks for line in check.by_hand)
-    after = (*first, Verify(going_back=train.going_back, lines=lines, regions=regions))
+    after = (*first, VerifyRelease(going_back=train.going_back, lines=lines, regions=regions))
     return Part(first=measure, after=after, notes=(note,), not_done=() if first else (left_out,))

@@ -31,7 +31,7 @@ from runbooks.verification.checks import (
     Receivers,
     RegionPods,
 )
-from runbooks.verification.findings import Before, Finding, Verdict, Verified, unknown
+from runbooks.verification.findings import Before, Verdict, VerificationFinding, Verified, unknown
 from runbooks.verification.settings import VerificationSettings
 from runbooks.wording import counted
 
@@ -103,9 +103,9 @@ class Verification:
         shorter time limit than the configured one.
         """
         checks = [each for each in self.checks_in(places) if each.name not in left_out]
-        done: list[Finding] = []
+        done: list[VerificationFinding] = []
 
-        async def one(check: Check) -> Finding:
+        async def one(check: Check) -> VerificationFinding:
             finding = await _within(check, asked, within or self.settings.deadline_seconds)
             done.append(finding)
             said(_progress(done, len(checks)))
@@ -123,7 +123,7 @@ class Verification:
         return Verified(findings=(*findings, *await side_by_side(*map(one, later))))
 
 
-async def _within(check: Check, asked: CheckInput, seconds: float) -> Finding:
+async def _within(check: Check, asked: CheckInput, seconds: float) -> VerificationFinding:
     try:
         async with asyncio.timeout(seconds * _GRACE):
             return await retried(lambda: check.look(asked), seconds=seconds)
@@ -138,7 +138,7 @@ async def _within(check: Check, asked: CheckInput, seconds: float) -> Finding:
         return unknown(check.name, "an error in the bot; its log has more", required=check.required)
 
 
-def _progress(done: Sequence[Finding], total: int) -> str:
+def _progress(done: Sequence[VerificationFinding], total: int) -> str:
     passed = sum(each.verdict is Verdict.PASSED for each in done)
     others = [f"{each.name} {each.verdict}" for each in done if each.verdict is not Verdict.PASSED]
     return ", ".join((f"{passed}/{counted(total, 'check')} passed", *others))

@@ -16,7 +16,7 @@ from bot.config import Settings, load, validate
 from bot.doctor import audit_log, here, outside, storage
 from bot.doctor.access import NEEDED, Where, rules
 from bot.doctor.examination import checks, examine
-from bot.doctor.findings import Check, Finding, Severity, failed, findings, fine
+from bot.doctor.findings import DoctorCheck, DoctorFinding, Severity, failed, findings, fine
 from commands.kit import registry
 from runbooks.redaction.redactor import default_redactor
 from sandbox import configuration
@@ -31,11 +31,11 @@ from sandbox.outside.registry import Registry
 NAMESPACES = {"production": "omnicare-prod"}
 
 
-async def all_of(looked: AsyncGenerator[Finding]) -> list[Finding]:
+async def all_of(looked: AsyncGenerator[DoctorFinding]) -> list[DoctorFinding]:
     return [finding async for finding in looked]
 
 
-def worst(found: list[Finding]) -> list[Finding]:
+def worst(found: list[DoctorFinding]) -> list[DoctorFinding]:
     return [finding for finding in found if finding.level is not Severity.FINE]
 
 
@@ -82,41 +82,43 @@ def settings(**changes: Any) -> Settings:
 async def test_findings_are_told_in_order_and_as_soon_as_they_can_be() -> None:
     release = asyncio.Event()
 
-    async def slow() -> AsyncGenerator[Finding]:
+    async def slow() -> AsyncGenerator[DoctorFinding]:
         yield fine("first")
         await release.wait()
         yield fine("second")
 
-    async def quick() -> AsyncGenerator[Finding]:
+    async def quick() -> AsyncGenerator[DoctorFinding]:
         yield fine("third")
         release.set()
 
     told = [
         finding.sentence
-        async for finding in findings([Check(subject="slow", look=slow), Check(subject="quick", look=quick)])
+        async for finding in findings(
+            [DoctorCheck(subject="slow", look=slow), DoctorCheck(subject="quick", look=quick)]
+        )
     ]
     # the second check had to run for the first one to end: they stand side by side
     assert told == ["first", "second", "third"]
 
 
 async def test_a_check_that_hangs_or_breaks_is_a_failure_and_takes_no_other_with_it() -> None:
-    async def hang() -> AsyncGenerator[Finding]:
+    async def hang() -> AsyncGenerator[DoctorFinding]:
         yield fine("began")
         await asyncio.Event().wait()
 
-    async def crash() -> AsyncGenerator[Finding]:
+    async def crash() -> AsyncGenerator[DoctorFinding]:
         yield fine("began")
         raise RuntimeError("hunter2")
 
-    async def good() -> AsyncGenerator[Finding]:
+    async def good() -> AsyncGenerator[DoctorFinding]:
         yield fine("good")
 
     told = await all_of(
         findings(
             [
-                Check(subject="Cluster", look=hang, seconds=0.1),
-                Check(subject="Slack", look=crash),
-                Check(subject="Clock", look=good),
+                DoctorCheck(subject="Cluster", look=hang, seconds=0.1),
+                DoctorCheck(subject="Slack", look=crash),
+                DoctorCheck(subject="Clock", look=good),
             ]
         )
     )
@@ -183,7 +185,7 @@ async def test_people_who_can_not_be_reached_are_mentioned() -> None:
     assert told == ["Rita has no Slack id.", "Rita: this machine has no user nobody-of-that-name."]
 
 
-async def policies(changed: Settings) -> list[Finding]:
+async def policies(changed: Settings) -> list[DoctorFinding]:
     return worst(await all_of(here.policies(changed, registry.load())))
 
 
@@ -343,7 +345,9 @@ async def test_a_cluster_that_does_not_answer_fails_by_itself(tmp_path: Path, im
     seed_omnicare(cluster)
     async with cluster.serve():
         path = await written(tmp_path, cluster.kubeconfig("omnicare-bot"), images)
-    found = await all_of(findings([Check(subject="Cluster", look=partial(outside.cluster, load(path), "production"))]))
+    found = await all_of(
+        findings([DoctorCheck(subject="Cluster", look=partial(outside.cluster, load(path), "production"))])
+    )
     assert [finding.level for finding in found] == [Severity.FAILED]
     assert "can't be reached" in found[0].sentence
 

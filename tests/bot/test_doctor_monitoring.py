@@ -1,7 +1,7 @@
 """`doctor` asks Prometheus and Alertmanager what a verification would ask, before a deploy has to."""
 
 from bot.config import Settings, validate
-from bot.doctor.findings import Finding, Severity
+from bot.doctor.findings import DoctorFinding, Severity
 from bot.doctor.monitoring import monitoring
 from sandbox.cluster import Cluster
 from sandbox.outside.alertmanager import AlertmanagerServer
@@ -32,7 +32,7 @@ async def test_each_query_and_receiver_is_tried_and_what_a_deploy_would_stop_for
     async with prometheus.serve() as metrics, alertmanager.serve() as alerts:
         settings = configured(metrics, alerts)
 
-        async def found() -> dict[str, Finding]:
+        async def found() -> dict[str, DoctorFinding]:
             return {each.sentence: each async for each in monitoring(settings, "production")}
 
         well = await found()

@@ -6,12 +6,12 @@ import pytest
 
 from commands.kit.database_facts import database_facts, database_looks, database_trouble
 from runbooks.clients.postgres.database import QueryResult
-from runbooks.clients.postgres.usage import Usage
+from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.kit.reasons import ReasonCode
 
-PRIMARY = QueryResult("primary", "db:5432", 0.003, connections=Usage("", 34, 97))
+PRIMARY = QueryResult("primary", "db:5432", 0.003, connections=DatabaseUsage("", 34, 97))
 REPLICA = QueryResult(
-    "replica", "db2:5432", 0.004, in_recovery=True, connections=Usage("", 3, 97), replayed=0.0, streaming=True
+    "replica", "db2:5432", 0.004, in_recovery=True, connections=DatabaseUsage("", 3, 97), replayed=0.0, streaming=True
 )
 
 
@@ -38,12 +38,12 @@ def test_two_servers_that_are_well_are_three_short_facts() -> None:
     ("answer", "trouble", "look"),
     [
         (
-            replace(PRIMARY, connections=Usage("", 96, 97)),
+            replace(PRIMARY, connections=DatabaseUsage("", 96, 97)),
             ", 96 of 97 connections to the primary are in use",
             "db pool --on primary",
         ),
         (
-            replace(PRIMARY, tightest=Usage("app", 12, 12)),
+            replace(PRIMARY, tightest=DatabaseUsage("app", 12, 12)),
             ", app uses 12 of its 12 connections to the primary",
             "db pool --on primary",
         ),

@@ -11,7 +11,7 @@ import pytest
 
 from bot.config import load
 from bot.doctor import database as doctor
-from bot.doctor.findings import Finding, Severity
+from bot.doctor.findings import DoctorFinding, Severity
 from sandbox.cluster.resources import SECRET
 from sandbox.people import DEPLOYS, STAGING
 from sandbox.postgres import schema
@@ -250,7 +250,7 @@ async def test_in_a_terminal_and_for_scripts(here: Served, tmp_path: Path):
 # doctor
 
 
-async def all_of(made: Story) -> list[Finding]:
+async def all_of(made: Story) -> list[DoctorFinding]:
     return [each async for each in doctor.database(load(made.config), "production")]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbooks.kit.steps import PlainPulse
-from runbooks.migrations.migrating import Migrate
+from runbooks.migrations.migrating import ApplyMigrations
 from runbooks.migrations.undoing import UndoMigration, plan_undo
 from tests.support.databases import Served
 from tests.support.migrating import NEW, SETTINGS, WHERE, MigratingPlace, migrating_place
@@ -24,7 +24,7 @@ async def test_a_migration_is_planned_with_the_tables_size_applied_and_undone(
 ) -> None:
     part = await place.part()
     (step,) = part.before
-    assert isinstance(step, Migrate)
+    assert isinstance(step, ApplyMigrations)
     assert step.pending == NEW
     (warning,) = part.warnings
     assert re.fullmatch(
@@ -61,6 +61,6 @@ async def test_where_the_reader_may_not_read_the_table_what_is_pending_is_said_t
     finally:
         here.sql("GRANT SELECT ON schema_migrations TO omnicare_reader")
     (step,) = part.before
-    assert isinstance(step, Migrate)
+    assert isinstance(step, ApplyMigrations)
     assert step.pending is None
     assert "schema_migrations can't be read" in part.warnings[-1]

@@ -13,7 +13,7 @@ from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.kit.train import Part, Train
-from runbooks.migrations.migrating import Migrate
+from runbooks.migrations.migrating import ApplyMigrations
 from runbooks.migrations.planning import plan_part
 from runbooks.migrations.settings import MigrationSettings, ProofSettings
 from sandbox.cluster import Cluster, seed_omnicare
@@ -87,9 +87,9 @@ def change(version: str, before: str = "v1.2.0") -> ImageChange:
     )  # fmt: skip
 
 
-def the_step(part: Part) -> Migrate:
+def the_step(part: Part) -> ApplyMigrations:
     (step,) = part.before
-    assert isinstance(step, Migrate)
+    assert isinstance(step, ApplyMigrations)
     return step
 
 

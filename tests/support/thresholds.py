@@ -24,7 +24,7 @@ from bot.config import Settings, validate
 from bot.policy.approvals import PendingApproval
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.runs.engine import Engine, WorkflowView
 from bot.runs.model import Request, RequestState
 from commands.kit import registry
@@ -201,7 +201,7 @@ class Threshold:
         self.people = People(settings)
         self.permissions = Permissions(settings, self.people, self.accounts)
         behind = clients or dict.fromkeys(settings.environments, cast("ClusterClient", None))
-        menu, metrics = registry.load(), Metrics()
+        menu, metrics = registry.load(), ProcessMetrics()
         context = partial(
             Contexts,
             settings,

@@ -25,7 +25,7 @@ from bot.config import Settings, load
 from bot.policy.approvals import new_word
 from bot.policy.people import People
 from bot.policy.permissions import Permissions
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.model import Request, request_id
 from commands.kit.card import Card
@@ -266,7 +266,7 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
             context=context,
             clock=lambda: datetime.now(UTC),
             redact=str,
-            metrics=Metrics(),
+            metrics=ProcessMetrics(),
         )
         await made.engine.launch()
         yield Toys(made, People(settings))

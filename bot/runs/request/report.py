@@ -6,7 +6,7 @@ from functools import partial
 
 from bot.audit import EventName
 from bot.config.sections import TimeSettings
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.runs.display import Display
 from bot.runs.engine import DurableResult
 from bot.runs.lease import Leases
@@ -54,7 +54,7 @@ class Report:
         pending: PendingRequests,
         manual_rollbacks: ManualRollbacks,
         registry: Registry,
-        metrics: Metrics,
+        metrics: ProcessMetrics,
         times: TimeSettings,
         clock: Callable[[], datetime],
     ) -> None:

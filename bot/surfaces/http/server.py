@@ -1,6 +1,6 @@
 """What a cluster asks of the bot over HTTP: is it alive, may it be sent work, its figures.
 
-`bot.app` starts it with a callable for each thing that must hold; the dispatcher, the runs and the audit log report to `Metrics`.
+`bot.app` starts it with a callable for each thing that must hold; the dispatcher, the runs and the audit log report to `ProcessMetrics`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.surfaces.connection_bounds import ARRIVE_SECONDS, BoundedConnections, by_address
 
 Check = Callable[[], Awaitable[str | None]]
@@ -30,7 +30,7 @@ class Web:
 
     def __init__(
         self,
-        metrics: Metrics,
+        metrics: ProcessMetrics,
         checks: Mapping[str, Check],
         *,
         dead: Callable[[], list[str]] = list,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from runbooks.clients.postgres import activity
 from runbooks.clients.postgres.database import Session
-from runbooks.clients.postgres.usage import Usage
+from runbooks.clients.postgres.usage import DatabaseUsage
 
 MOST = 40
 """Groups of connections, and roles with a limit, that one look returns."""
@@ -55,9 +55,9 @@ class ConnectionGroup:
 class Connections:
     """All connections of clients to a server."""
 
-    server: Usage
+    server: DatabaseUsage
     """Of those that are not reserved for superusers."""
-    limits: tuple[Usage, ...]
+    limits: tuple[DatabaseUsage, ...]
     """Of roles, and of the database, where they have one."""
     groups: tuple[ConnectionGroup, ...]
 
@@ -67,11 +67,13 @@ async def connections(session: Session) -> Connections:
     await activity.may_see(session)
     reserved = "current_setting('reserved_connections')::int" if session.version >= _RESERVED else "0"
     here = await session.row(_SERVER.format(reserved=reserved))
-    limits = [Usage(str(row["role"]), int(row["used"]), int(row["most"])) for row in await session.rows(_ROLES, MOST)]
+    limits = [
+        DatabaseUsage(str(row["role"]), int(row["used"]), int(row["most"])) for row in await session.rows(_ROLES, MOST)
+    ]
     if int(here["database_most"]) >= 0:
-        limits.append(Usage(session.target.name, int(here["database_used"]), int(here["database_most"])))
+        limits.append(DatabaseUsage(session.target.name, int(here["database_used"]), int(here["database_most"])))
     return Connections(
-        server=Usage("", int(here["used"]), int(here["most"]) - int(here["reserved"])),
+        server=DatabaseUsage("", int(here["used"]), int(here["most"]) - int(here["reserved"])),
         limits=tuple(limits),
         groups=tuple(
             ConnectionGroup(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runbooks.clients.postgres import errors
 from runbooks.clients.postgres.access import DatabaseCredentials, DatabaseSettings, Instance, Target
-from runbooks.clients.postgres.usage import Usage
+from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 
@@ -86,9 +86,9 @@ class QueryResult:
     in_recovery: bool = False
     waiting: int = 0
     """Sessions that have waited for a lock for two seconds; also 0 if the role can't see them."""
-    connections: Usage | None = None
+    connections: DatabaseUsage | None = None
     """Of clients, of those that are not kept for superusers; None: not known, or the role can't see them."""
-    tightest: Usage | None = None
+    tightest: DatabaseUsage | None = None
     """Of the role that has used most of a limit of its own."""
     replayed: float | None = None
     """Of a replica: how many seconds ago what it shows was written; None where it is none, or nobody knows."""
@@ -109,8 +109,8 @@ class QueryResult:
         return not self.why
 
 
-def _usage(name: str, used: int | None, most: int | None) -> Usage | None:
-    return Usage(name, used, most) if used is not None and most is not None else None
+def _usage(name: str, used: int | None, most: int | None) -> DatabaseUsage | None:
+    return DatabaseUsage(name, used, most) if used is not None and most is not None else None
 
 
 def limits(seconds: float) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class DatabaseUsage:
     """So many connections of so many."""
 
     name: str

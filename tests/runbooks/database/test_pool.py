@@ -3,7 +3,7 @@
 import pytest
 
 from runbooks.clients.postgres.connections import Connections
-from runbooks.clients.postgres.usage import Usage
+from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.database import pool
 from runbooks.database.pool import read_status
 
@@ -49,8 +49,8 @@ def test_anything_else_is_not_understood(printed: str) -> None:
     assert (found.used, found.waiting, found.exhausted) == (None, None, False)
 
 
-def connections(used: int, *limits: Usage) -> Connections:
-    return Connections(server=Usage("", used, 97), limits=limits, groups=())
+def connections(used: int, *limits: DatabaseUsage) -> Connections:
+    return Connections(server=DatabaseUsage("", used, 97), limits=limits, groups=())
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def connections(used: int, *limits: Usage) -> Connections:
         (connections(12), "12 of 97 connections are in use"),
         (connections(90), "90 of 97 connections are in use: 7 left"),
         (connections(99), "99 of 97 connections are in use: none is left"),
-        (connections(20, Usage("app", 12, 12)), "app uses 12 of 12 connections that it may have: none is left"),
-        (connections(20, Usage("app", 3, 12)), "20 of 97 connections are in use"),
-        (connections(20, Usage("nobody", 0, 0)), "20 of 97 connections are in use"),
+        (connections(20, DatabaseUsage("app", 12, 12)), "app uses 12 of 12 connections that it may have: none is left"),
+        (connections(20, DatabaseUsage("app", 3, 12)), "20 of 97 connections are in use"),
+        (connections(20, DatabaseUsage("nobody", 0, 0)), "20 of 97 connections are in use"),
     ],
 )
 def test_the_tightest_limit_is_the_answer(found: Connections, says: str) -> None:

@@ -15,7 +15,7 @@ from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.sync.queue import SyncQueue, SyncScripts
 from runbooks.verification.checks import CheckInput
-from runbooks.verification.findings import Before, Finding, Verdict
+from runbooks.verification.findings import Before, Verdict, VerificationFinding
 from runbooks.verification.settings import VerificationSettings
 from runbooks.verification.steps import MeasureBefore
 from runbooks.verification.verification import Verification
@@ -47,7 +47,7 @@ class Place:
         queue = SyncQueue(self._client, self.environment, SyncScripts())
         return Verification(self.environment, settings, self._client, queue)
 
-    async def found(self, before: Before | None = None, **other: object) -> dict[str, Finding]:
+    async def found(self, before: Before | None = None, **other: object) -> dict[str, VerificationFinding]:
         asked = CheckInput(health=HealthClient(), before=before)
         verified = await self.verification(**other).look(asked)
         return {each.name: each for each in verified.findings}

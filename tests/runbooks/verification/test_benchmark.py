@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from runbooks.jobs.running import JobEnd
 from runbooks.verification.benchmark import LIMITS, Benchmark, judged
-from runbooks.verification.findings import Finding, Verdict
+from runbooks.verification.findings import Verdict, VerificationFinding
 
 P, F, U = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 GOOD = {"API p95": (143, "ms"), "database p95": (41.2, "ms"), "page load": (1.9, "s")}
@@ -20,7 +20,7 @@ def printed(**other: Any) -> str:
     )
 
 
-def found(out: str, code: int = 0, *, whole: bool = True) -> tuple[Finding, ...]:
+def found(out: str, code: int = 0, *, whole: bool = True) -> tuple[VerificationFinding, ...]:
     end = JobEnd(name="omnicare-benchmark-7kq2", exit_code=code, log=(), output=out.encode(), whole=whole)
     return judged(end, LIMITS)
 

@@ -18,9 +18,9 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, Results, StepContext
 from runbooks.kit.targets import Environment, Service
 from runbooks.verification.checks import Check, CheckInput, MeasuredValue
-from runbooks.verification.findings import Before, Finding, Verdict, Verified, worst
+from runbooks.verification.findings import Before, Verdict, VerificationFinding, Verified, worst
 from runbooks.verification.settings import MetricCheck, VerificationSettings
-from runbooks.verification.steps import MeasureBefore, Verify
+from runbooks.verification.steps import MeasureBefore, VerifyRelease
 from runbooks.verification.verification import Verification
 from sandbox.cluster import Cluster
 from sandbox.cluster.settings import Settings as ClusterSettings
@@ -185,7 +185,7 @@ async def verified(
     async with HealthClient(deadline=0.2) as client:
         services = {Verification: Verification(where, settings, ClusterClient()), HealthClient: client}
         context = StepContext(pulse=pulse, environment=where, services=services, results=results)
-        return await Verify(going_back=going_back).apply(context), pulse.said
+        return await VerifyRelease(going_back=going_back).apply(context), pulse.said
 
 
 def metric(**other: object) -> MetricCheck:
@@ -267,7 +267,7 @@ class Broken(Check):
 
     name = "broken"
 
-    async def look(self, asked: CheckInput) -> Finding:
+    async def look(self, asked: CheckInput) -> VerificationFinding:
         raise TypeError(asked)
 
 
@@ -290,7 +290,7 @@ async def test_a_check_with_a_fault_has_no_result_and_ends_no_rollback(
     async with HealthClient(deadline=0.2) as health:
         services = {Verification: verification, HealthClient: health}
         context = StepContext(pulse=PlainPulse("production.rollback.7kq2"), environment=where, services=services)
-        found = await Verify(going_back=True).apply(context)
+        found = await VerifyRelease(going_back=True).apply(context)
     assert (found.findings[0].verdict, "its log has more" in found.findings[0].detail) == (Verdict.INCONCLUSIVE, True)
     assert [each.message for each in caplog.records if each.exc_info] == [
         "a value could not be measured before the change",
@@ -300,10 +300,10 @@ async def test_a_check_with_a_fault_has_no_result_and_ends_no_rollback(
 
 async def test_a_rollback_is_not_stopped_where_the_table_was_removed_meanwhile() -> None:
     context = StepContext(pulse=PlainPulse("production.rollback.7kq2"), environment=environment())
-    found = await Verify(going_back=True).apply(context)
+    found = await VerifyRelease(going_back=True).apply(context)
     assert (found.findings[0].verdict, found.findings[0].name) == (Verdict.INCONCLUSIVE, "verification")
     with pytest.raises(PermanentError, match="has no Verification"):
-        await Verify().apply(context)
+        await VerifyRelease().apply(context)
 
 
 async def test_a_failed_health_check_is_told_at_once_and_nothing_is_measured_after_it(
@@ -334,6 +334,8 @@ async def test_after_going_back_a_failed_check_is_told_and_stops_nothing(prometh
 def test_the_worst_required_check_is_how_a_verification_ended(
     verdicts: list[tuple[str, bool]], ended: str | None
 ) -> None:
-    findings = [Finding(name="check", verdict=Verdict(verdict), required=required) for verdict, required in verdicts]
+    findings = [
+        VerificationFinding(name="check", verdict=Verdict(verdict), required=required) for verdict, required in verdicts
+    ]
     assert worst([Verified(findings=(each,)) for each in findings]) == ended
     assert worst([Verified(findings=tuple(findings))]) == ended

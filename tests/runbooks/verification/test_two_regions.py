@@ -9,9 +9,9 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.train import Train
-from runbooks.verification.findings import Finding, Verdict
+from runbooks.verification.findings import Verdict, VerificationFinding
 from runbooks.verification.settings import MetricCheck, RegionMonitoring, VerificationSettings
-from runbooks.verification.steps import MeasureBefore, Verify, plan_part
+from runbooks.verification.steps import MeasureBefore, VerifyRelease, plan_part
 from runbooks.verification.verification import Verification
 from runbooks.wording import listed
 from sandbox.cluster import Cluster
@@ -35,9 +35,11 @@ def context(both: TwoRegions, settings: VerificationSettings = PLAIN) -> StepCon
     )  # fmt: skip
 
 
-async def found(both: TwoRegions, *regions: str, settings: VerificationSettings = PLAIN) -> dict[str, Finding]:
+async def found(
+    both: TwoRegions, *regions: str, settings: VerificationSettings = PLAIN
+) -> dict[str, VerificationFinding]:
     """What the step finds after a rollback, which stops at nothing."""
-    verified = await Verify(going_back=True, regions=regions).apply(context(both, settings))
+    verified = await VerifyRelease(going_back=True, regions=regions).apply(context(both, settings))
     return {each.name: each for each in verified.findings}
 
 
@@ -104,7 +106,7 @@ async def test_the_plan_names_the_checks_of_the_regions_that_the_release_reaches
     assert part.notes == (f"Verification: {listed(NAMES)}.",)
     assert part.not_done == ("smoke tests (not configured)",)
     (step,) = part.after
-    assert isinstance(step, Verify)
+    assert isinstance(step, VerifyRelease)
     assert step.regions == ("eu", "us")
     script = "exec -n omnicare-prod deployment/backend -c backend -- npm run db:test"
     assert step.by_hand() == (

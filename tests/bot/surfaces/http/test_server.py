@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.process.metrics import Metrics
+from bot.process.metrics import ProcessMetrics
 from bot.surfaces.http.server import Check, Web
 from tests.support.crowds import silent
 
@@ -32,8 +32,10 @@ async def hanging() -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def serving(checks: Mapping[str, Check], metrics: Metrics | None = None, **more: Any) -> AsyncIterator[str]:
-    web = Web(metrics or Metrics(), checks, check_seconds=0.2, **more)
+async def serving(
+    checks: Mapping[str, Check], metrics: ProcessMetrics | None = None, **more: Any
+) -> AsyncIterator[str]:
+    web = Web(metrics or ProcessMetrics(), checks, check_seconds=0.2, **more)
     port = await web.start("127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{port}"
@@ -132,7 +134,7 @@ async def test_what_keeps_failing_in_the_background_ends_being_alive() -> None:
 
 
 async def test_figures_are_counted_by_their_labels() -> None:
-    metrics = Metrics()
+    metrics = ProcessMetrics()
     metrics.inbound("slack", "deploy", "OK")
     metrics.inbound("slack", None, "USAGE")
     metrics.acknowledged("slack", "query", 0.012)
