@@ -23,7 +23,7 @@ from commands.kit.context import Context
 from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
-from runbooks.certificates.looking import Certificates, FoundCertificate, in_days, look
+from runbooks.certificates.looking import Certificates, FoundCertificate, in_days, look, renewed
 from runbooks.certificates.settings import CertificateSettings
 from runbooks.deployments.places import named
 from runbooks.observe import by_hand
@@ -68,7 +68,7 @@ def _card(where: str, found: Certificates) -> Card:
     else:
         text = f"No certificate of {where} was found"
     told = [*wrong, *near]
-    body: list[Element] = [Paragraph(text=_sentence(each)) for each in told[:_TOLD]]
+    body: list[Element] = [Paragraph(text=_sentence(each, renewed(each, certificates))) for each in told[:_TOLD]]
     if len(told) > _TOLD:
         body.append(Note(text=words(f"{counted(len(told) - _TOLD, 'more certificate')} like that; see the table.")))
     if certificates:
@@ -92,8 +92,10 @@ def _card(where: str, found: Certificates) -> Card:
     )
 
 
-def _sentence(found: FoundCertificate) -> Text:
-    return words(Strong(text=found.named), f": {found.told}.")
+def _sentence(found: FoundCertificate, newer: FoundCertificate | None) -> Text:
+    """Return what is wrong with it, and that it is renewed already where it is: then another renewal does not help."""
+    has = f" It was renewed in {newer.named}: give that to what serves {found.where}." if newer is not None else ""
+    return words(Strong(text=found.named), f": {found.told}.{has}")
 
 
 def _table(found: Sequence[FoundCertificate]) -> Table:

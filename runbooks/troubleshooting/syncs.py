@@ -120,6 +120,13 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
             evidence.append(
                 "No pod started just before, so the cause is probably in front of them: load balancer, WAF or network."
             )
+            idle = most is not None and "idle" in (most.reason or "")
+            look = (
+                "its idle timeout has to be longer than the time between two pings"
+                if idle
+                else "see what changed there"
+            )
+            to_do.append(ToDo(text=f"Look at the load balancer first: {look}"))
     known = case.since <= rise.at <= case.now
     return Finding(
         kind=Trouble.WEBSOCKET_DROPS,

@@ -101,6 +101,7 @@ async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_
     assert [each.kind for each in said.findings] == [Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK]
     assert said.findings[0].cause == "backend: WebSocket connections drop in all pods"
     assert "Mostly code 1006, idle timeout." in said.findings[0].evidence
+    assert "its idle timeout has to be longer" in said.findings[0].to_do[-1].text
     assert f" drops a minute in the last {WINDOW} min, up from " in said.findings[0].evidence[0]
 
 
