@@ -61,6 +61,7 @@ class Restart(Operation):
         return result_card(
             outcome,
             succeeded=(
+                Button(label="Diagnose", does=Typed(text=f"diagnose --env {where}")),
                 Button(label="Logs", does=Typed(text=f"logs {self.service} --env {where}")),
                 Button(label="Pods", does=Typed(text=f"pods {self.service} --env {where}")),
             ),

@@ -20,6 +20,7 @@ async def test_a_restart_makes_new_pods_of_the_same_image_and_leaves_the_rest(he
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "backend was restarted in production")
     assert "3/3 new pods ready" in here.text(run, "result")
+    assert here.button_named("Diagnose"), "the next question is whether the trouble is gone"
     assert here.image("backend") == before["backend"][1]
     assert not pods_of(here, "backend") & before["backend"][0]
     assert pods_of(here, "frontend") == before["frontend"][0]
