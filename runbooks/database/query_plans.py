@@ -26,6 +26,8 @@ _CONDITIONS = {
     "Group Key": "for each",
 }
 _LONGEST = 160
+_MOST = 1e100
+"""Of cost or rows; no planner expects more, and sums of it are still numbers."""
 _TELLING = 0.1
 """A part of the cost from which a step is worth its own number."""
 
@@ -66,19 +68,25 @@ class PlanReading:
 
 def read(tree: Json) -> PlanReading:
     """PostgreSQL's JSON, in the order in which EXPLAIN prints it."""
-    cost = float(tree.get("Total Cost") or 0.0)
+    cost = _number(tree, "Total Cost")
     steps = tuple(_steps(tree, cost or 1.0, cost or 1.0, 0))
-    return PlanReading(steps, cost, int(tree.get("Plan Rows") or 0))
+    return PlanReading(steps, cost, int(_number(tree, "Plan Rows")))
+
+
+def _number(node: Json, key: str) -> float:
+    """Return the cost or the rows; 0 where it is no number, since the tree comes from a function that the DBA may have changed."""
+    value = node.get(key)
+    return float(value) if isinstance(value, int | float) and 0 <= value <= _MOST else 0.0
 
 
 def _steps(node: Json, budget: float, whole: float, depth: int) -> Iterator[PlanNode]:
     """`budget`: so much of the plan's cost is this node's and what is below it."""
     below = [child for child in node.get("Plans") or () if isinstance(child, dict)]
-    wanted = [float(child.get("Total Cost") or 0.0) * _rounds(node, child, below) for child in below]
+    wanted = [_number(child, "Total Cost") * _rounds(node, child, below) for child in below]
     # what a LIMIT cuts off, or a cache saves, was never going to be paid
     scale = min(1.0, budget / sum(wanted)) if sum(wanted) else 0.0
     own = max(0.0, budget - sum(wanted) * scale)
-    yield PlanNode(depth, _what(node), int(node.get("Plan Rows") or 0), own / whole, tuple(_conditions(node)), node)
+    yield PlanNode(depth, _what(node), int(_number(node, "Plan Rows")), own / whole, tuple(_conditions(node)), node)
     for child, cost in zip(below, wanted, strict=True):
         yield from _steps(child, cost * scale, whole, depth + 1)
 
@@ -86,8 +94,8 @@ def _steps(node: Json, budget: float, whole: float, depth: int) -> Iterator[Plan
 def _rounds(node: Json, child: Json, below: list[Json]) -> float:
     relation = child.get("Parent Relationship")
     if node.get("Node Type") == "Nested Loop" and relation == "Inner":
-        return max(1.0, float(below[0].get("Plan Rows") or 1))
-    return max(1.0, float(node.get("Plan Rows") or 1)) if relation == "SubPlan" else 1.0
+        return max(1.0, _number(below[0], "Plan Rows"))
+    return max(1.0, _number(node, "Plan Rows")) if relation == "SubPlan" else 1.0
 
 
 def _what(node: Json) -> str:

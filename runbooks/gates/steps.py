@@ -64,9 +64,11 @@ class CheckGates(Step):
         return {"gates": states, **bound}
 
     def shown(self) -> Shown:
+        """What stops the release comes first, then what was overridden or has not passed; each in the order of the checklist."""
+        by_weight = sorted(self.results, key=lambda each: (not each.stops, not each.overridden, each.state == "passed"))
         rows = tuple(
             (Cell(text=each.name, strong=each.stops or each.overridden), Cell(text=_sign(each)), _evidence(each))
-            for each in self.results
+            for each in by_weight
         )
         return Shown(columns=("Gate", "State", "Evidence"), rows=rows)
 

@@ -89,3 +89,13 @@ def test_the_numbers_take_no_more_room_than_they_need() -> None:
     ]
     many = query_plans.lines(query_plans.read({**scan, "Plan Rows": 1_200_000}))
     assert many[:2] == ["   cost      rows  step", "▶ 100 % 1,200,000  Seq Scan on observations"]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -1, "many", None, [], {}, 10**400])
+def test_a_number_that_is_none_is_taken_for_nothing(odd: object) -> None:
+    below = {"Node Type": "Seq Scan", "Relation Name": "notes", "Total Cost": odd, "Plan Rows": odd}
+    reading = query_plans.read(
+        {"Node Type": "Nested Loop", "Total Cost": odd, "Plan Rows": odd, "Plans": [below, "odd", below]}
+    )
+    assert [step.rows for step in reading.steps] == [0, 0, 0]
+    assert query_plans.lines(reading)

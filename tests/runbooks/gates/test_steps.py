@@ -143,6 +143,19 @@ async def test_an_override_of_everything_that_has_not_passed_can_be_approved() -
     assert [row[1].text for row in step(part).shown().rows] == ["? unknown (overridden)", "✗ failed (overridden)"]
 
 
+def test_what_stops_the_release_stands_above_what_has_passed() -> None:
+    passed, failed = result("passed", name="Images"), result("failed", name="Time")
+    shown = check(
+        passed,
+        result("failed", name="Coverage", required=False),
+        passed.model_copy(update={"name": "Branch"}),
+        result("unknown", name="Alerts", overridden=True),
+        failed,
+        result("waiting", name="Signature"),
+    ).shown()
+    assert [row[0].text for row in shown.rows] == ["Time", "Signature", "Alerts", "Coverage", "Images", "Branch"]
+
+
 @pytest.mark.parametrize(
     ("typed", "hint"), [("tiem", "Did you mean `time`?"), ("nonsense", "There are `images` and `time`.")]
 )
