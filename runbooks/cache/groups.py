@@ -73,7 +73,7 @@ def _nodes(group: CacheGroup) -> Iterator[CacheTrouble]:
     for state in dict.fromkeys(each.status for each in bad):
         alike = [each for each in bad if each.status == state]
         yield _trouble(
-            f"ElastiCache: {listed(map(_named, alike), most=_NAMED)} {by_count(len(alike), 'is', 'are')} {state}",
+            f"ElastiCache reports the status of {listed(map(_named, alike), most=_NAMED)} as {state}",
             "This usually ends by itself within minutes; if not, open a case with AWS."
             if state not in _BROKEN
             else "Replace it, or restore it from a snapshot, in AWS's console.",

@@ -67,7 +67,10 @@ async def test_what_elasticache_tells_is_read_and_a_failover_is_a_cause_that_nam
     assert (first.kind, first.confidence) == (Trouble.CACHE_SERVICE, Confidence.CERTAIN)
     assert "Writes fail until it is done" in first.to_do[0].text
     assert f"ElastiCache says: Failover from master node {GROUP}-0001-001" in first.to_do[0].text
-    assert second.cause == f"ElastiCache: node {GROUP}-0001-001 in us-east-1a is rebooting cluster nodes"
+    assert (
+        second.cause
+        == f"ElastiCache reports the status of node {GROUP}-0001-001 in us-east-1a as rebooting cluster nodes"
+    )
     there.want(broken=False)
     there.snapshot_age, there.updates = timedelta(days=4), ["redis-20261101"]
     late = (await _said(client)).findings
@@ -107,8 +110,8 @@ def _group(**told: object) -> CacheGroup:
         ({"why": "no permission"}, "", False),
         ({"status": "deleting"}, "ElastiCache reports the status of g as deleting", True),
         ({"resharding": 40.0}, "ElastiCache is moving slots of g to other shards (40 % done)", False),
-        ({"nodes": [GroupNode(id="g-1", role="replica", status="creating")]}, "ElastiCache: replica g-1 is creating", False),
-        ({"nodes": [GroupNode(id="g-1", role="primary", status="rebooting")]}, "ElastiCache: primary g-1 is rebooting", True),
+        ({"nodes": [GroupNode(id="g-1", role="replica", status="creating")]}, "ElastiCache reports the status of replica g-1 as creating", False),
+        ({"nodes": [GroupNode(id="g-1", role="primary", status="rebooting")]}, "ElastiCache reports the status of primary g-1 as rebooting", True),
         ({"events": [GroupEvent(at=NOW - timedelta(minutes=9), text="Failover to g-2 completed")]}, "ElastiCache reported a failover in g 9 min ago", False),
         ({"events": [GroupEvent(at=NOW - timedelta(minutes=40), text="Failover to g-2 completed")]}, "", False),
         ({"updates": [ServiceUpdate(name="u", severity="low", status="not-applied", apply_by=NOW + timedelta(days=1))]}, "", False),
