@@ -28,7 +28,7 @@ from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord, ToDecide
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
-from runbooks.release.steps import limited_to
+from runbooks.release.steps import limited_to, moves_of
 from runbooks.wording import cited, listed, short_id
 
 _SHORTEST = 3
@@ -175,6 +175,7 @@ class EngineRuns:
             card=state.head if state else None,
             rolled=bool(state and state.plan and state.plan.settles),
             regions=limited_to(state.plan) if state and state.plan else (),
+            moved=moves_of(state.plan) if state and state.plan else (),
             untouched=outcome is not None and outcome.untouched,
             left_undecided=bool(state and state.left_undecided),
             follows=request.follows,

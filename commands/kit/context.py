@@ -98,6 +98,8 @@ class RunRecord(Frozen):
     """Its plan changes what runs."""
     regions: tuple[str, ...] = ()
     """The regions that its plan is limited to; empty where it is about all of them."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """The versions that its plan goes from and to, each pair once."""
     untouched: bool = False
     """It ended before any service that its plan replaces was begun."""
     left_undecided: bool = False
@@ -305,11 +307,11 @@ class Context:
             regions=self.regions,
         )
 
-    def without_record(self) -> "Context":
-        """Return the context of a run that goes on without the fleet's record."""
+    def without_record(self, left: Mapping[str, str] | None = None) -> "Context":
+        """Return the context of a run that goes on without the fleet's record. `left`: the versions that earlier runs went back from, and why."""
         from runbooks.fleet.absent import AbsentRecord
 
-        return replace(self, fleet=AbsentRecord(self.cluster, self.run_id or "", by=self.actor.name))
+        return replace(self, fleet=AbsentRecord(self.cluster, self.run_id or "", by=self.actor.name, left=left))
 
     @property
     def places(self) -> tuple["Place", ...]:

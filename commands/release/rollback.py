@@ -21,6 +21,7 @@ from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.kit.targets import Environment
+from runbooks.kit.versions import is_older
 from runbooks.manifests.planning import ALONE
 from runbooks.migrations.undoing import AGAIN, ANYWAY
 from runbooks.release import rollback
@@ -34,6 +35,8 @@ from runbooks.wording import duration, listed, short_id
 _JUST_NOW = timedelta(minutes=15)
 _WITHOUT_RECORD = ("migrations", "CDN invalidation")
 """The parts of the train that go with a rollback without the record."""
+_LOOKED_AT = 50
+"""So many of the newest runs are looked at for versions that one went back from."""
 _BUDGET_MINUTES = 5
 """The guide's budget for an immediate rollback ("Immediate Rollback (< 5 minutes)")."""
 
@@ -107,7 +110,7 @@ class Rollback(Operation):
 
     async def _plan_without_record(self, context: Context) -> Plan:
         """Return the plan by the regions' own history: only what needs neither record nor home region goes with it."""
-        absent = context.without_record()
+        absent = context.without_record(await self._left_before(context))
         assert isinstance(absent.fleet, AbsentRecord), "that is what it was made with"
         plan = await plan_without_record(
             context.registry,
@@ -119,7 +122,6 @@ class Rollback(Operation):
             places=context.places,
             regions=names_of(self.regions),
         )
-        plan = plan.model_copy(update={"warnings": (*await self._went_before(context, plan), *plan.warnings)})
         return await with_parts(
             plan,
             context.where,
@@ -131,16 +133,20 @@ class Rollback(Operation):
             parts=[part for part in PARTS if part[0] in _WITHOUT_RECORD],
         )
 
-    async def _went_before(self, context: Context, plan: Plan) -> tuple[str, ...]:
-        """Say where the history may lead forward again: the revision before a rollback is the version that it left."""
-        recent = await context.runs.recent(environment=context.where.name, limit=10) if self.to is None else ()
-        released = (each for each in recent if each.command in ("deploy", "rollback") and each.state == "succeeded")
-        last = next((each for each in released if _was_about(each, plan)), None)
-        if last is None or last.command != "rollback":
-            return ()
-        return (
-            f"{last.ending} (run {last.short}). The revision history does not know about that, so this may go forward again to the version that it replaced. `--to VERSION` names the right one.",
-        )
+    async def _left_before(self, context: Context) -> dict[str, str]:
+        """Return the versions that runs of this bot went back from, the newest first, and why; what a later run went to again is not one."""
+        stands: dict[str, str] = {}
+        for each in await context.runs.recent(environment=context.where.name, limit=_LOOKED_AT):
+            if each.untouched or not each.steps or each.id == context.run_id:
+                continue
+            if each.state == "succeeded":
+                for _, after in each.moved:
+                    stands.setdefault(after, "")
+            if each.command == "rollback":
+                for before, after in each.moved:
+                    if before != after and not is_older(before, after):  # `--to` may lead forward
+                        stands.setdefault(before, rollback.left_by(each.id))
+        return {version: why for version, why in stands.items() if version and why}
 
     async def plan(self, context: Context) -> Plan:
         if self.without_record:

@@ -413,6 +413,11 @@ def images_of(plan: Plan) -> tuple[ImageChange, ...]:
     return tuple(change for step in checks for change in step.images)
 
 
+def moves_of(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return the versions that the plan goes from and to, each pair once."""
+    return tuple(dict.fromkeys((change.before.tag or "", change.after.tag or "") for change in images_of(plan)))
+
+
 def limited_to(plan: Plan) -> tuple[str, ...]:
     """Return the regions that the plan is about; nothing where it is about all of them."""
     return next((step.regions for step in plan.steps if isinstance(step, Record)), ())

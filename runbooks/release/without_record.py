@@ -5,7 +5,7 @@ can take the lease. What the record is to know is written by the run's end once 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.deployments.places import Place, named
@@ -23,6 +23,8 @@ from runbooks.wording import listed
 
 _PATIENCE = 3.0
 """Seconds within which the record has to be read, or it counts as away."""
+_NAMED = 3
+"""So many of the versions that runs went back from are named; the rest are counted."""
 _LEFT_OUT = ("configuration", "verification of metrics and user flows")
 
 
@@ -55,7 +57,9 @@ async def plan_without_record(
             regions=regions,
         )
     except PermanentError as error:
-        raise _nowhere(error, environment, others, to) if error.code is ReasonCode.NO_RELEASE else error from error
+        raise (
+            _nowhere(error, environment, others, to, absent.left) if error.code is ReasonCode.NO_RELEASE else error
+        ) from error
     if plan.empty:
         return plan
     changes, home = images_of(plan), environment.home
@@ -68,6 +72,7 @@ async def plan_without_record(
                 f"The cluster of {home} has the record of {environment.name} and does not answer, so the bot does not know which release is good. {_target(to)}",
                 f"No run holds the lease, and a lock of {environment.name} can't be seen. A run of this bot is asked to stop first; nothing stops other tools or people.",
                 f"{home} stays as it is. When it answers again: `rollback --regions {home}`. By hand there: {_set_at_home(environment, changes)}",
+                *(_skipped(absent.left) if to is None else ()),
                 *plan.warnings,
             ),
             "notes": (
@@ -100,7 +105,16 @@ def _set_at_home(environment: Environment, changes: Sequence[ImageChange]) -> st
 def _target(to: str | None) -> str:
     if to is not None:
         return f"The other regions go to {to}, because you named it; check that it ran well."
-    return "Each service goes back to the previous revision in its region's own history; check that it ran well."
+    return "Each service goes back to the newest earlier revision in its region's own history that no run of this bot went back from; check that it ran well."
+
+
+def _skipped(left: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line that names the newest versions that no rollback goes back to by itself; nothing where there is none."""
+    if not left:
+        return ()
+    named = [f"{version} ({why})" for version, why in left.items()]
+    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    return (f"Skipped: {listed([*named[:_NAMED], *more])}. `--to VERSION` goes there all the same.",)
 
 
 def _away_from_home(environment: Environment, places: Sequence[Place], regions: Sequence[str]) -> tuple[Place, ...]:
@@ -134,7 +148,11 @@ async def _is_away(fleet: Fleet, environment: Environment) -> None:
 
 
 def _nowhere(
-    error: PermanentError, environment: Environment, places: Sequence[Place], to: str | None
+    error: PermanentError,
+    environment: Environment,
+    places: Sequence[Place],
+    to: str | None,
+    left: Mapping[str, str],
 ) -> PermanentError:
     """Return the refusal where the history leads nowhere, with the lines that show a person what there is."""
     known = listed(place.name for place in places)
@@ -152,5 +170,8 @@ def _nowhere(
         f"{what}, and the record can't be read.",
         code=error.code,
         evidence=lines,
-        advice=("By hand, these lines show what there is; `kubectl rollout undo … --to-revision=N` goes to one.",),
+        advice=(
+            *(_skipped(left) if to is None else ()),
+            "By hand, these lines show what there is; `kubectl rollout undo … --to-revision=N` goes to one.",
+        ),
     )

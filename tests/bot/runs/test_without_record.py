@@ -103,7 +103,7 @@ async def test_a_run_that_is_under_way_when_home_is_lost_is_replaced(here: Story
 
 
 @pytest.mark.parametrize("patience", [2.0])
-async def test_the_history_may_lead_forward_again_only_where_a_rollback_was(here: Story):
+async def test_a_version_that_a_run_went_back_from_is_skipped_unless_it_is_named(here: Story):
     await here.deployed("v2.0.0")
     first = await here.ask("rollback --regions us", who=ON_CALL)
     await here.press(ON_CALL, "approve", first)
@@ -113,8 +113,11 @@ async def test_the_history_may_lead_forward_again_only_where_a_rollback_was(here
     assert "This goes further back." not in here.text(other, "plan")
     await home_of(here).go_down()
     run = await here.ask("rollback --without-record", who=ON_CALL)
-    plan = await here.says(run, "may go forward again", "plan")
-    assert "--to VERSION" in plan
+    plan = await here.says(run, "Skipped: v2.0.0 (left by run ", "plan")
+    assert "Roll back production (us only) to v1.1.0" in plan
+    named = await here.ask("rollback --to v2.0.0 --without-record", who=ON_CALL)
+    plan = await here.says(named, "v2.0.0 was marked bad (left by run ", "plan")
+    assert "Skipped" not in plan
 
 
 @pytest.mark.parametrize("patience", [2.0])

@@ -1,5 +1,7 @@
 """What is planned where the record can't be read: the regions away from home, by their own history."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from runbooks.fleet.absent import AbsentRecord
@@ -11,11 +13,13 @@ from runbooks.release.without_record import plan_without_record
 from tests.support.two_regions import TwoRegions
 
 
-async def without_record(both: TwoRegions, *regions: str, to: str | None = None) -> Plan:
+async def without_record(
+    both: TwoRegions, *regions: str, to: str | None = None, left: Mapping[str, str] | None = None
+) -> Plan:
     return await plan_without_record(
         both.registry,
         both.fleet,
-        AbsentRecord(both.clusters["eu"], "production.rollback.9999"),
+        AbsentRecord(both.clusters["eu"], "production.rollback.9999", left=left or {}),
         both.environment,
         services=(),
         to=to,
@@ -53,6 +57,21 @@ async def test_a_version_that_no_region_had_is_refused_with_the_lines_that_show_
     assert unknown.value.evidence[0] == "kubectl --context us rollout history deployment/backend -n omnicare-prod"
     with pytest.raises(PermanentError, match="eu has the record, so it can only be rolled back with it"):
         await without_record(both, "eu")
+
+
+async def test_what_a_run_went_back_from_is_chosen_only_by_its_name(both: TwoRegions):
+    await both.do(await both.deploy("v2.0.0"), "production.deploy.1111")
+    await both.do(await both.rollback(), "production.rollback.2222")
+    await both.servers["eu"].go_down()
+    left = {"v2.0.0": "left by run 2222"}
+    further = await without_record(both, left=left)
+    assert {change.after.tag for change in images_of(further)} == {"v1.1.0"}
+    assert "Skipped: v2.0.0 (left by run 2222). `--to VERSION` goes there all the same." in further.warnings
+    named = await without_record(both, to="v2.0.0", left=left)
+    assert {change.after.tag for change in images_of(named)} == {"v2.0.0"}
+    with pytest.raises(PermanentError, match="has no earlier revision to go back to") as none:
+        await without_record(both, left={**left, "v1.1.0": "left by run 1111"})
+    assert none.value.advice[0].startswith("Skipped: v2.0.0 (left by run 2222) and v1.1.0 (left by run 1111).")
 
 
 async def test_a_region_that_does_not_answer_either_leaves_nothing_to_go_back(both: TwoRegions):
