@@ -181,6 +181,7 @@ class EngineRuns:
             follows=request.follows,
             held_by=state.hold.by if state and state.hold else None,
             held_since=state.hold.at if state and state.hold else None,
+            waits=_waits(state) if outcome is None else "",
             starts=request.appointment.at if request.appointment and state and state.phase == "scheduled" else None,
             go_by=state.go.by if state and state.go else None,
             link=await self._display.link(request.id) if outcome is None else None,
@@ -430,6 +431,13 @@ def _not_waiting(request: Request, state: RequestState, act: str) -> Denied:
             f"Run {short} is waiting for {state.holder}; it asks for approval after that.", code=ReasonCode.NOT_WAITING
         )
     return Denied(f"Run {short} is not ready for `{act}` yet.", code=ReasonCode.NOT_WAITING)
+
+
+def _waits(state: RequestState | None) -> str:
+    """Return what a request does or waits for before anybody is asked; empty from then on."""
+    if state is None or state.phase == "planning":
+        return "making the plan"
+    return f"waiting for {state.holder}" if state.phase == "waiting" else ""
 
 
 def _told(request: Request, act: str) -> Card:

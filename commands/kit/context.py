@@ -109,6 +109,8 @@ class RunRecord(Frozen):
     held_by: str | None = None
     """While it waits before its next service: whose word it waits for."""
     held_since: datetime | None = None
+    waits: str = ""
+    """What it does or waits for before anybody can be asked for approval."""
     starts: datetime | None = None
     """While it waits for its time."""
     go_by: str | None = None

@@ -388,7 +388,7 @@ def _held(record: EnvironmentRecord, runs: Sequence[RunRecord]) -> Text | None:
 
 
 def _waiting(runs: Sequence[RunRecord], context: Context) -> Text | None:
-    """What somebody still has to say yes to."""
+    """What somebody still has to say yes to, and what can't be asked yet."""
     waiting = [each for each in runs if each.state == "waiting"]
     if not waiting:
         return None
@@ -405,7 +405,8 @@ def _waiting(runs: Sequence[RunRecord], context: Context) -> Text | None:
                 Code(text=f"{act} {each.short}"),
             ]
         else:
-            spans += [Moment(at=each.at, age=True), ": ", Code(text=f"approve {each.short}")]
+            way: tuple[str | Code, ...] = (": ", Code(text=f"approve {each.short}"))
+            spans += [Moment(at=each.at, age=True), *((f", {each.waits}",) if each.waits else way)]
     more = len(waiting) - _WAITING
     return words(*(span for span in spans if span), *([f"; {more} more"] if more > 0 else []))
 

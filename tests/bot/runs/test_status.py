@@ -65,6 +65,11 @@ async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
         assert "production is rolling out" in said
         assert "0/3 new, 3 old" in said
         assert "*Running*" in said
+        waits = await here.ask("deploy v1.1.0")
+        await here.says(waits, "waiting for ")
+        said = await status(here, "*Waiting*")
+        assert "waiting for Maya: Deploy v2.1.0-slow to production" in said
+        assert "approve " not in said, "nobody can approve it yet"
         await here.stop_run(REQUESTER, run)
         await here.says(run, "stopped", "result")
         said = await status(here, "🟡")
@@ -155,6 +160,10 @@ async def test_a_cluster_that_is_silent_is_the_answer(tmp_path: Path):
         await here.type(ON_CALL, "/omnicare status")
         said = await here.answered("production: the cluster does not answer")
         assert "Deploy v2.0.0 to production, by Maya" in said, "the bot's own memory is there"
+        next_one = await here.ask("deploy v1.1.0", who=ON_CALL)
+        said = await status(here, ", making the plan")
+        assert f"approve {short_id(run)}" in said
+        assert f"approve {short_id(next_one)}" not in said, "nobody can approve it yet"
         proxy.come_back()
         await status(here, "production runs v1.2.0")
         await here.leave()
