@@ -9,8 +9,8 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
     assert "you need the permission" not in said
     for each in (
         "🟢",
-        "No problem found in: pods and rollouts (6 ready pods)",
-        "Not configured, so",
+        "No problem found in: Kubernetes API, pods and rollouts (6 ready pods)",
+        "not configured, so not checked",
         "diagnose --env production",
     ):
         assert each in said
