@@ -1,7 +1,7 @@
 """`sync websocket`: whether WebSocket connections drop, since when, why, and in which pods."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -41,7 +41,8 @@ from runbooks.metrics.standing import MetricHistory
 from runbooks.observe import by_hand
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
-from runbooks.websockets.reading import MEANINGS, ORDERLY, PodDrops, Rise, Spread, WebsocketReading, look, rise_of
+from runbooks.websockets.measured import Drops, drops_of, known_drops, measured
+from runbooks.websockets.reading import MEANINGS, ORDERLY, PodDrops, Rise, Spread, WebsocketReading, look
 from runbooks.websockets.settings import MINUTES, WINDOW, WebsocketSettings
 from runbooks.wording import by_count, counted, duration, listed
 
@@ -64,15 +65,14 @@ class _Beside:
     """What stands beside the logs: each may be missing, and why is said."""
 
     status: SyncStatus | str
-    metrics: dict[str, MetricHistory]
+    metrics: Mapping[str, MetricHistory]
     metrics_missing: str
     releases: tuple[Release, ...] | None
 
     @property
     def drops(self) -> MetricHistory | None:
         """The drops a minute by Prometheus, where it knows them."""
-        found = self.metrics.get("drops")
-        return found if found is not None and any(value is not None for value in found.values) else None
+        return known_drops(self.metrics)
 
 
 class SyncWebsocket(Observation):
@@ -129,12 +129,7 @@ def _service(context: Context, settings: WebsocketSettings, named_one: str | Non
 
 
 async def _beside(context: Context, settings: WebsocketSettings) -> _Beside:
-    metrics, queue, queries = context.find(Metrics), context.find(SyncQueue), settings.queries()
-
-    async def measured() -> tuple[MetricHistory, ...]:
-        if metrics is None or not queries:
-            return ()
-        return await metrics.histories(queries, context.now, MINUTES * 60, points=MINUTES, within=_BESIDE_SECONDS)
+    metrics, queue = context.find(Metrics), context.find(SyncQueue)
 
     async def stands() -> SyncStatus | str:
         if queue is None:
@@ -151,11 +146,13 @@ async def _beside(context: Context, settings: WebsocketSettings) -> _Beside:
         except (RunbookError, TimeoutError):
             return None
 
-    histories, status, releases = await asyncio.gather(measured(), stands(), released())
+    histories, status, releases = await asyncio.gather(
+        measured(metrics, settings, context.now, within=_BESIDE_SECONDS), stands(), released()
+    )
     why = "" if metrics is not None else "no Prometheus is configured"
-    if metrics is not None and (unknown := [each for each in histories if each.now is None]):
+    if metrics is not None and (unknown := [each for each in histories.values() if each.now is None]):
         why = f"Prometheus: {unknown[0].unknown}"
-    return _Beside(status, {each.query.name: each for each in histories}, why, releases)
+    return _Beside(status, histories, why, releases)
 
 
 def _card(
@@ -163,9 +160,10 @@ def _card(
 ) -> Card:
     where = context.where.name
     worst = max(found, key=lambda each: (each.rise is not None, each.per_minute or 0.0), default=None)
-    rise = _rise(worst, beside)
+    drops = drops_of(worst, beside.drops)
+    rise = drops.rise
     unknown = worst is None or (worst.per_minute is None and beside.drops is None)
-    text = _answer(service.name, where, worst, rise, beside)
+    text = _answer(service.name, where, worst, drops)
     body: list[Element] = []
     if worst is not None and rise is not None:
         body.append(Paragraph(text=_cause(worst, rise, beside, where)))
@@ -199,16 +197,9 @@ def _card(
     )
 
 
-def _rise(worst: WebsocketReading | None, beside: _Beside) -> Rise | None:
-    """Return since when drops are more frequent: by the logs, or by Prometheus, which remembers pods that are gone."""
-    measured = beside.drops
-    by_metrics = rise_of(measured.values, measured.start, measured.step) if measured is not None else None
-    return (worst.rise if worst is not None else None) or by_metrics
-
-
-def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise | None, beside: _Beside) -> str:
+def _answer(service: str, where: str, worst: WebsocketReading | None, drops: Drops) -> str:
     """The one sentence."""
-    rate = _rate(worst, rise, beside)
+    rise, rate = drops
     if rise is not None:
         now = rate if rate is not None else rise.after
         return f"WebSocket connections of {service} in {where} drop: {now:.3g} a minute, up from {rise.before:.3g}"
@@ -218,14 +209,6 @@ def _answer(service: str, where: str, worst: WebsocketReading | None, rise: Rise
         seen = "" if worst.opened or worst.orderly else ", and no log line mentions one"
         return f"WebSocket connections of {service} in {where}: none dropped{seen}"
     return f"WebSocket connections of {service} in {where} are steady: {rate:.3g} {by_count(round(rate), 'drop', 'drops')} a minute"
-
-
-def _rate(worst: WebsocketReading | None, rise: Rise | None, beside: _Beside) -> float | None:
-    """Return the drops a minute by the logs; by Prometheus where it alone saw the rise, or where no log tells."""
-    logged = worst.per_minute if worst is not None else None
-    measured = beside.drops.now if beside.drops is not None else None
-    by_metrics = rise is not None and worst is not None and worst.rise is None
-    return measured if measured is not None and (logged is None or by_metrics) else logged
 
 
 def _cause(worst: WebsocketReading, rise: Rise, beside: _Beside, where: str) -> Text:

@@ -1,8 +1,14 @@
 """Offline sync: whether its queue stands, and whether the WebSocket connections that it goes over drop."""
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+from runbooks.kit.answers import read_time
+from runbooks.kit.errors import RunbookError
+from runbooks.kit.targets import Service
 from runbooks.logs import LogLimits
+from runbooks.metrics.reading import Metrics
 from runbooks.sync.queue import SyncQueue
 from runbooks.troubleshooting.case import Case, PlaceFacts, before
 from runbooks.troubleshooting.findings import (
@@ -16,12 +22,17 @@ from runbooks.troubleshooting.findings import (
     not_configured,
 )
 from runbooks.troubleshooting.rule import RegionRule, Rule
-from runbooks.websockets.reading import MEANINGS, Spread, WebsocketReading, look
+from runbooks.websockets.measured import drops_of, known_drops, measured
+from runbooks.websockets.reading import MEANINGS, Rise, Spread, WebsocketReading, look
 from runbooks.websockets.settings import WINDOW, WebsocketSettings
 from runbooks.wording import counted, duration
 
 _PODS = 12
 """So many logs are read: what is wrong with all pods shows in a few, and this is one question of many."""
+
+
+_SEE_THEM = ToDo(text="See them by minute, code and pod", command="sync websocket", label="WebSockets")
+_SHORT = "the logs begin too late to tell whether that is more than before"
 
 
 class SyncQueues(Rule):
@@ -71,30 +82,87 @@ class SyncQueues(Rule):
 
 
 class Websockets(RegionRule):
-    """Looks for WebSocket connections that drop more often than before, in the logs."""
+    """Looks for WebSocket connections that drop more often than before: in the logs, and in Prometheus, which remembers pods that are gone."""
 
     name = "WebSocket connections"
     permission = "sync:read"
     seconds = 6.0
 
-    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
-        """Return since when, and in which pods; nothing where the logs don't reach back far enough to compare."""
-        settings, queue = case.find(WebsocketSettings) or WebsocketSettings(), case.find(SyncQueue)
-        name = settings.service or (queue.scripts.service if queue is not None else None)
-        service = case.environment.service(name) if name is not None else None
-        if service is None or (case.service is not None and case.service.name != service.name):
+    async def look(self, case: Case) -> RuleAnswer:
+        """Return what each region's logs tell; where they tell of no trouble, what Prometheus has counted."""
+        service, settings = _service(case), _settings(case)
+        if service is None:
             return not_configured()
+        answer, histories = await asyncio.gather(
+            super().look(case), measured(case.find(Metrics), settings, case.now, within=self.seconds * 0.7)
+        )
+        history = known_drops(histories)
+        if answer.found or history is None:
+            return answer
+        drops = drops_of(None, history)
+        if drops.rise is not None:
+            return answer.model_copy(update={"found": (await _measured(case, service, drops.rise, drops.per_minute),)})
+        # it knows of the time before the logs began
+        return answer.model_copy(update={"unknown": tuple(why for why in answer.unknown if not why.endswith(_SHORT))})
+
+    async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
+        """Return since when, and in which pods; unknown where some dropped and the logs don't reach back far enough to compare."""
+        service = _service(case)
+        assert service is not None, "it was asked"
         limits = LogLimits(stream=self.seconds * 0.7, silence=3.0, all=self.seconds * 0.75)
         reading = await look(
-            place.place.cluster, place.environment, service, settings, case.now, most=_PODS, limits=limits
+            place.place.cluster, place.environment, service, _settings(case), case.now, most=_PODS, limits=limits
         )
         unread = [each for each in reading.pods if each.unread]
         if reading.pods and len(unread) == len(reading.pods):
             return could_not_look(f"no log could be read: {unread[0].unread}")
         if reading.rise is None:
             rate = reading.per_minute
+            if reading.drops and not reading.comparable:
+                return could_not_look(f"{counted(reading.drops, 'drop')} in the logs; {_SHORT}")
             return RuleAnswer(details="" if rate is None else f"{rate:.3g} drops a minute")
         return found(_finding(reading, case))
+
+
+def _settings(case: Case) -> WebsocketSettings:
+    return case.find(WebsocketSettings) or WebsocketSettings()
+
+
+def _service(case: Case) -> Service | None:
+    """Return the service that has the connections; None where the configuration names none, or another one is asked about."""
+    queue = case.find(SyncQueue)
+    name = _settings(case).service or (queue.scripts.service if queue is not None else None)
+    service = case.environment.service(name) if name is not None else None
+    return service if service is not None and case.service in (None, service) else None
+
+
+async def _measured(case: Case, service: Service, rise: Rise, rate: float | None) -> Finding:
+    """Return the finding where Prometheus alone saw the rise: pods that are gone took their logs with them."""
+    now = rate if rate is not None else rise.after
+    evidence = [
+        f"{now:.3g} drops a minute in the last {WINDOW} min by Prometheus, up from {rise.before:.3g}.",
+        "The logs of the pods that run now don't show since when.",
+    ]
+    to_do = [_SEE_THEM]
+    if await _all_started_since(case, service, rise.at):
+        evidence.append(
+            "All its pods have started since then, so the cause is probably in front of them: load balancer, WAF or network."
+        )
+        to_do.append(ToDo(text="Look at the load balancer first: see what changed there"))
+    return _drop(case, service.name, f"{service.name}: WebSocket connections drop", rise, evidence, to_do)
+
+
+async def _all_started_since(case: Case, service: Service, at: datetime) -> bool:
+    """Return whether no pod of the service is older; False where they can't be listed."""
+    started: list[datetime | None] = []
+    try:
+        for each in await asyncio.gather(*(place.listed() for place in case.places)):
+            deployment = each.deployment(service)
+            owners = {rs.uid for rs in each.replica_sets if deployment is not None and rs.owner == deployment.uid}
+            started += [read_time(pod.created) for pod in each.pods if pod.owner in owners and not pod.deleting]
+    except RunbookError:
+        return False
+    return bool(started) and all(each is not None and each > at for each in started)
 
 
 def _finding(reading: WebsocketReading, case: Case) -> Finding:
@@ -107,7 +175,7 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
     if (most := next((each for each in reading.closes if each.drop), None)) is not None:
         why = most.reason or MEANINGS.get(most.code or 0, "no reason given")
         evidence.append(f"Mostly {f'code {most.code}, ' if most.code is not None else ''}{why}.")
-    to_do = [ToDo(text="See them by minute, code and pod", command="sync websocket", label="WebSockets")]
+    to_do = [_SEE_THEM]
     if worst is not None and reading.spread is Spread.ONE_POD:
         cause = f"{reading.service}: WebSocket connections drop in pod {worst.pod}"
         to_do.append(ToDo(text="Compare the pod with the others", command=f"describe {worst.pod}", label="Describe"))
@@ -127,6 +195,10 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
                 else "see what changed there"
             )
             to_do.append(ToDo(text=f"Look at the load balancer first: {look}"))
+    return _drop(case, reading.service, cause, rise, evidence, to_do)
+
+
+def _drop(case: Case, service: str, cause: str, rise: Rise, evidence: Sequence[str], to_do: Sequence[ToDo]) -> Finding:
     known = case.since <= rise.at <= case.now
     return Finding(
         kind=Trouble.WEBSOCKET_DROPS,
@@ -134,7 +206,7 @@ def _finding(reading: WebsocketReading, case: Case) -> Finding:
         evidence=tuple(evidence),
         confidence=Confidence.CERTAIN,
         since=rise.at if known else None,
-        service=reading.service,
+        service=service,
         explains=(Trouble.SYNC_STUCK,),
         to_do=tuple(to_do),
     )

@@ -213,6 +213,11 @@ class WebsocketReading(Frozen):
         return statistics.fmean(known) if known else None
 
     @property
+    def comparable(self) -> bool:
+        """Whether enough minutes are known to tell whether there are more drops than before."""
+        return sum(value is not None for value in self.minutes) >= _KNOWN
+
+    @property
     def known_from(self) -> datetime | None:
         """When the first known minute began; None where none is known."""
         first = next((place for place, value in enumerate(self.minutes) if value is not None), None)

@@ -1,13 +1,19 @@
 """`diagnose` on offline sync, its WebSocket connections and the application's pool: named where they are broken, quiet where they are not."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.database.pool import ApplicationPool, PoolScript
+from runbooks.metrics.reading import Metrics
+from runbooks.metrics.settings import MetricsSettings
 from runbooks.sync.queue import SyncQueue as Queue
 from runbooks.sync.queue import SyncScripts
 from runbooks.troubleshooting.asking import diagnose
@@ -20,6 +26,7 @@ from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.programs import Execution
 from sandbox.cluster.settings import Settings
+from sandbox.outside.prometheus import PrometheusServer, Raised
 from sandbox.sync_queue import SyncQueue, scripts_of
 from tests.support.cases import PRODUCTION, case
 
@@ -103,6 +110,30 @@ async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_
     assert "Mostly code 1006, idle timeout." in said.findings[0].evidence
     assert "its idle timeout has to be longer" in said.findings[0].to_do[-1].text
     assert f" drops a minute in the last {WINDOW} min, up from " in said.findings[0].evidence[0]
+
+
+async def test_drops_that_go_on_after_a_restart_are_counted_by_prometheus(here: Here):
+    clock = here.cluster.clock.now
+    old = {pod.name for pod in here.cluster.pods(PRODUCTION.namespace)}
+    for name in old:
+        here.cluster.delete_pod(PRODUCTION.namespace, name)
+    async with asyncio.timeout(30), aclosing(here.cluster.changes(PRODUCTION.namespace)) as changes:
+        async for pods in changes:
+            if len(pods) == len(old) and all(pod.ready and pod.name not in old for pod in pods):
+                break
+    prometheus = PrometheusServer(here.cluster)
+    async with prometheus.serve():
+        found = Metrics(PRODUCTION, MetricsSettings(prometheus=MonitoringServer(url=prometheus.url)))
+        clients: dict[type, object] = {Queue: Queue(here.client, PRODUCTION, SyncScripts()), Metrics: found}
+        async with case(clients, cluster=here.client, now=clock()) as asked:
+            assert (await Websockets().look(asked)).well
+        prometheus.raised["websocket_disconnects_total"] = Raised((clock() - timedelta(minutes=12)).timestamp())
+        async with case(clients, cluster=here.client, now=clock()) as asked:
+            (one,) = (await Websockets().look(asked)).found
+    assert (one.kind, one.cause) == (Trouble.WEBSOCKET_DROPS, "backend: WebSocket connections drop")
+    assert " by Prometheus, up from " in one.evidence[0]
+    assert "All its pods have started since then" in one.evidence[-1]
+    assert one.to_do[0].command == "sync websocket"
 
 
 async def test_a_pool_that_is_used_up_is_named_and_one_that_is_not_understood_is_unknown(here: Here):
