@@ -325,6 +325,8 @@ class Card(Frozen):
     choices: Choices | None = None
     about: CardSubject | None = None
     """Where it is about something else than what the request named."""
+    unhelpful: tuple[str, ...] = ()
+    """Commands that usually follow, and would not mend this."""
     data: dict[str, object] = {}
     """For `--json`: the facts behind the words, under stable names."""
     records: tuple[dict[str, object], ...] = ()

@@ -4,7 +4,7 @@ A card is shared, and who presses a button may do less than who asked: that is c
 where who asked could not use it either.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from commands.kit.card import Button, Card, CardSubject, Confirm, Moment, Note, OpenForm, State, Typed, words
@@ -14,6 +14,7 @@ from commands.kit.remembered import single_values
 from commands.kit.spec import CommandSpec, FollowUp
 from commands.kit.typed_again import typed_again, typed_words
 from commands.kit.types import EnvironmentType, ServiceType, TargetType
+from runbooks.wording import listed
 
 MOST = 5
 """Buttons of a card, the command's own included; more are no help."""
@@ -26,6 +27,20 @@ ROLL_BACK = FollowUp(
 _TROUBLE = frozenset({State.FAILED, State.WAITING})
 
 
+def roll_back(regions: Sequence[str], environment: str) -> Button:
+    """Return the button that plans a rollback of these regions."""
+    return Button(
+        label=f"Roll back {listed(regions)}",
+        style="danger",
+        does=Typed(text=f"rollback --regions {','.join(regions)} --env {environment}"),
+        confirm=Confirm(
+            title=f"Roll back {listed(regions)} in {environment}?",
+            text="This plans a rollback of what the other regions went back from already.",
+            yes="Roll back",
+        ),
+    )
+
+
 def follow_ups(
     request: Command, card: Card, find: Callable[[str], CommandSpec | None]
 ) -> Iterator[tuple[CommandSpec, Button]]:
@@ -35,7 +50,7 @@ def follow_ups(
         helps = (
             not (each.trouble or each.failed) or card.state is State.FAILED or (each.trouble and card.state in _TROUBLE)
         )
-        if spec is None or not helps or _has(card, spec.name):
+        if spec is None or not helps or spec.name in card.unhelpful or _has(card, spec.name):
             continue
         yield spec, _button(each, spec, request, card)
 

@@ -1,13 +1,15 @@
 """Regions, as commands take them (`--regions eu`) and tell of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated
 
 from commands.kit.card import Code, Text, words
 from commands.kit.context import Context
 from commands.kit.types import Invalid, Known, nearest
 from runbooks.deployments.places import Place, named
+from runbooks.deployments.service_state import ServiceState
 from runbooks.fleet.fleet import KnownReleases
+from runbooks.release.last_good import bad_versions
 from runbooks.wording import cited, listed
 
 
@@ -74,6 +76,13 @@ def side_by_side(said: Mapping[str, str]) -> tuple[str, bool]:
     if len(set(said.values())) < 2:  # noqa: PLR2004 - the same everywhere
         return next(iter(said.values()), ""), False
     return listed(f"{each} in {region}" for region, each in said.items()), True
+
+
+def not_gone_back(running: Mapping[str, Sequence[ServiceState]], known: KnownReleases | None) -> tuple[str, ...]:
+    """Return the regions that still run a version that another region went back from."""
+    bad = bad_versions(known.releases) if known is not None else frozenset()
+    still = [region for region, own in running.items() if any(s.image is not None and s.image.tag in bad for s in own)]
+    return tuple(still) if len(still) < len(running) else ()
 
 
 def told(context: Context, known: KnownReleases | None) -> Text | None:

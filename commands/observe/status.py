@@ -33,11 +33,11 @@ from commands.kit.context import Context, RunRecord
 from commands.kit.database_facts import database_data, database_facts, database_looks, database_trouble
 from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
-from commands.kit.follow_ups import ROLL_BACK
+from commands.kit.follow_ups import ROLL_BACK, roll_back
 from commands.kit.looked_at import looked_at, with_diagnose
 from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
-from commands.kit.regions import lines_of, side_by_side, told
+from commands.kit.regions import lines_of, not_gone_back, side_by_side, told
 from commands.kit.running_versions import versions_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
@@ -50,6 +50,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.metrics.reading import Metrics
 from runbooks.observe import by_hand, service_health
 from runbooks.observe.service_health import ServiceHealth
+from runbooks.release.last_good import by_region
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
 from runbooks.wording import duration, listed, short_id
@@ -216,7 +217,8 @@ def _card(context: Context, answers: _Answers) -> Card:
         title=words(Strong(text=what)),
         summary=": ".join(filter(None, (what, ", ".join(_counted(each.state) for each in services)))),
         body=tuple(body),
-        buttons=_buttons(context, answers),
+        buttons=_buttons(context, answers, record),
+        unhelpful=("rollback",) if _lacks_room(services) else (),
         data=_data(where, answers),
     )
 
@@ -229,15 +231,26 @@ def _warnings(answers: _Answers, services: Sequence[ServiceHealth]) -> list[str]
     return [*said, *(known.warnings if known is not None else ())]
 
 
-def _buttons(context: Context, answers: _Answers) -> tuple[Button, ...]:
-    """Where to look next: at what is not well."""
+def _lacks_room(services: Sequence[ServiceHealth]) -> bool:
+    """Return whether all that is bad is that no node takes more pods of what runs already."""
+    bad = [each for each in services if each.bad]
+    return bool(bad) and all(each.lacks_room for each in bad)
+
+
+def _buttons(context: Context, answers: _Answers, record: EnvironmentRecord) -> tuple[Button, ...]:
+    """What to do next: roll back a region that another one went back without, and look at what is not well."""
     where = context.where.name
     looks = [*database_looks(answers.database), *answers.needs.looks]
     if metric_trouble(answers.measured):
         looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):
         looks.insert(0, ("Sync", "sync status"))
-    return with_diagnose(looks, where)
+    services = answers.services.said or []
+    if _lacks_room(services):
+        looks.insert(0, ("Diagnose", "diagnose"))
+    running = by_region([each.state for each in services])
+    still = not_gone_back(running, answers.releases.said) if record.run is None else ()
+    return (*((roll_back(still, where),) if still else ()), *with_diagnose(looks, where))
 
 
 def _data(where: str, answers: _Answers) -> dict[str, Any]:
@@ -269,10 +282,8 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     where, services = context.where.name, answers.services.said
     if services is None:
         return State.FAILED, f"{where}: the cluster does not answer"
-    by_region: dict[str, list[ServiceState]] = {}
-    for each in (each.state for each in services if each.state.image):
-        by_region.setdefault(each.region, []).append(each)
-    versions, differs = side_by_side({region: versions_of(own) for region, own in by_region.items()})
+    running = by_region([each.state for each in services if each.state.image])
+    versions, differs = side_by_side({region: versions_of(own) for region, own in running.items()})
     ill = [each for each in services if not each.well]
     idle = [each.state.named for each in services if each.state.idle]
     bad = [each for each in ill if each.bad]

@@ -16,6 +16,7 @@ from runbooks.diagnosis.snapshot import snapshot_of
 from runbooks.fleet.records import KnownReleases, Release
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service
 
 _YOUNG = 30.0
@@ -30,6 +31,8 @@ class ServiceHealth(Frozen):
     """The cause, in words, with Kubernetes' own behind it; redacted."""
     broken: bool = False
     """No waiting will mend it."""
+    lacks_room: bool = False
+    """No node takes more pods of the version that runs already: another version would change nothing about that."""
 
     @property
     def well(self) -> bool:
@@ -95,7 +98,12 @@ def _standing(service: Service, state: ServiceState, found: Listed, events: Sequ
     if cause is None or not (cause.certain or is_old(snapshot)):
         return ServiceHealth(state=state, trouble=clean(state.detail), broken=state.state == "stuck")
     return ServiceHealth(
-        state=state, trouble=f"{_whose(snapshot)}{_words(cause)}", broken=cause.certain or state.state == "stuck"
+        state=state,
+        trouble=f"{_whose(snapshot)}{_words(cause)}",
+        broken=cause.certain or state.state == "stuck",
+        lacks_room=cause.code is ReasonCode.UNSCHEDULABLE
+        and not snapshot.others
+        and any(pod.ready for pod in snapshot.pods),
     )
 
 

@@ -139,3 +139,17 @@ async def test_the_approval_of_a_deploy_does_not_cover_a_region_that_it_was_not_
     await here.ended_with(run, "Back on v1.2.0 in production")
     (granted,) = [event for event in here.events(run) if event.name == "approval:granted"]
     assert "covered_by" not in granted.details
+
+
+async def test_status_offers_to_roll_back_the_region_that_has_not_gone_back(here: Story):
+    await here.deployed("v2.0.0")
+    run = await here.ask("rollback --regions us", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v1.2.0 in production")
+    await here.type(ON_CALL, "/omnicare status")
+    said = await here.answered("production runs v2.0.0 in eu and v1.2.0 in us")
+    assert said.count("Roll back eu") >= 1
+    known = set(here.runs())
+    await here.click(ON_CALL, here.button_named("Roll back eu"))
+    back = await here.until(lambda: next(iter(set(here.runs()) - known), ""), "the rollback")
+    await here.says(back, "Roll back production (eu only) to v1.2.0", "plan")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runbooks.wording import short_id
+from sandbox.scenarios import BY_NAME
 from tests.support.clusters import KUBECTL
 from tests.support.interference import cluster_through
 from tests.support.worlds import AUDITOR, ON_CALL, PRODUCTION, REQUESTER, Story, story
@@ -78,6 +79,14 @@ async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
         await here.leave()
 
 
+async def test_pods_that_lack_room_are_looked_at_and_not_rolled_back(here: Story):
+    await here.world.play(BY_NAME["pending"])
+    said = await status(here, "no node has room for the new pod")
+    assert "production: frontend is unhealthy" in said
+    assert looks(here)[0] == "Diagnose"
+    assert "Roll back" not in said, "the version has not changed"
+
+
 @pytest.mark.parametrize(
     ("version", "cause"),
     [("v2.1.0-bad", "the image can't be pulled"), ("v2.1.0-crash", "keeps starting and exiting")],
@@ -88,6 +97,7 @@ async def test_what_does_not_start_is_red_with_its_cause(here: Story, version: s
     assert "🔴" in said
     assert "production: backend is unhealthy, undecided" in said
     assert "1 of 1 new pods: " in said
+    assert "Roll back" in looks(here)
     assert "0/3 new, 3 old" in said
 
 
