@@ -344,7 +344,8 @@ def _tables(reading: WebsocketReading, *, several: bool) -> Iterator[Element]:
             for each in reading.pods[:_PODS]
         )
         since = " since then" if reading.rise is not None else ""
-        yield Table(columns=("Pod", "Node", f"Drops{since}", "Restarts"), rows=of_pods, caption=f"Pods{place}")
+        caption = f"Drops of each pod{place}{since}"
+        yield Table(columns=("Pod", "Node", "Drops", "Restarts"), rows=of_pods, caption=caption)
         if (more := len(reading.pods) - _PODS) > 0:
             left = sum(each.drops for each in reading.pods[_PODS:])
             yield Note(text=words(f"{counted(more, 'more pod')} with {counted(left, 'dropped connection')}."))
