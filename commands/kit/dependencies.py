@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from commands.kit.card import Code, Fact, words
 from commands.kit.context import Context
@@ -44,7 +45,9 @@ class DependencyFacts:
 
 async def dependency_facts(context: Context, seconds: float) -> DependencyFacts:
     """Return them within so many seconds; what takes longer, or can't be looked at, is unknown."""
-    parts = await asyncio.gather(*(looked(each.label, each.look(context, seconds), seconds) for each in _PARTS))
+    parts = await asyncio.gather(
+        *(looked(each.label, partial(each.look, context, seconds), seconds) for each in _PARTS)
+    )
     return DependencyFacts(
         facts=tuple(fact for each in parts for fact in each.facts),
         trouble="".join(each.trouble for each in parts),
@@ -53,11 +56,11 @@ async def dependency_facts(context: Context, seconds: float) -> DependencyFacts:
     )
 
 
-async def looked(label: str, look: Awaitable[DependencyFacts], seconds: float) -> DependencyFacts:
+async def looked(label: str, look: Callable[[], Awaitable[DependencyFacts]], seconds: float) -> DependencyFacts:
     """Return what a look gives; whatever it raises is that this one is unknown, and ends no other."""
     try:
         async with asyncio.timeout(seconds):
-            return await look
+            return await look()
     except TimeoutError:
         why = f"no answer within {seconds:g} s"
     except RunbookError as error:
