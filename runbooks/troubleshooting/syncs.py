@@ -119,7 +119,7 @@ class Websockets(RegionRule):
         if reading.rise is None:
             rate = reading.per_minute
             if reading.drops and not reading.comparable:
-                return could_not_look(f"{counted(reading.drops, 'drop')} in the logs; {_SHORT}")
+                return could_not_look(f"{counted(reading.drops, 'dropped connection')} in the logs; {_SHORT}")
             return RuleAnswer(details="" if rate is None else f"{rate:.3g} drops a minute")
         return found(_finding(reading, case))
 

@@ -19,7 +19,7 @@ async def test_whatever_it_raises_is_unknown(error: Exception, said: str) -> Non
     async def raises() -> DependencyFacts:
         raise error
 
-    (fact,) = (await looked("Cache", raises(), 5.0)).facts
+    (fact,) = (await looked("Cache", raises, 5.0)).facts
     assert fact.label == "Cache"
     assert said in fact.model_dump_json()
     assert "patient" not in fact.model_dump_json()
