@@ -264,6 +264,7 @@ class Cluster:
             self._routes.application(), access_log=None, shutdown_timeout=_STOP_SECONDS, handler_cancellation=True
         )
         await runner.setup()
+        self._routes.down = False
         try:
             site = web.TCPSite(runner, host, port, ssl_context=_tls(self._certificate), reuse_address=True)
             await site.start()
@@ -273,6 +274,7 @@ class Cluster:
             self.clock.go_live(self._loop)
             yield self.url
         finally:
+            self._routes.down = True
             for watch in tuple(self._routes.watches):
                 watch.close()
             self.clock.stop()

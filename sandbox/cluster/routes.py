@@ -49,6 +49,8 @@ class Routes:
         self._api, self._protocols = api, protocols
         self.tokens = rbac.Tokens(users)
         self.watches: set[Watch] = set()
+        self.down = False
+        """No connection is answered, also none that was still greeting when the server went: TLS makes it known only later."""
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=_LARGEST_BODY)
@@ -56,6 +58,10 @@ class Routes:
         return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.down:
+            if request.transport is not None:
+                request.transport.close()
+            raise ConnectionResetError
         try:
             return await self._answer(request)
         except errors.ApiError as error:
