@@ -78,6 +78,10 @@ def _record(verb: str, reason: str) -> Access:
     return Access(verb=verb, group="", resource="configmaps", where=Where.RECORD, reason=reason)
 
 
+def _cluster(verb: str, resource: str, reason: str, *, group: str = "") -> Access:
+    return Access(verb=verb, group=group, resource=resource, where=Where.CLUSTER, reason=reason)
+
+
 NEEDED: tuple[Access, ...] = (
     _service("get", "deployments", "Read what runs now, for plans and status.", group="apps"),
     _service("list", "deployments", "Read all services at once, and start a watch.", group="apps"),
@@ -165,51 +169,32 @@ NEEDED: tuple[Access, ...] = (
     _record("create", "Create the first record of an environment."),
     _record("update", "Change the record, if it hasn't changed since it was read."),
     _record("delete", "Delete the oldest evidence of removed pods."),
-    Access(
-        verb="list",
-        group="",
-        resource="nodes",
-        where=Where.CLUSTER,
-        reason="Show how much is missing when no node accepts a pod, the state of a lost node, and the capacity for a rollback.",
+    _cluster(
+        "list",
+        "nodes",
+        "Show how much is missing when no node accepts a pod, the state of a lost node, and the capacity for a rollback.",
     ),
-    Access(
-        verb="list",
-        group="",
-        resource="pods",
-        where=Where.CLUSTER,
-        reason="See the nodes' free capacity: whether a rollback can start all new pods at once.",
-    ),
-    Access(
-        verb="list",
-        group="",
-        resource="events",
-        where=Where.CLUSTER,
-        reason="Show a node's last events (`nodes NAME`): Kubernetes writes them into the namespace `default`.",
+    _cluster("list", "pods", "See the nodes' free capacity: whether a rollback can start all new pods at once."),
+    _cluster(
+        "list",
+        "events",
+        "Show a node's last events (`nodes NAME`): Kubernetes writes them into the namespace `default`.",
     ),
     *(
-        Access(
-            verb="list",
+        _cluster(
+            "list",
+            f"{kind}webhookconfigurations",
+            "See which admission webhooks are asked about changes to pods (`diagnose`).",
             group="admissionregistration.k8s.io",
-            resource=f"{kind}webhookconfigurations",
-            where=Where.CLUSTER,
-            reason="See which admission webhooks are asked about changes to pods (`diagnose`).",
         )
         for kind in ("validating", "mutating")
     ),
-    Access(
-        verb="get",
-        group="",
-        resource="endpoints",
-        where=Where.CLUSTER,
-        reason="See whether pods are behind an admission webhook and behind DNS, whose Services are in other namespaces (`diagnose`).",
+    _cluster(
+        "get",
+        "endpoints",
+        "See whether pods are behind an admission webhook and behind DNS, whose Services are in other namespaces (`diagnose`).",
     ),
-    Access(
-        verb="list",
-        group="metrics.k8s.io",
-        resource="nodes",
-        where=Where.CLUSTER,
-        reason="Show the CPU and memory that nodes use (`top nodes`).",
-    ),
+    _cluster("list", "nodes", "Show the CPU and memory that nodes use (`top nodes`).", group="metrics.k8s.io"),
 )
 
 
