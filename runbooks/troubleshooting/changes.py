@@ -44,7 +44,9 @@ _LONGEST = 80
 _SCALED = re.compile(r"Scaled (?:up|down) replica set (\S+) (?:from \d+ )?to \d+")
 SYMPTOMS = (Trouble.ERRORS, Trouble.SLOW, Trouble.METRIC, Trouble.ALERT, Trouble.RESTARTS, Trouble.SLOW_QUERIES)
 """What people notice: something else is the cause."""
-_DEPENDS = (*SYMPTOMS, Trouble.CRASHES, Trouble.PROBE, Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK)
+_NOTICED = (Trouble.WEBSOCKET_DROPS, Trouble.SYNC_STUCK)
+"""What people notice too, but may be a cause itself: a change that comes with a symptom explains it only where it began after the change."""
+_DEPENDS = (*SYMPTOMS, *_NOTICED, Trouble.CRASHES, Trouble.PROBE)
 """What a service may have because another one changed, on which it depends."""
 _RESTARTER = "kubectl-rollout"
 """Who writes the pod template with `kubectl rollout restart`."""
@@ -141,9 +143,10 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
     Before a mere symptom that nothing else explains, or only what has no known start or was wrong long before, such a change is a finding of its own.
     """
     with_suspects = _nearest([(each, suspect(each, changes)) for each in findings])
+    noticed = [(each.kind, change) for each, change in with_suspects if each.kind in _NOTICED]
     following = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
-        change: _finding(each, change)
+        change: _finding(each, change, [kind for kind, other in noticed if other == change])
         for each, change in reversed(with_suspects)
         if change is not None and each.kind in SYMPTOMS and not _explained(each, change, findings)
     }
@@ -200,7 +203,7 @@ def _after(finding: Finding, change: Change) -> Finding:
     )
 
 
-def _finding(symptom: Finding, change: Change) -> Finding:
+def _finding(symptom: Finding, change: Change, noticed: Sequence[Trouble]) -> Finding:
     more = (
         ToDo(
             text="Look at what it did",
@@ -222,7 +225,7 @@ def _finding(symptom: Finding, change: Change) -> Finding:
             *(more if change.command else ()),
         ),
         about=change.about,
-        explains=SYMPTOMS,
+        explains=(*SYMPTOMS, *noticed),
     )
 
 

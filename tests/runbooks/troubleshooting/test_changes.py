@@ -78,6 +78,14 @@ def test_one_change_is_not_linked_to_what_began_later_than_what_it_fits():
     assert "ConfigMap backend-config" in soon.evidence[-1]
 
 
+def test_connections_that_drop_after_a_release_stand_behind_it_but_not_those_that_dropped_before():
+    release = change(12, 11, "Deploy v2", release=True)
+    for minutes, behind in ((10, True), (100, False)):
+        drops = errors(minutes, kind=Trouble.WEBSOCKET_DROPS)
+        kinds = [each.kind for each in ranked(blamed([drops, errors(10)], [release]))]
+        assert (kinds.index(Trouble.CHANGE) < kinds.index(Trouble.WEBSOCKET_DROPS)) is behind
+
+
 def test_a_release_before_a_symptom_is_not_lost_to_what_began_sooner():
     release = change(15, 15, "Deploy v2.0.0", release=True)
     found = blamed([errors(14.9, kind=Trouble.SYNC_STUCK), errors(11)], [release])
