@@ -11,6 +11,9 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import is_unreachable
 from runbooks.release.plans import NoSuchVersion
 
+WITHOUT_RECORD = "Roll back without the record"
+"""The button's label."""
+
 
 class Failure(DurableResult):
     """Why something could not be done."""
@@ -55,5 +58,5 @@ class Failures:
             advice=(
                 f"The other regions can go back without the record: `{instead}` shows what each would go back to, and asks.",
             ),
-            choices=(("Roll back without the record", instead),),
+            choices=((WITHOUT_RECORD, instead),),
         )

@@ -17,14 +17,14 @@ from bot.runs import cards, outage_notice
 from bot.runs.display import Display
 from bot.runs.engine import DurableResult
 from bot.runs.execution.closing import WRITTEN, EndWriter
-from bot.runs.failures import Failure, Failures, instead_of_record
+from bot.runs.failures import WITHOUT_RECORD, Failure, Failures, instead_of_record
 from bot.runs.follow_up import planned
 from bot.runs.model import Ending, Request, closing_id
 from bot.runs.notes import AuditNotes
 from bot.runs.services import MakesContext
 from bot.runs.store import RunStore
 from commands.kit import orphaned_run
-from commands.kit.card import State, sentence
+from commands.kit.card import Button, State, Typed, sentence
 from commands.kit.command import Operation
 from commands.kit.context import Context
 from commands.kit.registry import Registry
@@ -372,14 +372,22 @@ class Leases:
     async def _saying_so(
         self, request: Request, context: Context, otherwise: str, instead: str = ""
     ) -> AsyncIterator[None]:
-        """Let the head message say that the request waits for the cluster, while that does not answer, and what may be typed `instead`."""
-        way = sentence(f"`{instead}` goes back in the other regions without the record.") if instead else None
+        """Let the head message say that the request waits for the cluster, while that does not answer.
+
+        Where something else may be typed `instead`, it offers that from the first failed try on.
+        """
+        home = context.where.home
 
         def say(why: str) -> None:
-            card = cards.head_card(request, State.WAITING, why or otherwise, detail=way if why else None)
+            card = cards.head_card(request, State.WAITING, why or otherwise)
+            if why and instead:
+                way = f"{home} has the record. If {home} stays away: `{instead}` takes the other regions back."
+                button = Button(label=WITHOUT_RECORD, does=Typed(text=instead))
+                card = cards.head_card(request, State.WAITING, why, detail=sentence(way), buttons=(button,))
             self._display.draw(request.id, HEAD, card)
 
-        async with outage_notice.told(context.cluster.unanswered, self._times.silence_told, say):
+        after = 0.0 if instead else self._times.silence_told
+        async with outage_notice.told(context.cluster.unanswered, after, say):
             yield
 
     async def _patiently(self, act: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:

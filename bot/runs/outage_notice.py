@@ -21,7 +21,10 @@ _MINUTE = 60.0
 async def told(
     unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Call `say` with a sentence once the cluster has not answered for `after` seconds, and with "" when it answers again."""
+    """Call `say` with a sentence once the cluster has not answered for `after` seconds, and with "" when it answers again.
+
+    An outage of before counts only once a request has failed since this began: the cluster may have come back, and nobody asked it.
+    """
     telling = asyncio.ensure_future(_tell(unanswered, after, say))
     try:
         yield
@@ -31,10 +34,11 @@ async def told(
 
 
 async def _tell(unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]) -> None:
-    said = ""
+    said, began = "", asyncio.get_running_loop().time()
     while True:
         seen = unanswered()
-        now = sentence(seen) if seen.seconds and seen.seconds >= after else ""
+        failed = seen.seconds > 0 and seen.tried <= asyncio.get_running_loop().time() - began
+        now = sentence(seen) if failed and seen.seconds >= after else ""
         if now != said:
             said = now
             say(now)

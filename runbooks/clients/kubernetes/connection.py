@@ -78,6 +78,8 @@ class ClusterOutage:
     """Completes "the cluster …"."""
     lately: float = 0.0
     """Seconds since it started to do that."""
+    tried: float = 0.0
+    """Seconds since the last request that was not answered."""
 
 
 class Connection:
@@ -96,6 +98,7 @@ class Connection:
         self._in_vain_since: float | None = None
         self._in_vain = _SILENT, 0.0
         """What the cluster did instead of answering, and since when."""
+        self._last_in_vain = 0.0
         self._allowed: set[str] = set()
         """What the cluster has allowed the bot to do since this process started."""
         self._refused_since: dict[str, float] = {}
@@ -132,7 +135,9 @@ class Connection:
         if self._in_vain_since is None:
             return ClusterOutage()
         now, (what, since) = asyncio.get_running_loop().time(), self._in_vain
-        return ClusterOutage(seconds=now - self._in_vain_since, what=what, lately=now - since)
+        return ClusterOutage(
+            seconds=now - self._in_vain_since, what=what, lately=now - since, tried=now - self._last_in_vain
+        )
 
     def answered(self) -> None:
         """Record an answer that only a working cluster gives."""
@@ -141,7 +146,7 @@ class Connection:
 
     def asked_in_vain(self, since: float, what: str = _SILENT) -> None:
         """Record that a request from `since` (the loop's time) was not answered; `what` happened instead."""
-        since = max(since, self._answered)
+        since, self._last_in_vain = max(since, self._answered), asyncio.get_running_loop().time()
         if self._in_vain_since is None or what != self._in_vain[0]:
             self._in_vain = what, since
         if self._in_vain_since is None:

@@ -37,20 +37,21 @@ def tags(here: Story, region: str = "") -> set[str]:
     return {here.tag(service, region=region) for service in SERVICES}
 
 
-async def asked_by_button(here: Story, before: str) -> str:
-    """Press what a rollback offers that could not read the record; the run that it asks for."""
-    await here.says(before, "rollback --without-record --env production", "result")
+async def asked_by_button(here: Story, before: str, slot: str) -> str:
+    """Press what a rollback offers that can't read the record; the run that it asks for."""
+    await here.says(before, "rollback --without-record --env production", slot)
     known = set(here.runs())
     await here.click(ON_CALL, here.button_named("Roll back without the record"))
     return await here.until(lambda: next(iter(set(here.runs()) - known), ""), "the other request")
 
 
-@pytest.mark.parametrize("patience", [2.0])
 async def test_the_other_region_goes_back_and_the_record_learns_of_it_when_home_is_back(here: Story):
     await here.deployed("v2.0.0")
     await home_of(here).go_down()
-    refused = await here.ask("rollback", who=ON_CALL)
-    run = await asked_by_button(here, refused)
+    waits = await here.ask("rollback", who=ON_CALL)
+    run = await asked_by_button(here, waits, "head")
+    assert "the cluster has not answered for" in here.text(waits, "head")
+    assert not here.text(waits, "result"), "it is offered while home is still tried"
     plan = await here.says(run, "the bot does not know which release is good", "plan")
     assert "When it answers again: " in plan
     assert "kubectl --context eu set image deployment/backend" in plan
@@ -127,7 +128,7 @@ async def test_a_rollback_whose_home_is_lost_before_its_lease_offers_to_go_on_wi
     await here.shown("approve", before)
     await home_of(here).go_down()
     await here.press(ON_CALL, "approve", before)
-    run = await asked_by_button(here, before)
+    run = await asked_by_button(here, before, "result")
     await here.shown("approve", run)
     await home_of(here).come_back()
     await here.press(ON_CALL, "approve", run)
