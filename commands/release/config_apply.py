@@ -1,5 +1,7 @@
 """`config apply VERSION`: the ConfigMaps of a release, compared with the cluster and applied."""
 
+from functools import partial
+
 from commands.kit.card import Button, Card, OpenForm, Typed
 from commands.kit.command import Operation
 from commands.kit.context import Context, Outcome
@@ -17,6 +19,9 @@ from runbooks.kit.steps import Results
 from runbooks.manifests.planning import plan_config_apply
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import Applied, ApplyConfigMap
+from runbooks.release.config_restart import plan_config_apply_and_restart
+from runbooks.release.rollouts import RolloutResult
+from runbooks.release.steps import RestartService
 from runbooks.wording import by_count, listed
 
 
@@ -25,14 +30,14 @@ class ConfigApply(Operation):
 
     The bot reads the files from the repository at the release's commit. If another field manager owns a value, for example because somebody
     edited it, the bot names the owner and applies nothing; with `--take-over` it applies the file's value all the same. Pods read changed environment
-    variables only when they start: `restart` replaces the pods.
+    variables only when they start: `--restart` replaces the pods of the services that read what changed, region by region.
     """
 
     meta = OperationMeta(
         permission="rollout:write",
         risk=Risk.DISRUPTIVE,
         name="config apply",
-        examples=["", "v2.0.0", "v2.0.0 --take-over --dry-run"],
+        examples=["", "v2.0.0", "v2.0.0 --take-over --dry-run", "--take-over --restart"],
     )
 
     version: Version | None = argument(
@@ -41,17 +46,23 @@ class ConfigApply(Operation):
     take_over: bool = option(
         "also change values that another field manager owns, such as `kubectl-edit`", default=False
     )
+    restart: bool = option("then restart the services whose pods read what changed", default=False)
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     def title(self, environment: str) -> str:
-        return f"Apply the configuration of {self.version or 'the running release'} to {environment}"
+        then = " and restart what reads it" if self.restart else ""
+        return f"Apply the configuration of {self.version or 'the running release'} to {environment}{then}"
 
     async def plan(self, context: Context) -> Plan:
         settings = context.use(ManifestSettings, "manifests")
         github = context.use(GithubClient, "github")
         open_places = [place for place in context.places if not place.region.maintenance]
-        return await plan_config_apply(
-            context.cluster,
+        plan = (
+            partial(plan_config_apply_and_restart, context.cluster, context.fleet)
+            if self.restart
+            else plan_config_apply
+        )
+        return await plan(
             github,
             context.where,
             settings,
@@ -81,19 +92,22 @@ class ConfigApply(Operation):
         done = results.each(ApplyConfigMap, Applied)
         names = [f"{applied.name}{step.place}" for step, applied in done]
         version = self.version or next((step.version for step, _ in done if step.version), "the running release")
+        applied = f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied."
+        kept = f"Pods that read environment variables from {by_count(len(names), 'it', 'them')} keep the old values until `restart SERVICE` replaces the pods."
+        restarted = results.each(RestartService, RolloutResult)
+        pods = " · ".join(f"{step.change.named} {found.ready}/{found.desired}" for step, found in restarted)
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{context.where.name} has the configuration of {version}",
-            lines=(
-                f"{by_count(len(names), 'ConfigMap', 'ConfigMaps')} {listed(names)} applied.",
-                f"Pods that read environment variables from {by_count(len(names), 'it', 'them')} keep the old values until `restart SERVICE` replaces the pods.",
-            ),
+            lines=(*([applied] if names else []), f"{pods} new pods ready." if restarted else kept),
+            data={"restarted": bool(restarted)},
         )
 
     def card(self, outcome: Outcome) -> Card:
         where = outcome.environment
-        restart = Button(label="Restart…", does=OpenForm(command="restart", filled={"env": where}))
+        form = Button(label="Restart…", does=OpenForm(command="restart", filled={"env": where}))
+        restart = () if outcome.data.get("restarted") else (form,)
         looking = (
             Button(label=name.capitalize(), does=Typed(text=f"{name} --env {where}")) for name in ("diagnose", "status")
         )
-        return result_card(outcome, succeeded=(restart, *looking), went_back=True)
+        return result_card(outcome, succeeded=(*restart, *looking), went_back=True)

@@ -29,6 +29,7 @@ _NOT_RECORDED = (
     "This is not recorded with the running release: a rollback to it, or `config apply` without a version, brings back "
     "the configuration that it was deployed with."
 )
+_RESTART = "Pods read changed environment variables only when they start: `restart SERVICE` replaces the pods."
 _GITHUB = 2.0
 """Seconds that a rollback waits for GitHub."""
 
@@ -37,6 +38,8 @@ class Changes(Frozen):
     """What differs."""
 
     steps: tuple[ApplyConfigMap, ...]
+    names: tuple[str, ...]
+    """All ConfigMaps in the files."""
     others: tuple[str, ...]
     """Objects of other kinds in the files, which are left alone."""
     kept: KeepConfiguration
@@ -59,6 +62,7 @@ async def changes_of(
     steps = await side_by_side(*(step(each) for each in wanted))
     return Changes(
         steps=tuple(step for step in steps if step is not None),
+        names=tuple(each.name for each in wanted),
         others=others,
         kept=keep(commit, wanted),
     )
@@ -116,25 +120,33 @@ async def _step(
 
 
 async def plan_config_apply(
-    cluster: ClusterClient,
     github: GithubClient,
     environment: Environment,
     settings: ManifestSettings,
     version: str,
     *,
-    places: Sequence[Place] = (),
+    places: Sequence[Place],
     take_over: bool = False,
     its_own: bool = False,
 ) -> Plan:
-    """The plan of `config apply VERSION`, in each region where there are several. `its_own`: the version is the one that runs."""
-    found = _together(
-        await side_by_side(
-            *(
-                changes_of(place.cluster, github, place.environment, settings, version, take_over=take_over)
-                for place in places or (Place(environment, cluster),)
-            )
-        )
+    """The plan of `config apply VERSION`, in each of the places. `its_own`: the version is the one that runs."""
+    found = await changes_in(places, github, settings, version, take_over=take_over)
+    plan = plan_of(found, environment, version, its_own=its_own)
+    return plan.model_copy(update={"notes": (*((_RESTART,) if found.steps else ()), *plan.notes)})
+
+
+async def changes_in(
+    places: Sequence[Place], github: GithubClient, settings: ManifestSettings, version: str, *, take_over: bool
+) -> Changes:
+    """Return what the release's files would change in all of the places."""
+    looked = (
+        changes_of(place.cluster, github, place.environment, settings, version, take_over=take_over) for place in places
     )
+    return _together(await side_by_side(*looked))
+
+
+def plan_of(found: Changes, environment: Environment, version: str, *, its_own: bool) -> Plan:
+    """Return the plan that applies what differs."""
     title = f"Apply the configuration of {version} to {environment.name}"
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
@@ -142,7 +154,7 @@ async def plan_config_apply(
     taken = tuple(f"{each.title} takes over values from another owner: {each.owned}" for each in steps if each.owned)
     # nothing checks here that the release runs well with it, and a rollback must not bring back what broke it
     unrecorded = () if its_own or not steps else (_NOT_RECORDED,)
-    return Plan(title=title, steps=steps, notes=(*notes(found), *unrecorded), warnings=taken)
+    return Plan(title=title, steps=steps, notes=(*_not_applied(found), *unrecorded), warnings=taken)
 
 
 def _together(found: Sequence[Changes]) -> Changes:
@@ -150,16 +162,8 @@ def _together(found: Sequence[Changes]) -> Changes:
     return found[0].model_copy(update={"steps": tuple(step for each in found for step in each.steps)})
 
 
-def notes(found: Changes) -> tuple[str, ...]:
-    """What people should know about applying these."""
-    said = []
-    if found.steps:
-        said.append(
-            "Pods read changed environment variables only when they start: `restart SERVICE` replaces the pods."
-        )
-    if found.others:
-        said.append(f"Not applied, because the bot applies only ConfigMaps: {listed(found.others)}.")
-    return tuple(said)
+def _not_applied(found: Changes) -> tuple[str, ...]:
+    return (f"Not applied, because the bot applies only ConfigMaps: {listed(found.others)}.",) if found.others else ()
 
 
 async def plan_part(train: Train) -> Part:
@@ -172,8 +176,8 @@ async def plan_part(train: Train) -> Part:
     there = ((each.find(ClusterClient) or cluster, each.environment) for each in train.by_region)
     changed = (changes_of(client, github, where, settings, train.version) for client, where in there)
     found = _together(await side_by_side(*changed))
-    unchanged = () if found.steps else ("The configuration does not change.",)
-    return Part(after=(*found.steps, found.kept), notes=(*notes(found), *unchanged))
+    said = _RESTART if found.steps else "The configuration does not change."
+    return Part(after=(*found.steps, found.kept), notes=(said, *_not_applied(found)))
 
 
 async def _taken_back(train: Train, github: GithubClient, settings: ManifestSettings) -> Part:

@@ -24,7 +24,7 @@ from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, Thing, ToDo, Trouble, explains
 from runbooks.troubleshooting.image_changes import changed_image
-from runbooks.wording import counted, duration, short_id
+from runbooks.wording import counted, duration, listed, short_id
 
 T = TypeVar("T")
 
@@ -433,7 +433,7 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
                 ended=each.at,
                 service=readers[0] if len(readers) == 1 else "",
                 how="configuration",
-                undo=(back, *(_restart(name) for name in readers)),
+                undo=(_and_restart(back, readers),) if back.command and readers else (back, *map(_restart, readers)),
                 known=(_by(each),),
                 about=(Thing(kind="configmap", name=each.name),),
             )
@@ -449,6 +449,11 @@ def _by(each: WrittenView) -> str:
 def _reads(found: Listed, service: Service, config_map: str) -> bool:
     view = found.deployment(service)
     return view is not None and configuration.reads(view, config_map)
+
+
+def _and_restart(back: ToDo, services: Sequence[str]) -> ToDo:
+    text = f"{back.text} and restart {listed(services)}, whose pods read it when they start"
+    return back.model_copy(update={"text": text, "command": f"{back.command} --restart"})
 
 
 def _restart(service: str) -> ToDo:

@@ -41,12 +41,12 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     assert "ConfigMap backend-config: 1 key changed." in here.text(run, "result")
     assert "backend and frontend v1.2.0 → v2.0.0" in here.text(run)
     assert _config(here) == before | {"OFFLINE_SYNC_BATCH": "50"}
-    run = await here.ask("config apply v1.2.0", who=REQUESTER)
-    await here.says(run, "not there", "plan")
+    run = await here.ask("config apply v1.2.0 --take-over --restart", who=REQUESTER)
+    plan = await here.says(run, "not there", "plan")
+    assert "backend reads it and gets new pods." in plan
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "production has the configuration of v1.2.0")
-    assert "restart SERVICE" in here.text(run, "result")
-    assert here.button_named("Restart…")
+    assert "backend 3/3 new pods ready." in here.text(run, "result")
     assert _config(here) == before
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "already has the configuration of v1.2.0", "result")

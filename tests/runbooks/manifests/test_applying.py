@@ -9,6 +9,7 @@ from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.errors import OwnedByAnother
+from runbooks.deployments.places import Place as Region
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
@@ -36,11 +37,15 @@ def _client(github: Github) -> GithubClient:
     return GithubClient(settings, GithubToken(default_redactor()), default_redactor())
 
 
+def _places(here: Place) -> tuple[Region, ...]:
+    return (Region(here.environment, here.cluster),)
+
+
 async def _planned(here: Place, github: Github, **data: str) -> tuple[ApplyConfigMap, ...]:
     lines = "".join(f"  {key}: {value!r}\n" for key, value in data.items())
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: backend-config}}\ndata:\n{lines}"
     github.versions["v2.0.0"].files[CONFIG] = text
-    plan = await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
+    plan = await plan_config_apply(_client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here))
     assert plan.empty == (not plan.steps)
     assert any("This is not recorded with the running release" in each for each in plan.notes) == bool(plan.steps)
     return tuple(step for step in plan.steps if isinstance(step, ApplyConfigMap))
@@ -167,7 +172,9 @@ async def test_what_another_manager_owns_is_taken_over_where_that_is_asked_for(h
     github.versions["v2.0.0"].files[CONFIG] = (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: backend-config}\ndata: {LOG_LEVEL: info}\n"
     )
-    plan = await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0", take_over=True)
+    plan = await plan_config_apply(
+        _client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here), take_over=True
+    )
     (step,) = (each for each in plan.steps if isinstance(each, ApplyConfigMap))
     assert "kubectl-edit" in plan.warnings[0]
     assert step.changes()["take_over"] is True
@@ -215,10 +222,10 @@ async def test_a_long_file_is_read_to_its_end(here: Place, github: Github) -> No
 
 async def test_a_version_without_a_tag_and_a_file_that_is_not_there_are_named(here: Place, github: Github) -> None:
     with pytest.raises(PermanentError, match=r"has no tag v9\.9\.9"):
-        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v9.9.9")
+        await plan_config_apply(_client(github), here.environment, SETTINGS, "v9.9.9", places=_places(here))
     github.versions["v2.0.0"].files.clear()
     with pytest.raises(PermanentError, match=f"There is no {CONFIG} at "):
-        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
+        await plan_config_apply(_client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here))
     github.versions["v2.0.0"].files[CONFIG] = "x" * 2_000_000
     with pytest.raises(PermanentError, match="is not a file of at most 1024 KiB"):
-        await plan_config_apply(here.cluster, _client(github), here.environment, SETTINGS, "v2.0.0")
+        await plan_config_apply(_client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here))

@@ -234,7 +234,7 @@ async def test_the_way_back_of_a_configuration_is_the_release_that_runs_and_a_re
     }
     wanted = {
         "ConfigMap limits": ["config apply --take-over"],  # the services run different versions
-        "ConfigMap backend-config": ["config apply --take-over", "restart backend"],
+        "ConfigMap backend-config": ["config apply --take-over --restart"],
     }
     assert undone == (wanted if may_list else {})
 
