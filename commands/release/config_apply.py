@@ -1,5 +1,6 @@
 """`config apply VERSION`: the ConfigMaps of a release, compared with the cluster and applied."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from commands.kit.card import Button, Card, OpenForm, Typed
@@ -11,11 +12,14 @@ from commands.kit.running_versions import versions_of
 from commands.kit.spec import CHANNEL_DEFAULT, OperationMeta, argument, option
 from commands.kit.types import EnvironmentName, Version
 from runbooks.clients.github.client import GithubClient
-from runbooks.deployments import service_state
+from runbooks.deployments.places import Place
+from runbooks.deployments.running_release import contradiction
+from runbooks.deployments.service_state import current, running_version
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.planning import plan_config_apply
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import Applied, ApplyConfigMap
@@ -66,27 +70,28 @@ class ConfigApply(Operation):
             github,
             context.where,
             settings,
-            await self._version(context),
+            await self._version(context, open_places),
             places=open_places,
             take_over=self.take_over,
             its_own=self.version is None,
         )
 
-    async def _version(self, context: Context) -> str:
-        """Return the version that was typed, else the one that runs. Raises `PermanentError` where services run different ones."""
+    async def _version(self, context: Context, places: Sequence[Place]) -> str:
+        """Return the version that was typed, else the one that runs. Raises `PermanentError` where it is not certain which one that is."""
         if self.version is not None:
             return self.version
-        states = service_state.read(context.where, await service_state.listed(context.cluster, context.where))
+        found = await side_by_side(*(current(place.cluster, place.environment) for place in places))
+        states = [state for each in found for state in each]
         releases = (await context.fleet.known_releases(context.where)).releases
-        if version := service_state.running_version(states, releases):
-            return version
-        pinned = [(each.service, service_state.pinned(each)) for each in states]
-        disagree = [service_state.disagrees(name, image, releases) for name, image in pinned if image is not None]
-        why = next(filter(None, disagree), f"{context.where.name} runs {versions_of(states)}")
-        raise PermanentError(
-            f"{why}: name the release, such as `config apply v2.0.0`.",
-            code=ReasonCode.USAGE,
-        )
+        where = [place.name or context.where.name for place in places]
+        runs = listed(f"{name} runs {versions_of(each)}" for name, each in zip(where, found, strict=True))
+        if why := await contradiction(states, releases, context.registry, runs):
+            raise PermanentError(
+                f"{why}. Name the release whose configuration you want, such as `config apply v2.0.0`.",
+                code=ReasonCode.USAGE,
+                advice=("`releases` lists those that are recorded.",),
+            )
+        return running_version(states, releases)
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the results name them
         done = results.each(ApplyConfigMap, Applied)
