@@ -58,6 +58,7 @@ async def plan_rotation(
                 home=environment.home,
                 home_kubectl=environment.kubectl,
                 again=f"{again} --regions {name}",
+                seen=found.resource_version,
                 region=name,
                 kubectl=place.environment.kubectl,
             )

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import SecretView
 from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.holding import while_held
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -36,6 +37,8 @@ class Rotated(Frozen):
 
     secret: str
     keys: tuple[str, ...]
+    resource_version: str = ""
+    """The Secret's, as this run wrote it; empty where the version before wrote it."""
 
 
 class ReplaceValues(Step):
@@ -66,17 +69,19 @@ class ReplaceValues(Step):
         cluster = context.use(ClusterClient)
         found = await cluster.secret(self.namespace, self.secret)
         default_redactor().learn(found.data.values())
-        done = Rotated(secret=self.secret, keys=self.keys)
         if self.mark_proves and found.annotations.get(ROTATED_BY) == context.run:
-            return done
+            return self._done(found)
         if missing := [key for key in self.keys if key not in found.data]:
             raise PermanentError(
                 f"Secret {self.secret} no longer has {listed(missing)}.", code=ReasonCode.CHANGED_MEANWHILE
             )
         values, marks = await self._values(context)
         default_redactor().learn(values.values())
-        await while_held(context, partial(cluster.patch_secret, found, values, {ROTATED_BY: context.run, **marks}))
-        return done
+        write = partial(cluster.patch_secret, found, values, {ROTATED_BY: context.run, **marks})
+        return self._done(await while_held(context, write))
+
+    def _done(self, written: SecretView) -> Rotated:
+        return Rotated(secret=self.secret, keys=self.keys, resource_version=written.resource_version)
 
     async def _values(self, context: StepContext) -> NewValues:
         """Return the new values. They are never part of a result."""
@@ -161,9 +166,10 @@ class CopyFromAws(ReplaceValues):
 
 
 class CopyFromHome(ReplaceValues):
-    """Values of one Secret in another region than home are replaced by those that the home region has now.
+    """Values of one Secret in another region than home are replaced by those that this run wrote in the home region, or that it had there when this was planned.
 
-    They are only in the two Secrets and in memory, so a run that was killed goes on with the same values.
+    They are only in the two Secrets and in memory, so a run that was killed goes on with the same values. What somebody else wrote into
+    home's Secret meanwhile goes to no other region.
     """
 
     kind: Literal["copy-secret-from-home"] = "copy-secret-from-home"
@@ -173,6 +179,8 @@ class CopyFromHome(ReplaceValues):
     """As a person types it for the home region."""
     again: str
     """The command that does it later, where the region can't be reached."""
+    seen: str = ""
+    """The resource version of home's Secret when this was planned; empty in a plan of the version before."""
     mark_proves: ClassVar[bool] = False
     """Copying once more changes nothing, so it needs no mark to go by."""
 
@@ -210,6 +218,22 @@ class CopyFromHome(ReplaceValues):
     async def _values(self, context: StepContext) -> NewValues:
         found = await context.use(Fleet).cluster.secret(self.namespace, self.secret)
         default_redactor().learn(found.data.values())
+        made = [
+            result.resource_version
+            for step, result in context.results.each(ReplaceValues, Rotated)
+            if step.region == self.home
+        ]
+        expected = made[-1] if made else self.seen
+        if expected and found.resource_version != expected:
+            when = "after this run wrote it" if made else "after this was planned"
+            raise PermanentError(
+                f"Somebody changed Secret {self.secret} in {self.home} {when}, so {self.region} does not get what it has now.",
+                code=ReasonCode.CHANGED_MEANWHILE,
+                advice=(
+                    f"`{self.home_kubectl} get secret {self.secret} -n {self.namespace} --show-managed-fields -o jsonpath='{{.metadata.managedFields[*].manager}}'` shows who wrote it.",
+                    f"If the values in {self.home} are right, `{self.again}` copies them to {self.region}.",
+                ),
+            )
         if missing := [key for key in self.keys if key not in found.data]:
             raise PermanentError(
                 f"Secret {self.secret} in {self.home} no longer has {listed(missing)}.",

@@ -280,10 +280,12 @@ class ClusterClient:
         )
         return self._mirrors.deployment(answer)
 
-    async def patch_secret(self, seen: SecretView, values: Mapping[str, bytes], annotations: Mapping[str, str]) -> None:
-        """Set these values and annotations, all in one change. Raises `Conflict` if somebody else has changed it since it was read."""
+    async def patch_secret(
+        self, seen: SecretView, values: Mapping[str, bytes], annotations: Mapping[str, str]
+    ) -> SecretView:
+        """Set these values and annotations, all in one change, and return it as it is then. Raises `Conflict` if somebody else has changed it since it was read."""
         encoded = {key: base64.b64encode(value).decode() for key, value in values.items()}
-        await self._connection.call(
+        answer = await self._connection.call(
             "PATCH",
             _core(seen.namespace, "secrets", seen.name),
             doing=f"change secret {seen.namespace}/{seen.name}",
@@ -294,6 +296,7 @@ class ClusterClient:
             },
             content_type=_MERGE_PATCH,
         )
+        return reading.secret(answer)
 
     # config maps: the fleet's record
 

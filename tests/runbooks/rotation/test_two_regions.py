@@ -12,7 +12,7 @@ from runbooks.kit.steps import applied, done
 from runbooks.kit.targets import Region
 from runbooks.rotation.planning import plan_rotation
 from runbooks.rotation.settings import Rotations, RotationSettings
-from runbooks.rotation.steps import ROTATED_BY, CopyFromHome
+from runbooks.rotation.steps import ROTATED_BY, CopyFromHome, Rotated, RotateSecret
 from sandbox.cluster.resources import SECRET
 from tests.support.two_regions import NAMESPACE, TwoRegions, with_regions
 
@@ -97,8 +97,7 @@ async def test_a_run_that_was_killed_between_the_regions_goes_on_with_the_same_v
     await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
     first = values(both, "eu")
     again = both.context(RUN)
-    await applied(made, again)  # killed before its result was kept
-    await applied(copies, again)
+    await done([made, copies], again)  # killed before the result of the first was kept
     await done(plan.steps[6:], again)
     assert values(both, "eu") == first
     assert {key: values(both, "us")[key] for key in KEYS} == {key: first[key] for key in KEYS}
@@ -109,7 +108,8 @@ async def test_a_mark_that_somebody_else_wrote_does_not_keep_a_region_from_the_n
     await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
     us = both.clusters["us"]
     await us.patch_secret(await us.secret(NAMESPACE, "backend-secret"), {}, {ROTATED_BY: RUN})
-    await both.do(plan.model_copy(update={"steps": plan.steps[6:8]}), RUN)
+    retried = await planned(both)
+    await both.do(retried.model_copy(update={"steps": retried.steps[6:8]}), RUN)
     assert {key: values(both, "us")[key] for key in KEYS} == {key: values(both, "eu")[key] for key in KEYS}
 
 
@@ -136,6 +136,23 @@ async def test_a_region_in_maintenance_is_left_out_and_a_secret_without_the_valu
     assert plan.warnings[0] == "Region us is in maintenance (new node groups) and is left as it is."
     with pytest.raises(PermanentError, match="Region us is in maintenance"):
         await planned(both, "us")
+
+
+async def test_what_somebody_wrote_in_home_after_the_run_goes_to_no_other_region(both: TwoRegions) -> None:
+    plan, later, old = await planned(both), await planned(both, "us"), values(both, "us")
+    context = both.context(RUN)
+    await both.do(plan.model_copy(update={"steps": ()}), RUN)
+    await done(plan.steps[:2], context)
+    home = both.clusters["eu"]
+    found = await home.secret(NAMESPACE, "backend-secret")
+    assert context.results.only(RotateSecret, Rotated).resource_version == found.resource_version
+    await home.patch_secret(found, {KEYS[0]: b"typed-by-somebody"}, {})
+    for copies, when in ((plan.steps[7], "after this run wrote it"), (later.steps[1], "after this was planned")):
+        with pytest.raises(PermanentError, match=f"Somebody changed Secret backend-secret in eu {when}") as caught:
+            await applied(copies, context if copies is plan.steps[7] else both.context(RUN))
+        assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
+        assert "`secret rotate jwt --regions us` copies them to us" in caught.value.advice[-1]
+    assert values(both, "us") == old
 
 
 @pytest.mark.parametrize("region", ["eu", "us"])
