@@ -4,13 +4,31 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 READY_SECONDS = 180.0
 
 
 class BotDied(RuntimeError):
     """The process ended before it was ready; the message is the end of its log."""
+
+
+class Process(Protocol):
+    """What is asked of a process, as `asyncio.subprocess.Process` answers it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, signal: int) -> None: ...
 
 
 class BotProcess:
@@ -27,7 +45,7 @@ class BotProcess:
             "OMNICARE_SLACK_APP_TOKEN": app_token,
             **(extra or {}),
         }
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int | None:
@@ -36,18 +54,20 @@ class BotProcess:
 
     async def start(self, extra: dict[str, str] | None = None) -> None:
         """Starts it; it is not ready yet."""
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+        words = ("--config", str(self._config), "serve")
+        self._process = await self._spawned(words, self._log, {**self._environment, **(extra or {})})
+
+    async def _spawned(self, words: Sequence[str], log: Path, environment: dict[str, str]) -> Process:
+        with log.open("ab") as written:
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "bot",
-                "--config",
-                str(self._config),
-                "serve",
+                *words,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**self._environment, **(extra or {})},
+                stdout=written,
+                stderr=written,
+                env=environment,
             )
 
     async def wait(self) -> int:

@@ -345,9 +345,11 @@ async def opened(
     parts: Collection[str] = (),
     regions: Sequence[str] = (),
     bake: float = 5.0,
+    process: type[BotProcess] = BotProcess,
 ) -> AsyncIterator[SandboxWorld]:
     """The whole world, the bot in it not yet started. `database`: one that is served already; it may still be coming up; `parts`: of the
-    release train (`sandbox.train`); `regions`: production's, the home region first; `bake`: seconds that a release runs in each.
+    release train (`sandbox.train`); `regions`: production's, the home region first; `bake`: seconds that a release runs in each;
+    `process`: how the bot is started.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -389,7 +391,7 @@ async def opened(
             regions=regions,
             bake=bake,
         )
-        world.bot = BotProcess(
+        world.bot = process(
             config, bot_token=world.slack.bot_token, app_token=world.slack.app_token, log=folder / "bot.log"
         )
         try:

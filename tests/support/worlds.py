@@ -29,6 +29,7 @@ from sandbox.slack.model import Message, Outcome
 from sandbox.slack.settings import SlackSettings
 from sandbox.slack.workspace import Workspace
 from sandbox.world import SandboxWorld, opened
+from tests.support.forked_bot import ForkedBot
 from tests.support.leaks import nothing_leaked
 from tests.support.real import Place
 
@@ -168,8 +169,12 @@ class Story:
         before = set(self.runs())
         outcome = await self.type(who, f"/omnicare {text}", where)
         assert outcome.ok, outcome.error
-        await self.until(lambda: set(self.runs()) - before, f"`{text}` has a head message")
-        (run,) = set(self.runs()) - before
+
+        def begun() -> list[str]:
+            # that the audit log was changed is said as a run is, without a head
+            return [run for run in self.runs() if run not in before and "head" in self.said(run)]
+
+        (run,) = await self.until(begun, f"`{text}` has a head message")
         return run
 
     def button(self, action: str, run: str | None = None) -> tuple[Message, Json, Json] | None:
@@ -473,6 +478,7 @@ async def story(
                 parts=parts,
                 regions=regions,
                 bake=bake,
+                process=ForkedBot,
                 **_elsewhere(elsewhere),
             )
         )
