@@ -1,7 +1,7 @@
 """A bot's process that is forked from one that has imported everything already.
 
 The imports are most of what a start costs, and the suites that kill the bot start it hundreds of times. It is a process of its own like
-any other, and is killed, stopped and waited for in the same way. The browser suite, the demo and the terminals start Python anew.
+any other, and is killed, stopped and waited for in the same way. The demo and the tests of a terminal start Python anew.
 """
 
 import asyncio
