@@ -108,31 +108,6 @@ class Rollback(Operation):
     def _away_from(self, home: str) -> str | None:
         return ",".join(name for name in names_of(self.regions) if name != home) or None
 
-    async def _plan_without_record(self, context: Context) -> Plan:
-        """Return the plan by the regions' own history: only what needs neither record nor home region goes with it."""
-        absent = context.without_record(await self._left_before(context))
-        assert isinstance(absent.fleet, AbsentRecord), "that is what it was made with"
-        plan = await plan_without_record(
-            context.registry,
-            context.fleet,
-            absent.fleet,
-            context.where,
-            services=self.services,
-            to=self.to,
-            places=context.places,
-            regions=names_of(self.regions),
-        )
-        return await with_parts(
-            plan,
-            context.where,
-            absent.services,
-            now=context.now,
-            regions=context.regions,
-            going_back=True,
-            options={ANYWAY: context.reason or ""} if self.anyway else {},
-            parts=[part for part in PARTS if part[0] in _WITHOUT_RECORD],
-        )
-
     async def _left_before(self, context: Context) -> dict[str, str]:
         """Return the versions that runs of this bot went back from, the newest first, and why; what a later run went to again is not one."""
         stands: dict[str, str] = {}
@@ -149,8 +124,44 @@ class Rollback(Operation):
         return {version: why for version, why in stands.items() if version and why}
 
     async def plan(self, context: Context) -> Plan:
+        options = {ANYWAY: context.reason or ""} if self.anyway else {}
         if self.without_record:
-            return await self._plan_without_record(context)
+            absent = context.without_record(await self._left_before(context))
+            assert isinstance(absent.fleet, AbsentRecord), "that is what it was made with"
+            services, parts = absent.services, [part for part in PARTS if part[0] in _WITHOUT_RECORD]
+            plan = await self._by_history(context, absent.fleet)
+        else:
+            services, parts = context.services, [*PARTS]
+            plan, more = await self._by_record(context)
+            options = {**more, **options}
+        whole = await with_parts(
+            plan,
+            context.where,
+            services,
+            now=context.now,
+            regions=context.regions,
+            going_back=True,
+            options=options,
+            parts=parts,
+        )
+        # who approved the deploy did not approve what is insisted on
+        return whole.model_copy(update={"covered_by": ()}) if whole.unusual else whole
+
+    async def _by_history(self, context: Context, absent: AbsentRecord) -> Plan:
+        """Return the plan for the services by the regions' own history."""
+        return await plan_without_record(
+            context.registry,
+            context.fleet,
+            absent,
+            context.where,
+            services=self.services,
+            to=self.to,
+            places=context.places,
+            regions=names_of(self.regions),
+        )
+
+    async def _by_record(self, context: Context) -> tuple[Plan, dict[str, str]]:
+        """Return the plan for the services by the record, and the options of the parts that go with it."""
         failed = await self._failed(context)
         regions = names_of(self.regions)
         if not regions and failed is not None and failed.command == "deploy":
@@ -185,23 +196,10 @@ class Rollback(Operation):
         )
         covered = await self._covered_by(context, failed, plan) if failed is not None and self.to is None else ()
         plan = plan.model_copy(update={"warnings": warnings, "covered_by": covered})
-        options = {
-            AGAIN: self._typed(context.where.name, regions),
-            **({ANYWAY: context.reason or ""} if self.anyway else {}),
-        }
+        options = {AGAIN: self._typed(context.where.name, regions)}
         if self.services:
             options[ALONE] = listed(self.services)
-        whole = await with_parts(
-            plan,
-            context.where,
-            context.services,
-            now=context.now,
-            regions=context.regions,
-            going_back=True,
-            options=options,
-        )
-        # who approved the deploy did not approve what is insisted on
-        return whole.model_copy(update={"covered_by": ()}) if whole.unusual else whole
+        return plan, options
 
     def _typed(self, environment: str, regions: Sequence[str]) -> str:
         """Return it as it is typed again; going on from a failed run is confirmed anew."""
