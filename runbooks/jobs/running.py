@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster_events import LISTED
 from runbooks.clients.kubernetes.errors import AlreadyThere
 from runbooks.clients.kubernetes.jobs import JobSpec, JobView, ScratchDatabase
 from runbooks.clients.kubernetes.views import ContainerView, EventView, PodView, Seen
@@ -46,7 +47,6 @@ _AGAIN = 1.0
 """Pause before a log that broke off is opened again."""
 _READ_AGAIN = 5.0
 """Seconds for which the log of a program that has ended is asked for again."""
-_LISTED: Seen[EventView] = Seen("synced", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class _Following:
         streams: tuple[AsyncGenerator[Seen[JobView] | Seen[PodView] | Seen[EventView], None], ...] = (
             _states(self._cluster, self.job),
             self._cluster.watch_pods(self.job.namespace, self.job.selector),
-            _explaining(self._cluster.watch_events(self.job.namespace)),
+            self._cluster.watch_events(self.job.namespace),
         )
         async with merged(*streams, tick=_TICK) as changes:
             async for batch in changes:
@@ -154,7 +154,7 @@ class _Following:
 
     def _take(self, seen: Seen[JobView] | Seen[PodView] | Seen[EventView]) -> None:
         match seen.view:
-            case None if seen is _LISTED:
+            case None if seen is LISTED:
                 self._explained = True
             case JobView() as job:
                 if seen.kind == "deleted":
@@ -345,12 +345,6 @@ async def _states(cluster: ClusterClient, job: JobView) -> AsyncGenerator[Seen[J
             elif seen.view is not None and seen.view.uid == job.uid:
                 present = True
                 yield seen
-
-
-async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
-    async with aclosing(events):
-        async for seen in events:
-            yield _LISTED if seen.view is None else seen
 
 
 def _late(spec: JobSpec, following: _Following, what: str) -> PermanentError:

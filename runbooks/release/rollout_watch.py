@@ -5,11 +5,12 @@ Only `rollouts` uses this.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.cluster_events import LISTED
 from runbooks.clients.kubernetes.views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
 from runbooks.diagnosis import Crash, Snapshot
 from runbooks.diagnosis.snapshot import snapshot_of
@@ -20,7 +21,6 @@ from runbooks.kit.waiting import merged
 from runbooks.wording import counted
 
 _KEPT_EVENTS = 200
-_EXPLAINED: Seen[EventView] = Seen("synced", None)
 
 V = TypeVar("V")
 _View = DeploymentView | ReplicaSetView | PodView | EventView
@@ -79,7 +79,7 @@ async def watched(
         cluster.watch_deployments(change.namespace, change.deployment),
         cluster.watch_replica_sets(change.namespace, first.selector),
         cluster.watch_pods(change.namespace, first.selector),
-        _explaining(cluster.watch_events(change.namespace)),
+        cluster.watch_events(change.namespace),
     )
     async with merged(*streams, tick=tick) as changes:
         yield _snapshots(changes, change, first, since)
@@ -100,13 +100,6 @@ async def _snapshots(
         # events only explain: what they might still explain waits for them a while, what is done does not
         if picture.explained or not batch or completion(snapshot).complete:
             yield snapshot
-
-
-async def _explaining(events: AsyncGenerator[Seen[EventView], None]) -> AsyncGenerator[Seen[EventView], None]:
-    """Yield the namespace's events, and a mark of their own once they are listed: that may come late, or fail where the rest answers."""
-    async with aclosing(events):
-        async for seen in events:
-            yield _EXPLAINED if seen.view is None else seen
 
 
 class _Picture:
@@ -131,7 +124,7 @@ class _Picture:
         """Take a change; return whether there is a whole snapshot to look at, since a part could be taken for a failure or for success."""
         gone = seen.kind == "deleted"
         match seen.view:
-            case None if seen is _EXPLAINED:
+            case None if seen is LISTED:
                 self.explained = True
             case None:
                 self._unlisted -= 1

@@ -418,8 +418,9 @@ class ClusterClient:
         return Watch(self._connection, path, query, self._mirrors.pod, f"watch pods in {namespace}").seen()
 
     def watch_events(self, namespace: str) -> AsyncGenerator[Seen[EventView]]:
-        path = _core(namespace, "events")
-        return Watch(self._connection, path, {}, cluster_events.event, f"watch events in {namespace}").seen()
+        """Yield the namespace's events, and `LISTED` once they are listed: that may come late, or fail where the rest answers."""
+        path, doing = _core(namespace, "events"), f"watch events in {namespace}"
+        return Watch(self._connection, path, {}, cluster_events.event, doing, listed_as=cluster_events.LISTED).seen()
 
     def watch_config_maps(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[ConfigMapView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}

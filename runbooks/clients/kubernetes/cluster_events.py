@@ -8,8 +8,10 @@ are called `deprecated…`. Anybody may write events, so unreadable fields are u
 from datetime import UTC, datetime
 
 from runbooks.clients.kubernetes.fields import Json, count, fields, text
-from runbooks.clients.kubernetes.views import EventView
+from runbooks.clients.kubernetes.views import EventView, Seen
 
+LISTED: Seen[EventView] = Seen("synced")
+"""What a watch of events yields once they are listed."""
 _YEARS = range(1970, 9999)
 """Kubernetes writes year 1 for a time that is not set; the calendar's last year overflows in other time zones."""
 

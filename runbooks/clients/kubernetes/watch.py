@@ -41,7 +41,10 @@ class Watch(Generic[V]):
         query: Mapping[str, str],
         read: Callable[[Mapping[str, Any]], V],
         doing: str,
+        *,
+        listed_as: Seen[V] | None = None,
     ) -> None:
+        """`listed_as`: what is yielded once after the first list, where a reader of several watches has to know whose it is."""
         self._connection = connection
         self._path = path
         self._query = dict(query)
@@ -51,6 +54,7 @@ class Watch(Generic[V]):
         self._version: str | None = None
         self._listed: str | None = None
         """The version of the last list: a watch from there that is refused as too old was refused at once."""
+        self._listed_as: Seen[V] = listed_as or Seen("synced")
         self._synced = False
         self._failing_since: float | None = None
         self._pause = _FIRST_PAUSE
@@ -93,7 +97,7 @@ class Watch(Generic[V]):
         self._failing_since = None
         if not self._synced:
             self._synced = True
-            told.append(Seen("synced"))
+            told.append(self._listed_as)
         return told
 
     async def _follow(self, version: str) -> AsyncGenerator[Seen[V]]:
