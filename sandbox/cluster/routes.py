@@ -61,13 +61,13 @@ class Routes:
         if self.down:
             if request.transport is not None:
                 request.transport.close()
-            raise ConnectionResetError
+            return web.Response()
         try:
             return await self._answer(request)
         except errors.ApiError as error:
             return _json(error.status(), error.code)
-        except ConnectionResetError:
-            raise
+        except ConnectionError:
+            return web.Response()  # the client has gone; aiohttp drops this answer without a traceback
         except web.HTTPException:
             raise
         except Exception:  # noqa: BLE001 - a server answers, whatever went wrong in it
@@ -272,8 +272,6 @@ class Routes:
             bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
             async for event in watch.events(seconds, bookmarks=bookmarks):
                 await writer.write(event)
-        except (ConnectionResetError, ConnectionError):
-            pass  # the client has gone, which is how most watches end
         finally:
             watch.close()
             self.watches.discard(watch)

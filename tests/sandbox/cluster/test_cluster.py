@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
+from aiohttp import ClientError, ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from sandbox.cluster import Cluster, Settings, seed_omnicare
 from sandbox.cluster.controllers.owners import condition
@@ -14,6 +16,8 @@ from sandbox.cluster.errors import ApiError
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.images import image_id
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, EVENT, NAMESPACE, POD, REPLICA_SET
+from sandbox.cluster.routes import Routes
+from sandbox.cluster.settings import ADMIN
 from sandbox.cluster.watch import Watch
 from sandbox.outside.registry import digest_of
 from tests.support.clusters import QUICK, sandbox_cluster
@@ -320,3 +324,26 @@ def test_stored_objects_are_never_changed_in_place(seeded):
     after = seeded.api.get(DEPLOYMENT, PRODUCTION, "backend")
     assert "a" not in after["metadata"]["annotations"]
     assert after["status"]["updatedReplicas"] == 3
+
+
+async def test_a_client_that_leaves_a_streamed_answer_makes_no_traceback(seeded, caplog):
+    ended = asyncio.Event()
+
+    @web.middleware
+    async def leaving(request, handler):
+        request.transport.abort()
+        try:
+            return await handler(request)
+        finally:
+            ended.set()
+
+    app = Routes(seeded.api, (ADMIN,), ()).application()
+    app.middlewares.append(leaving)
+    pods = f"/api/v1/namespaces/{PRODUCTION}/pods"
+    async with TestServer(app) as server, ClientSession(headers={"Authorization": f"Bearer {ADMIN.token}"}) as client:
+        for path in (f"{pods}/{seeded.pods(PRODUCTION)[0].name}/log?follow=true", f"{pods}?watch=true"):
+            ended.clear()
+            with pytest.raises(ClientError):
+                await client.get(server.make_url(path))
+            await ended.wait()
+    assert caplog.messages == []
