@@ -60,7 +60,7 @@ async def test_from_the_list_to_a_plan(here: Story, browser: Browser, look: str)
     size = PHONE if look == "phone" else (1280, 1400)
     async with reading(here, browser, size=size, dark=look == "dark") as page:
         await type_in(page, "/omnicare slow-queries")
-        log = page.get_by_role("log")
+        log = page.get_by_role("log").first
         await expect(log).to_contain_text("Start with")
         await expect(log).to_contain_text("Statistics since")
         await page.screenshot(path=SHOWN / f"{look}-slow-queries.png")
@@ -97,7 +97,7 @@ async def test_a_bad_night_of_the_database(here: Story, browser: Browser, night:
         if night.name == "database-lock":  # who waits is told once they have waited for two seconds
             await here.until(lambda: waits_for(database) > 2.5, "they have waited for long enough")
         await type_in(page, f"/omnicare {night.command}")
-        await expect(page.get_by_role("log")).to_contain_text(night.cause)
+        await expect(page.get_by_role("log").first).to_contain_text(night.cause)
         await page.screenshot(path=SHOWN / f"{night.name}.png")
 
 

@@ -42,6 +42,8 @@ def door(token: str) -> Middleware:
         except web.HTTPException as answer:
             answer.headers.update(_HEADERS)
             raise
+        except ConnectionError:
+            return web.Response()  # the tab has gone; aiohttp drops this answer without a traceback
         if not response.prepared:
             response.headers.update({key: value for key, value in _HEADERS.items() if key not in response.headers})
         return response
