@@ -93,6 +93,30 @@ _SHORT = len("sha256:") + 12
 _NOT_TOLD = "the cluster did not report its capacity in time"
 
 
+class _TheRest:
+    """The pods after the first one: they start at once as soon as that is ready."""
+
+    def __init__(self, cluster: ClusterClient, run: str, looking: asyncio.Task[list[Wave]]) -> None:
+        self._cluster = cluster
+        self._run = run
+        self._looking = looking
+        self.started = False
+
+    async def wave(self) -> Wave:
+        """Return whether there is room for all of them at once."""
+        (wave,) = await self._looking
+        return wave
+
+    async def start_after(self, snapshot: Snapshot) -> None:
+        if self.started or not any(pod.ready for pod in snapshot.pods):
+            return
+        if (await self.wave()).how != "raised":
+            return
+        self.started = True
+        with contextlib.suppress(RunbookError):  # then the Deployment's own strategy goes on with them
+            await max_surge.raise_it(self._cluster, snapshot.deployment, run=self._run)
+
+
 async def stamp(pulse: Pulse, cluster: ClusterClient, fleet: Fleet, environment: Environment) -> Stamped:
     """Put the run's id on every Deployment of the environment, if the run still holds the environment."""
     names = [service.deployment for service in environment.services]
@@ -127,8 +151,13 @@ async def roll_out_after_first(
 
     A version whose pods don't get ready goes no further than the Deployment's own strategy takes it.
     """
-    (wave,) = await waves_of(cluster, environment, [change], ())
-    return await _in_one_wave(pulse, cluster, change, cause, by, settings, wave, after_first=True)
+    # the room is looked for while the first pod starts
+    looking = asyncio.create_task(waves_of(cluster, environment, [change], ()))
+    try:
+        rest = _TheRest(cluster, pulse.run, looking)
+        return await _in_one_wave(pulse, cluster, change, cause, by, settings, None, rest)
+    finally:
+        looking.cancel()
 
 
 async def roll_out_together(
@@ -174,12 +203,11 @@ async def _in_one_wave(
     cause: str,
     by: str,
     settings: RolloutSettings,
-    wave: Wave,
-    *,
-    after_first: bool = False,
+    wave: Wave | None,
+    rest: _TheRest | None = None,
 ) -> RolloutResult:
     """Roll out in one wave; `maxSurge` is put back however that ends."""
-    rolling = _roll_out(pulse, cluster, change, cause, by, settings, wave=wave, after_first=after_first)
+    rolling = _roll_out(pulse, cluster, change, cause, by, settings, wave=wave, rest=rest)
     try:
         return await unless_stopped(pulse, rolling)
     except (RunbookError, Stopped):
@@ -279,11 +307,10 @@ async def _roll_out(
     settings: RolloutSettings,
     *,
     wave: Wave | None,
-    after_first: bool = False,
+    rest: _TheRest | None = None,
 ) -> RolloutResult:
-    """`after_first`: the wave begins when a first new pod is ready, not with the image."""
+    """`wave`: it begins with the image; `rest`: it begins when a first new pod is ready."""
     began = time.monotonic()
-    waits = _TheRest(cluster, pulse.run) if after_first and wave is not None and wave.how == "raised" else None
     seen = await cluster.deployment(change.namespace, change.deployment)
     already = is_ours(seen, change, pulse.run)
     if already:
@@ -292,9 +319,10 @@ async def _roll_out(
             passed = (datetime.now(UTC) - set_at).total_seconds()
             began -= min(max(0.0, passed), settings.deadline_seconds)
         # What room there is now says nothing of how it was begun.
+        wave = await rest.wave() if rest is not None else wave
         wave = wave.model_copy(update={"how": "raised", "why": ""}) if wave and SURGE in seen.annotations else None
     else:
-        at_once = wave is not None and wave.how == "raised" and not after_first
+        at_once = wave is not None and wave.how == "raised"
         seen = await set_image(pulse, cluster, seen, change, cause, by, at_once=at_once)
     snapshot = await until_complete(
         pulse,
@@ -303,29 +331,15 @@ async def _roll_out(
         settings,
         since=None if already else seen,
         deadline=settings.deadline_seconds,
-        rest=waits,
+        rest=rest,
     )
+    if rest is not None and not already:
+        wave = await rest.wave()
     seen_raised = SURGE in snapshot.deployment.annotations
-    if seen_raised or (waits is not None and waits.started):  # the last view may be from before it was raised
+    if seen_raised or (rest is not None and rest.started):  # the last view may be from before it was raised
         last = snapshot.deployment if seen_raised else None
         await max_surge.put_back(cluster, change.namespace, change.deployment, run=pulse.run, seen=last)
     return _result(change, snapshot, time.monotonic() - began, already=already, wave=wave)
-
-
-class _TheRest:
-    """The pods after the first one: they start at once as soon as that is ready."""
-
-    def __init__(self, cluster: ClusterClient, run: str) -> None:
-        self._cluster = cluster
-        self._run = run
-        self.started = False
-
-    async def start_after(self, snapshot: Snapshot) -> None:
-        if self.started or not any(pod.ready for pod in snapshot.pods):
-            return
-        self.started = True
-        with contextlib.suppress(RunbookError):  # then the Deployment's own strategy goes on with them
-            await max_surge.raise_it(self._cluster, snapshot.deployment, run=self._run)
 
 
 async def until_complete(

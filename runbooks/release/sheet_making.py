@@ -10,6 +10,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place, for_rollback, places_of
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.plan import Plan
 from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.train import Part, Train
@@ -28,14 +29,16 @@ async def sheet_of(
 
     `places`: the environment's regions with their clusters; its one cluster where it has none.
     """
-    reached = await for_rollback(places, ())
-    states = [state for each in reached.states for state in each]
     home = next(place for place in places if place.name == environment.home)
-    plan, why_not = None, ""
-    try:
-        plan = await plan_rollback(home.cluster, registry, fleet, environment, places=places)
-    except RunbookError as error:
-        why_not = f"There is no rollback: {error.message}"
+
+    async def back() -> tuple[Plan | None, str]:
+        try:
+            return await plan_rollback(home.cluster, registry, fleet, environment, places=places), ""
+        except RunbookError as error:
+            return None, f"There is no rollback: {error.message}"
+
+    reached, (plan, why_not) = await asyncio.gather(for_rollback(places, ()), back())
+    states = [state for each in reached.states for state in each]
     return Sheet(
         environment=environment,
         at=now,
