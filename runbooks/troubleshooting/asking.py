@@ -10,7 +10,7 @@ from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case
-from runbooks.troubleshooting.changes import RecentChanges, blamed, changes_of
+from runbooks.troubleshooting.changes import SYMPTOMS, RecentChanges, blamed, changes_of
 from runbooks.troubleshooting.findings import (
     ORDER,
     Confidence,
@@ -138,19 +138,25 @@ async def _changes_again(case: Case, known: RecentChanges, ends: float) -> Recen
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return them in order: a cause before what it explains, the surer before the less sure, the earlier before the later.
+    """Return them in order: a cause before what it explains, what explains more of what people notice first, the surer before the less sure,
+    the earlier before the later.
 
-    A change that fits the start of what people notice stands before what is certain but has no known start. What is no trouble yet
-    comes last.
+    What explains something that people notice is as good as certain. A change stands behind what has a known start, and before what has
+    none. What is no trouble yet comes last.
     """
     depths = _depths(findings)
 
-    def key(place: int) -> tuple[bool, int, int, bool, float, int]:
+    def key(place: int) -> tuple[bool, int, int, bool, int, float, int]:
         finding = findings[place]
         began = finding.since.timestamp() if finding.since is not None else float("inf")
         change = finding.kind is Trouble.CHANGE
-        sure = ORDER[Confidence.CERTAIN if change else finding.confidence]
-        return finding.ahead, depths[place], sure, change or finding.since is None, 0 if change else began, place
+        explained = sum(
+            other.kind in SYMPTOMS and depths[place] < depths[at] and explains(finding, other)
+            for at, other in enumerate(findings)
+        )
+        sure = ORDER[Confidence.CERTAIN if explained else finding.confidence]
+        late = change or finding.since is None
+        return finding.ahead, depths[place], sure, late, -explained, 0 if change else began, place
 
     return tuple(findings[place] for place in sorted(range(len(findings)), key=key))
 

@@ -51,7 +51,7 @@ def _finding(found: FoundCertificate, newer: FoundCertificate | None) -> Finding
         cause=f"The certificate of {found.where} {found.told}",
         evidence=evidence,
         confidence=Confidence.CERTAIN,
-        ahead=not broken,
+        ahead=not found.wrong,
         since=found.ends if found.level == "expired" else None,
         region=found.region,
         to_do=(*orders, ToDo(text="See all certificates", command="certs", label="Certificates")),

@@ -109,9 +109,7 @@ def _longest(left_open: Sequence[ActiveSession]) -> Iterator[str]:
 
 
 def _remedies(case: Case, group: ConnectionGroup, left_open: Sequence[ActiveSession]) -> Iterator[ToDo]:
-    """Yield what frees connections, the smallest first."""
-    for each in left_open[:1]:
-        yield ToDo(text="Free one now, after an approval", command=f"db kill {each.pid}", label=f"Kill {each.pid}…")
+    """Yield what frees connections, what frees most of them first."""
     application = case.find(ApplicationPool)
     names = [each.name for each in case.environment.services]
     service = group.application if group.application in names else application.service if application else ""
@@ -121,6 +119,9 @@ def _remedies(case: Case, group: ConnectionGroup, left_open: Sequence[ActiveSess
             command=f"restart {service}",
             label=f"Restart {service}…",
         )
+    for each in left_open[:1]:
+        yield ToDo(text="Free one now, after an approval", command=f"db kill {each.pid}", label=f"Kill {each.pid}…")
+    if service:
         yield ToDo(
             text=f"If they run out again: a smaller pool in each pod, fewer pods (`scale {service} N`), or a higher limit, which the DBA sets"
         )

@@ -59,8 +59,8 @@ async def test_connections_that_run_out_are_named_with_who_has_them(here: Served
     assert any("9 idle in a transaction" in line for line in full.evidence)
     assert any("has had its transaction open the longest" in line for line in full.evidence)
     assert [each.command.split()[:2] for each in full.to_do if each.command] == [
-        ["db", "kill"],
         ["restart", "backend"],
+        ["db", "kill"],
         ["db", "pool"],
         ["db", "activity"],
     ]

@@ -55,6 +55,14 @@ def test_what_is_wrong_stands_before_the_number_that_measures_it():
     assert ranked([number, full]) == (full, number)
 
 
+def test_what_explains_what_people_notice_stands_before_what_is_surer_and_explains_nothing():
+    harmless, errors = finding(Trouble.CERTIFICATE), finding(Trouble.ERRORS)
+    cause = finding(Trouble.SLOW_QUERIES, Confidence.LIKELY, Trouble.ERRORS, Trouble.ALERT)
+    less = finding(Trouble.CACHE, Confidence.LIKELY, Trouble.ALERT)
+    expected = [Trouble.SLOW_QUERIES, Trouble.CACHE, Trouble.CERTIFICATE, Trouble.ERRORS, Trouble.ALERT]
+    assert order(harmless, errors, finding(Trouble.ALERT), less, cause) == expected
+
+
 def test_what_is_only_possible_explains_nothing_that_is_certain():
     node = finding(Trouble.NODE_PRESSURE, Confidence.POSSIBLE, Trouble.ERRORS)
     assert order(node, finding(Trouble.ERRORS)) == [Trouble.ERRORS, Trouble.NODE_PRESSURE]
