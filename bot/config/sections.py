@@ -258,7 +258,10 @@ class EnvironmentSettings(Section):
             if strange := [each for each in regions if each not in known]:
                 return f"{table}.regions: there is no region `{strange[0]}`"
         if self.home_region in verified:
-            return f"verification.regions: {self.home_region} is the home region, whose Prometheus is `verification.prometheus`"
+            return (
+                f"verification.regions: {self.home_region} is the home region: "
+                "set `verification.prometheus` and `verification.alertmanager` instead"
+            )
         return ""
 
     def clusters(self) -> dict[str, ClusterSettings]:

@@ -138,10 +138,10 @@ class MeasuredValue(Check):
         region: str = "",
     ) -> None:
         """`region`: where the server is another region's."""
-        self.name, self.required = f"{metric.name} in {region}" if region else metric.name, metric.required
+        self.name, self.required = _named(metric.name, region), metric.required
         self._prometheus, self._metric, self._environment = prometheus, metric, environment
-        server = "_".join(filter(None, ("PROMETHEUS_URL", region.upper().replace("-", "_"))))
-        self.by_hand = (f'promtool query instant "${server}" {shlex.quote(self._query(seconds))}',)
+        server = _variable("PROMETHEUS_URL", region)
+        self.by_hand = (f'promtool query instant "{server}" {shlex.quote(self._query(seconds))}',)
 
     async def value(self, seconds: float) -> float | None:
         """Return the value over the last seconds; None where there is none. Raises `RunbookError`."""
@@ -177,10 +177,10 @@ class MeasuredValue(Check):
 class Receivers(Check):
     """Alertmanager answers and has the receivers that are expected."""
 
-    name = "alert receivers"
-    by_hand = ('amtool config show --alertmanager.url="$ALERTMANAGER_URL"',)
-
-    def __init__(self, alertmanager: AlertmanagerClient) -> None:
+    def __init__(self, alertmanager: AlertmanagerClient, region: str = "") -> None:
+        """`region`: where the server is another region's."""
+        self.name = _named("alert receivers", region)
+        self.by_hand = (f'amtool config show --alertmanager.url="{_variable("ALERTMANAGER_URL", region)}"',)
         self._alertmanager = alertmanager
 
     async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
@@ -195,10 +195,11 @@ class Receivers(Check):
 class AlertRules(Check):
     """Prometheus has rules for critical alerts; without them no alert is no news."""
 
-    name = "critical alert rules"
     required = False
 
-    def __init__(self, prometheus: PrometheusClient) -> None:
+    def __init__(self, prometheus: PrometheusClient, region: str = "") -> None:
+        """`region`: where the server is another region's."""
+        self.name = _named("critical alert rules", region)
         self._prometheus = prometheus
 
     async def look(self, asked: CheckInput) -> VerificationFinding:  # noqa: ARG002 - needs nothing
@@ -212,20 +213,23 @@ class AlertRules(Check):
 class NewAlerts(Check):
     """No alert fires that did not fire before the services changed. Where that is not known, none may fire."""
 
-    name = "new critical alerts"
     bakes = True
 
-    def __init__(self, alertmanager: AlertmanagerClient) -> None:
+    def __init__(self, alertmanager: AlertmanagerClient, region: str = "") -> None:
+        """`region`: where the server is another region's."""
+        self.name, self.region = _named("new critical alerts", region), region
         self._alertmanager = alertmanager
         matchers = shlex.join(alertmanager.settings.matchers)
-        self.by_hand = (f'amtool alert query {matchers} --alertmanager.url="$ALERTMANAGER_URL"',)
+        server = _variable("ALERTMANAGER_URL", region)
+        self.by_hand = (f'amtool alert query {matchers} --alertmanager.url="{server}"',)
 
     async def firing(self) -> tuple[Alert, ...]:
         """Return the alerts that fire now. Raises `RunbookError`."""
         return await self._alertmanager.firing()
 
     async def look(self, asked: CheckInput) -> VerificationFinding:
-        before, firing = asked.before.alerts if asked.before is not None else None, await self.firing()
+        before = asked.before.alerts_in(self.region) if asked.before is not None else None
+        firing = await self.firing()
         new = [each.name for each in firing if each.fingerprint not in (before or ())]
         if new:
             detail = "" if before is not None else "it is unknown which of them fired before"
@@ -269,3 +273,12 @@ class OfflineSync(Check):
                 name=self.name, verdict=Verdict.FAILED, value=now.shown, before=shown, limit=limit
             )
         return VerificationFinding(name=self.name, verdict=Verdict.PASSED, value=now.shown, before=shown)
+
+
+def _named(name: str, region: str) -> str:
+    return f"{name} in {region}" if region else name
+
+
+def _variable(name: str, region: str) -> str:
+    """Return the shell variable that stands for a server's address in the lines by hand."""
+    return "$" + "_".join(filter(None, (name, region.upper().replace("-", "_"))))

@@ -64,12 +64,18 @@ class Before(Frozen):
     metrics: dict[str, float] = {}
     alerts: tuple[str, ...] | None = None
     """Fingerprints of the critical alerts that fired."""
+    region_alerts: dict[str, tuple[str, ...]] = {}
+    """The same of each region that has an Alertmanager of its own and whose alerts could be read."""
     sync: SyncCounts | None = None
 
     @property
     def empty(self) -> bool:
         """Whether nothing could be found out."""
-        return not self.metrics and self.alerts is None and self.sync is None
+        return not self.metrics and self.alerts is None and not self.region_alerts and self.sync is None
+
+    def alerts_in(self, region: str) -> tuple[str, ...] | None:
+        """Return the fingerprints of a region with an Alertmanager of its own, or of the environment's (``""``); None if unknown."""
+        return self.region_alerts.get(region) if region else self.alerts
 
 
 class Verified(Frozen):

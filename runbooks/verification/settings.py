@@ -58,8 +58,16 @@ METRICS = (
 class RegionMonitoring(Frozen):
     """What a region other than the home region has of its own."""
 
-    prometheus: MonitoringServer
+    prometheus: MonitoringServer | None = None
     """The Prometheus of that region, which is asked for the same `metrics`."""
+    alertmanager: AlertmanagerServer | None = None
+    """The Alertmanager of that region. Default for `receivers` and `matchers`: those of `verification.alertmanager`."""
+
+    @model_validator(mode="after")
+    def _has_a_server(self) -> Self:
+        if self.prometheus is None and self.alertmanager is None:
+            raise ValueError("set `prometheus`, `alertmanager` or both, or leave the region out")
+        return self
 
 
 class VerificationSettings(Frozen):
@@ -70,7 +78,7 @@ class VerificationSettings(Frozen):
     prometheus: MonitoringServer | None = None
     """The Prometheus that is asked for `metrics`; without it no values are measured."""
     regions: dict[str, RegionMonitoring] = {}
-    """The regions that have a Prometheus of their own, by name; the home region's is `prometheus`."""
+    """The regions that have a Prometheus or an Alertmanager of their own, by name; the home region's are `prometheus` and `alertmanager`."""
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"
@@ -96,9 +104,24 @@ class VerificationSettings(Frozen):
 
     def servers(self) -> tuple[tuple[str, MonitoringServer], ...]:
         """Return the servers that are asked, each with its key in the table."""
-        own = ((f"regions.{name}.prometheus", each.prometheus) for name, each in self.regions.items())
-        named = (("prometheus", self.prometheus), ("alertmanager", self.alertmanager), *own)
+        named: list[tuple[str, MonitoringServer | None]] = [
+            ("prometheus", self.prometheus),
+            ("alertmanager", self.alertmanager),
+        ]
+        for name, each in self.regions.items():
+            named += [
+                (f"regions.{name}.prometheus", each.prometheus),
+                (f"regions.{name}.alertmanager", each.alertmanager),
+            ]
         return tuple((key, server) for key, server in named if server is not None)
+
+    def alertmanager_in(self, region: str) -> AlertmanagerServer | None:
+        """Return the Alertmanager that a region other than the home region has of its own."""
+        own = self.regions[region].alertmanager if region in self.regions else None
+        if own is None or self.alertmanager is None:
+            return own
+        expected = {"receivers": self.alertmanager.receivers, "matchers": self.alertmanager.matchers}
+        return own.model_copy(update={key: each for key, each in expected.items() if key not in own.model_fields_set})
 
     @field_validator("db_test")
     @classmethod

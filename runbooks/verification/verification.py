@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import Program
-from runbooks.clients.prometheus.alerts import AlertmanagerClient
+from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.alerts import AlertmanagerClient, AlertmanagerServer
 from runbooks.clients.prometheus.metrics import PrometheusClient
 from runbooks.deployments.places import Place
 from runbooks.deployments.pod_scripts import PodScripts
@@ -68,10 +69,16 @@ class Verification:
         values = {each.name: partial(each.value, over) for each in self._those(MeasuredValue, places)}
         found = await side_by_side(*map(self._in_time, values.values()))
         metrics = {name: value for name, value in zip(values, found, strict=True) if value is not None}
-        firing = [await self._in_time(each.firing) for each in self._those(NewAlerts)]
+        asked = self._those(NewAlerts, places)
+        firing = await side_by_side(*(self._in_time(each.firing) for each in asked))
+        fired = {
+            each.region: tuple(alert.fingerprint for alert in alerts)
+            for each, alerts in zip(asked, firing, strict=True)
+            if alerts is not None
+        }
         counts = [await self._in_time(each.counts) for each in self._those(OfflineSync)]
-        alerts = tuple(each.fingerprint for each in firing[0]) if firing and firing[0] is not None else None
-        return Before(at=at, metrics=metrics, alerts=alerts, sync=counts[0] if counts else None)
+        alerts = fired.pop("", None)
+        return Before(at=at, metrics=metrics, alerts=alerts, region_alerts=fired, sync=counts[0] if counts else None)
 
     def _those(self, kind: type[T], places: Sequence[Place] = ()) -> list[T]:
         return [each for each in self.checks_in(places) if isinstance(each, kind)]
@@ -151,13 +158,30 @@ def _of_region(place: Place, settings: VerificationSettings) -> tuple[Check, ...
         return tuple(found)
     if settings.db_test:
         found.append(_database_test(place.cluster, place.environment, settings, f" in {place.name}"))
-    if (own := settings.regions.get(place.name)) is not None:
-        client = PrometheusClient(own.prometheus)
-        found += [
-            MeasuredValue(client, metric, place.environment, settings.bake_seconds, place.name)
-            for metric in settings.metrics
-        ]
-    return tuple(found)
+    own = settings.regions.get(place.name)
+    server = own.prometheus if own is not None else None
+    return (*found, *_monitored(place.environment, settings, server, settings.alertmanager_in(place.name), place.name))
+
+
+def _monitored(
+    environment: Environment,
+    settings: VerificationSettings,
+    metrics: MonitoringServer | None,
+    alerts: AlertmanagerServer | None,
+    region: str = "",
+) -> Iterator[Check]:
+    """Return what these servers are asked. `region`: the region whose own they are; empty for the environment's."""
+    alertmanager = AlertmanagerClient(alerts) if alerts is not None else None
+    prometheus = PrometheusClient(metrics) if metrics is not None else None
+    if alertmanager is not None:
+        yield Receivers(alertmanager, region)
+    if prometheus is not None and alertmanager is not None:
+        yield AlertRules(prometheus, region)
+    if prometheus is not None:
+        for metric in settings.metrics:
+            yield MeasuredValue(prometheus, metric, environment, settings.bake_seconds, region)
+    if alertmanager is not None:
+        yield NewAlerts(alertmanager, region)
 
 
 def _database_test(
@@ -177,16 +201,7 @@ def _configured(
         found += [HealthUrl(service) for service in environment.services if service.health_url]
     if settings.db_test:
         found.append(_database_test(cluster, environment, settings))
-    alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
-    if alertmanager is not None:
-        found.append(Receivers(alertmanager))
-    prometheus = PrometheusClient(settings.prometheus) if settings.prometheus is not None else None
-    if prometheus is not None and alertmanager is not None:
-        found.append(AlertRules(prometheus))
-    if prometheus is not None:
-        found += [MeasuredValue(prometheus, metric, environment, settings.bake_seconds) for metric in settings.metrics]
-    if alertmanager is not None:
-        found.append(NewAlerts(alertmanager))
+    found += _monitored(environment, settings, settings.prometheus, settings.alertmanager)
     if queue is not None:
         found.append(OfflineSync(queue, settings.new_failed_items))
     return tuple(found)

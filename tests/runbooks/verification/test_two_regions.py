@@ -2,19 +2,24 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from aiohttp import web
+from pydantic import ValidationError
 
 from runbooks.clients.health import HealthClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.deployments.places import Place
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.steps import PlainPulse, StepContext
 from runbooks.kit.train import Train
-from runbooks.verification.findings import Verdict, VerificationFinding
+from runbooks.verification.checks import CheckInput
+from runbooks.verification.findings import Before, Verdict, VerificationFinding
 from runbooks.verification.settings import MetricCheck, RegionMonitoring, VerificationSettings
 from runbooks.verification.steps import MeasureBefore, VerifyRelease, plan_part
 from runbooks.verification.verification import Verification
 from runbooks.wording import listed
 from sandbox.cluster import Cluster
+from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import digest_of
 from tests.support.two_regions import NAMESPACE, TwoRegions
@@ -25,6 +30,10 @@ NAMES = ["database connection", "database connection in us", "pods in eu", "pods
 
 def verification(both: TwoRegions, settings: VerificationSettings = PLAIN) -> Verification:
     return Verification(both.environment, settings, both.clusters["eu"])
+
+
+def places(both: TwoRegions) -> list[Place]:
+    return [Place(both.environment.within(name), cluster) for name, cluster in both.clusters.items()]
 
 
 def context(both: TwoRegions, settings: VerificationSettings = PLAIN) -> StepContext:
@@ -94,6 +103,44 @@ async def test_a_region_with_a_prometheus_of_its_own_is_asked_there_before_and_a
     assert answers["API p95 in us"].sentence == "API p95 in us 250 ms (must be < 200 ms)"
     assert answers["API p95 in us"].verdict is Verdict.FAILED
     assert "API p95" not in answers, "home has none"
+
+
+async def test_a_region_with_an_alertmanager_of_its_own_is_compared_with_its_own_alerts(both: TwoRegions) -> None:
+    home, us = AlertmanagerServer(Cluster()), AlertmanagerServer(Cluster())
+    names = ["alert receivers", "new critical alerts", "alert receivers in us", "new critical alerts in us"]
+    async with home.serve() as home_url, us.serve() as us_url:
+        settings = VerificationSettings.model_validate(
+            {
+                **PLAIN.model_dump(),
+                "alertmanager": {"url": home_url, "receivers": ["pagerduty"]},
+                "regions": {"us": {"alertmanager": {"url": us_url}}},
+            }
+        )
+        home.firing = us.firing = [{"alertname": "DiskFull", "severity": "critical"}]
+        measure = MeasureBefore(version="v2.0.0", regions=("eu", "us"))
+        before = await measure.apply(context(both, settings))
+        assert before.alerts_in("us") == before.alerts_in("")
+        us.firing = [*us.firing, {"alertname": "HighErrorRate", "severity": "critical"}]
+        us.receivers = ["slack"]
+        looked = verification(both, settings)
+
+        async def sentences(compared: Before) -> list[str]:
+            asked = CheckInput(health=HealthClient(), before=compared)
+            there = {each.name: each for each in (await looked.look(asked, places=places(both))).findings}
+            return [there[name].sentence for name in names]
+
+        told = await sentences(before)
+        assert told[:2] == ["alert receivers pagerduty", "new critical alerts none (1 alert already fired before)"]
+        assert told[2] == "alert receivers in us pagerduty missing (must be pagerduty)"
+        assert told[3].startswith("new critical alerts in us HighErrorRate (")
+        assert "unknown" in (await sentences(before.model_copy(update={"region_alerts": {}})))[3]
+        us.fault = lambda _: web.Response(status=403)
+        away = await sentences(before)
+        assert away[:2] == told[:2]
+        assert [sentence.split(" has no result")[0] for sentence in away[2:]] == names[2:]
+    assert settings.servers()[-1][0] == "regions.us.alertmanager"
+    with pytest.raises(ValidationError, match="set `prometheus`, `alertmanager` or both"):
+        RegionMonitoring()
 
 
 async def test_the_plan_names_the_checks_of_the_regions_that_the_release_reaches(both: TwoRegions) -> None:
