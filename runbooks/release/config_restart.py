@@ -1,6 +1,7 @@
 """The plan of `config apply --restart`: what differs is applied, then the services whose pods read it get new pods."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -21,6 +22,9 @@ from runbooks.release.region_by_region import baked
 from runbooks.release.restarting import plan_restart
 from runbooks.release.steps import CheckRollout, RestartService, Take
 from runbooks.wording import by_count, listed
+
+_SKEW = timedelta(minutes=1)
+"""By how much the cluster's clock may be ahead."""
 
 
 async def plan_config_apply_and_restart(
@@ -82,11 +86,13 @@ async def _behind(place: Place, found: Changes) -> frozenset[str]:
     """Return the services there that read what is changed now, or what the bot wrote after their oldest pod had started."""
     changed = {step.target for step in found.steps if step.region == place.name}
     there = await what_runs(place.cluster, place.environment)
-    names = [each for each in found.names if each not in changed]
-    written = await side_by_side(
-        *(place.cluster.config_map_written(place.environment.namespace, name) for name in names)
-    )
-    before = [each for each in written if each is not None and each.by == FIELD_MANAGER]
+    now = datetime.now(UTC)
+    # anybody may write a time that has not come, after which no pod could have started
+    before = [
+        each
+        for each in await place.cluster.config_maps_written(place.environment.namespace)
+        if each.name in found.names and each.name not in changed and each.by == FIELD_MANAGER and each.at <= now + _SKEW
+    ]
     services = set()
     for service in place.environment.services:
         view = there.deployment(service)

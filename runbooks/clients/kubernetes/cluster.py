@@ -314,11 +314,6 @@ class ClusterClient:
         answer = await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST)
         return [found for item in listed(answer, "items") if (found := written(item)) is not None]
 
-    async def config_map_written(self, namespace: str, name: str) -> WrittenView | None:
-        """Return when one was last written and by whom, without its contents."""
-        path, doing = _core(namespace, "configmaps", name), f"read config map {namespace}/{name}"
-        return written(await self._connection.call("GET", path, doing=doing, accept=METADATA))
-
     async def deployments_scaled(self, namespace: str) -> list[WrittenView]:
         """Return who set the number of pods of each Deployment last, and when, where Kubernetes says so."""
         path, doing = _apps(namespace, "deployments"), f"list deployments in {namespace}"
@@ -387,7 +382,7 @@ class ClusterClient:
                 code=ReasonCode.FIELD_CONFLICT,
                 evidence=error.evidence,
                 advice=(
-                    "Decide who owns the value: take it out of the file, have its owner take the file's value, or, if somebody set it by hand, use `config apply VERSION --take-over`.",
+                    "Decide who owns the value: take it out of the file, have its owner take the file's value, or, if somebody set it by hand, type the command again with `--take-over`.",
                 ),
             ) from error
         return reading.config_map(answer)

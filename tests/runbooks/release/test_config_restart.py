@@ -1,7 +1,10 @@
 """`config apply --restart` in two regions: what changes is applied, and what reads it gets new pods before the next region is touched."""
 
+import copy
+
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
+from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.kit.plan import Plan
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.redaction.redactor import default_redactor
@@ -60,6 +63,13 @@ async def test_what_reads_a_changed_config_map_restarts_in_one_region_after_the_
         assert done.empty
         assert done.title == "production already has the configuration of v2.0.0. Nothing to do."
         assert not any("restart" in each for each in done.notes)
+        store = both.servers["eu"].cluster.store
+        forged = copy.deepcopy(store.get(CONFIG_MAP, NAMESPACE, "backend-config"))
+        assert forged is not None
+        (entry, *_) = forged["metadata"]["managedFields"]
+        forged["metadata"]["managedFields"] = [entry | {"manager": FIELD_MANAGER, "time": "9998-01-01T00:00:00Z"}]
+        store.put(CONFIG_MAP, forged)
+        assert (await planned(both, github)).empty, "no pod can be younger than a time that has not come"
 
 
 async def test_nothing_restarts_where_no_service_reads_what_changes(both: TwoRegions) -> None:
