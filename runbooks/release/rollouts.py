@@ -158,6 +158,7 @@ async def roll_out_after_first(
         return await _in_one_wave(pulse, cluster, change, cause, by, settings, None, rest)
     finally:
         looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 async def roll_out_together(
