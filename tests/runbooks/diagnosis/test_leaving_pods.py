@@ -1,5 +1,7 @@
 """Pods that are on their way out, have ended or are not there at all, on both clusters: what is told of them is what is so."""
 
+import asyncio
+
 from runbooks.kit.reasons import ReasonCode
 from runbooks.observe import pods, service_health
 from runbooks.observe.descriptions import describe
@@ -62,7 +64,11 @@ async def test_an_evicted_pod_is_counted_neither_as_ready_nor_as_missing(here: P
 
 
 async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Place):
-    """The real controller goes on only when the last pod of the Deployment is deleted, of whatever phase."""
+    """The controller looks again when the last pod of the Deployment is deleted, of whatever phase.
+
+    It also looks when a ReplicaSet's status changes, and goes on if no living pod is left by then. So the living pods
+    stay, here by a finalizer, until the rollout has seen them wait.
+    """
     await only_backend(here, strategy=RECREATE)
     first = (await here.cluster.pods(here.namespace))[0]
     await change_pod(
@@ -71,7 +77,15 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     await here.until("backend", lambda d: d.available < 2)
     await here.until("backend", lambda d: d.rolled_out and d.available == 2)
     pulse = await stamped(here)
-    error = await refused(here, pulse, "v2.0.0", deadline_seconds=5, explain_seconds=1, tick_seconds=0.5)
+    await held(here, ["example.com/drain"])
+    settings = {"deadline_seconds": 8, "explain_seconds": 1, "tick_seconds": 0.5}
+    async with asyncio.TaskGroup() as group:
+        refusal = group.create_task(refused(here, pulse, "v2.0.0", **settings))
+        async with asyncio.timeout(60):
+            while not any("held by finalizer" in said for said in pulse.said):
+                await asyncio.sleep(0.05)
+        await held(here, None)
+    error = refusal.result()
     found = error.diagnosis
     cause = "1 finished old pod is still listed (Evicted); strategy Recreate starts no new pod until it is gone"
     assert (error.code, found.cause) == (ReasonCode.OLD_PODS_STAY, cause)
