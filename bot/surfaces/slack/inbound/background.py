@@ -26,12 +26,14 @@ _LONGEST = 0.5
 
 
 class Calm:
-    """Whether a burst of deliveries is coming in."""
+    """Whether a burst of deliveries is coming in, and whose turn it is after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gap: float = _GAP) -> None:
+        self._gap = gap
         self._over = asyncio.Event()
         self._over.set()
         self._began = self._last = 0.0
+        self._next = asyncio.Lock()
 
     def disturbed(self) -> None:
         """Note that one more delivery has come."""
@@ -40,19 +42,24 @@ class Calm:
         if self._over.is_set():
             self._over.clear()
             self._began = self._last
-            loop.call_later(_GAP, self._look)
+            loop.call_later(self._gap, self._look)
 
     async def wait(self) -> None:
-        """Wait until the burst is over."""
-        await self._over.wait()
+        """Wait until the burst is over, and for a turn of the loop of one's own.
+
+        A burst may pause for longer than the gap. If all that waits began in that moment, the rest of the burst would wait for all of it.
+        """
+        async with self._next:
+            await self._over.wait()
+            await asyncio.sleep(0)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now - self._last >= _GAP or now - self._began >= _LONGEST:
+        if now - self._last >= self._gap or now - self._began >= _LONGEST:
             self._over.set()
         else:
-            loop.call_later(_GAP, self._look)
+            loop.call_later(self._gap, self._look)
 
 
 AT_ONCE = 20
