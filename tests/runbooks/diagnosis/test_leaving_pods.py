@@ -3,6 +3,7 @@
 import asyncio
 
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.steps import PlainPulse
 from runbooks.observe import pods, service_health
 from runbooks.observe.descriptions import describe
 from runbooks.release import rollouts
@@ -12,6 +13,20 @@ from tests.support.real import Place
 
 MERGE = "application/merge-patch+json"
 RECREATE = {"type": "Recreate"}
+
+
+class Listening(PlainPulse):
+    """Notices when a text is said."""
+
+    def __init__(self, run: str, text: str) -> None:
+        super().__init__(run)
+        self._text = text
+        self.heard = asyncio.Event()
+
+    def say(self, detail: str) -> None:
+        super().say(detail)
+        if self._text in detail:
+            self.heard.set()
 
 
 async def change_pod(here: Place, name: str, body: dict[str, object], part: str = "") -> None:
@@ -76,14 +91,13 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     )
     await here.until("backend", lambda d: d.available < 2)
     await here.until("backend", lambda d: d.rolled_out and d.available == 2)
-    pulse = await stamped(here)
+    pulse = Listening((await stamped(here)).run, "held by finalizer")
     await held(here, ["example.com/drain"])
     settings = {"deadline_seconds": 8, "explain_seconds": 1, "tick_seconds": 0.5}
     async with asyncio.TaskGroup() as group:
         refusal = group.create_task(refused(here, pulse, "v2.0.0", **settings))
         async with asyncio.timeout(60):
-            while not any("held by finalizer" in said for said in pulse.said):
-                await asyncio.sleep(0.05)
+            await pulse.heard.wait()
         await held(here, None)
     error = refusal.result()
     found = error.diagnosis
