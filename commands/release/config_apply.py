@@ -24,8 +24,8 @@ from runbooks.manifests.planning import plan_config_apply
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.release.config_restart import plan_config_apply_and_restart
+from runbooks.release.restarting import RestartService
 from runbooks.release.rollouts import RolloutResult
-from runbooks.release.steps import RestartService
 from runbooks.wording import by_count, listed
 
 

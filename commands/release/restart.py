@@ -11,9 +11,9 @@ from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
-from runbooks.release import steps
-from runbooks.release.restarting import plan_restart
+from runbooks.release.restarting import RestartService, plan_restart
 from runbooks.release.rollouts import RolloutResult
+from runbooks.release.steps import images_of
 
 
 class Restart(Operation):
@@ -46,9 +46,9 @@ class Restart(Operation):
         )
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:
-        done = results.each(steps.RestartService, RolloutResult)
+        done = results.each(RestartService, RolloutResult)
         pods = " · ".join(f"{step.change.named} {result.ready}/{result.desired}" for step, result in done)
-        version = steps.images_of(plan)[0].after.short
+        version = images_of(plan)[0].after.short
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{self.service} was restarted in {context.where.name}",

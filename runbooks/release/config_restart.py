@@ -19,8 +19,8 @@ from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.planning import Changes, changes_in, plan_of
 from runbooks.manifests.settings import ManifestSettings
 from runbooks.release.region_by_region import baked
-from runbooks.release.restarting import plan_restart
-from runbooks.release.steps import CheckRollout, RestartService, Take
+from runbooks.release.restarting import RestartService, plan_restart
+from runbooks.release.steps import CheckRollout, Take
 from runbooks.wording import by_count, listed
 
 _SKEW = timedelta(minutes=1)

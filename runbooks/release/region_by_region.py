@@ -18,8 +18,9 @@ from runbooks.kit.steps import Step, StepContext
 from runbooks.kit.targets import Region
 from runbooks.kit.waiting import unless_stopped
 from runbooks.release.last_good import change_of
+from runbooks.release.restarting import RestartService
 from runbooks.release.rollouts import CheckResult
-from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, RolloutAfterFirst, Take
+from runbooks.release.steps import CheckRollout, Record, RollBack, Rollout, RolloutAfterFirst, Take
 from runbooks.wording import duration
 
 _TICK = 10.0

@@ -1,7 +1,8 @@
-"""The plan of `restart`: new pods of the image that runs."""
+"""`restart`: new pods of the image that runs, as a step and as a plan."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.images import usable
@@ -11,13 +12,34 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Step
+from runbooks.kit.steps import Brief, Step
 from runbooks.kit.targets import Environment
 from runbooks.kit.waiting import side_by_side
 from runbooks.release.last_good import change_of
 from runbooks.release.plan_warnings import idle, not_trusted, owned, set_by_hand, undecided, unsettled
-from runbooks.release.steps import CheckRollout, RestartService, Take
+from runbooks.release.steps import CheckRollout, ServiceStep, Take
 from runbooks.wording import listed
+
+
+class RestartService(ServiceStep):
+    """One service gets new pods of the image that it has."""
+
+    kind: Literal["restart"] = "restart"
+
+    @property
+    def title(self) -> str:
+        return f"{self.change.service.capitalize()} restart{self.place}"
+
+    def in_short(self) -> tuple[Brief, ...]:
+        return (Brief(subject=self.change.service, change=f"{self.change.after.tag or '?'}, new pods"),)
+
+    def by_hand(self) -> tuple[str, ...]:
+        where = f"deployment/{self.change.deployment} -n {self.change.namespace}"
+        kubectl = self.change.kubectl
+        return (f"{kubectl} rollout restart {where} && {kubectl} rollout status {where} --timeout=10m",)
+
+    def goes_on(self) -> tuple[str, ...]:
+        return (f"Kubernetes continues to restart {self.change.named}, on the same image.",)
 
 
 async def plan_restart(

@@ -137,27 +137,6 @@ class RolloutAfterFirst(NewImage):
         return await _put_surge_back(context, [self.change])
 
 
-class RestartService(ServiceStep):
-    """One service gets new pods of the image that it has."""
-
-    kind: Literal["restart"] = "restart"
-
-    @property
-    def title(self) -> str:
-        return f"{self.change.service.capitalize()} restart{self.place}"
-
-    def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=self.change.service, change=f"{self.change.after.tag or '?'}, new pods"),)
-
-    def by_hand(self) -> tuple[str, ...]:
-        where = f"deployment/{self.change.deployment} -n {self.change.namespace}"
-        kubectl = self.change.kubectl
-        return (f"{kubectl} rollout restart {where} && {kubectl} rollout status {where} --timeout=10m",)
-
-    def goes_on(self) -> tuple[str, ...]:
-        return (f"Kubernetes continues to restart {self.change.named}, on the same image.",)
-
-
 class RollBack(Step):
     """All services go back at the same time, in one wave where there is room."""
 

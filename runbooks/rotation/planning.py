@@ -14,8 +14,8 @@ from runbooks.kit.targets import Environment
 from runbooks.kit.waiting import side_by_side
 from runbooks.redaction.redactor import default_redactor
 from runbooks.release.region_by_region import baked
-from runbooks.release.restarting import plan_restart
-from runbooks.release.steps import CheckRollout, RestartService, Take
+from runbooks.release.restarting import RestartService, plan_restart
+from runbooks.release.steps import CheckRollout, Take
 from runbooks.rotation.settings import Rotations
 from runbooks.rotation.steps import AWS_VERSION, CopyFromAws, CopyFromHome, ReplaceValues, RotateSecret
 from runbooks.wording import by_count, listed

@@ -27,7 +27,7 @@ from runbooks.migrations.migrating import MIGRATIONS, SKIP
 from runbooks.migrations.pending import read_contained
 from runbooks.migrations.settings import MigrationSettings
 from runbooks.migrations.undoing import UndoMigration, plan_undo
-from runbooks.release.steps import RestartService
+from runbooks.release.restarting import RestartService
 from runbooks.release.train import plan_migrate
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.programs import Execution

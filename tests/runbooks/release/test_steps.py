@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from runbooks.kit.plan import Image, ImageChange, Plan
 from runbooks.release.region_by_region import deployed
-from runbooks.release.steps import CheckRollout, Record, RestartService, RollBack, Rollout, Take
+from runbooks.release.restarting import RestartService
+from runbooks.release.steps import CheckRollout, Record, RollBack, Rollout, Take
 
 V1, V2 = (
     "registry.example/omnicare/backend:v1@sha256:" + "1" * 64,
