@@ -17,7 +17,7 @@ from runbooks.kit.train import Part, Train
 from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.reading import LARGEST, FileOfManifests, WantedConfigMap, read_manifests
 from runbooks.manifests.settings import ManifestSettings
-from runbooks.manifests.steps import ApplyConfigMap, KeepConfiguration, differences, keep, kept_config_maps
+from runbooks.manifests.steps import ApplyConfigMap, KeepConfiguration, differences, keep, kept_config_maps, taken_over
 from runbooks.redaction.redactor import cut_redacted
 from runbooks.wording import listed
 
@@ -89,12 +89,8 @@ async def _step(
     cluster: ClusterClient, environment: Environment, wanted: WantedConfigMap, *, commit: str, take_over: bool = False
 ) -> ApplyConfigMap | None:
     namespace = environment.namespace
-    try:
-        now = (await cluster.config_map(namespace, wanted.name)).data
-    except PermanentError as error:
-        if error.code is not ReasonCode.NOT_FOUND:
-            raise
-        now = {}
+    found = await cluster.config_map_if_any(namespace, wanted.name)
+    now = found.data if found is not None else {}
     tried = partial(cluster.apply_config_map, namespace, wanted.name, wanted.data, wanted.labels, dry_run=True)
     owned = ""
     try:
@@ -116,6 +112,7 @@ async def _step(
         kubectl=environment.kubectl,
         take_over=bool(owned),
         owned=owned,
+        seen=taken_over(now, after.data) if owned else "",
     )
 
 

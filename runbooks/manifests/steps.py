@@ -11,17 +11,18 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
+from runbooks.clients.kubernetes.views import ConfigMapView
 from runbooks.fleet.configurations import LARGEST, sha256_of
 from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.holding import while_held
 from runbooks.fleet.records import KnownConfiguration
-from runbooks.kit.errors import RunbookError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.manifests.reading import WantedConfigMap, fault_of
 from runbooks.redaction.redactor import default_redactor
-from runbooks.wording import counted, shortened
+from runbooks.wording import counted, listed, shortened
 
 _WIDEST = 60
 """Characters of a value that are shown in the plan's table."""
@@ -65,6 +66,8 @@ class ApplyConfigMap(Step):
     """Values that another field manager owns are changed too."""
     owned: str = ""
     """The server's own words about who owns which value. Redacted."""
+    seen: str = ""
+    """A hash of the values that are taken over, as they were when this was planned: nothing else is overwritten by force."""
     back: bool = False
     """It is part of a rollback, which does not fail by it, nor ask again because of it."""
     again: str = ""
@@ -91,6 +94,7 @@ class ApplyConfigMap(Step):
             "sha256": _hash(self.wanted.data),
             "labels": {**self.wanted.labels},
             **({"take_over": True} if self.take_over else {}),
+            **({"over": self.seen} if self.seen else {}),
         }
 
     def shown(self) -> Shown:
@@ -138,16 +142,8 @@ class ApplyConfigMap(Step):
 
     async def apply(self, context: StepContext) -> Applied:
         wanted, cluster = self.wanted, context.use(ClusterClient)
-        write = partial(
-            cluster.apply_config_map,
-            self.namespace,
-            wanted.name,
-            wanted.data,
-            wanted.labels,
-            take_over=self.take_over,
-        )
         try:
-            applied = await while_held(context, write)
+            applied = await while_held(context, partial(self._write, cluster))
         except RunbookError as error:
             if not self.back or error.code is ReasonCode.OVERTAKEN:
                 raise
@@ -155,6 +151,49 @@ class ApplyConfigMap(Step):
                 name=wanted.name, resource_version="", problem=f"{self.title} was not taken back: {error.message}"
             )
         return Applied(name=wanted.name, resource_version=applied.resource_version)
+
+    async def _write(self, cluster: ClusterClient) -> ConfigMapView:
+        """Apply it. By force it replaces only what the plan saw: no other owner's later value would stop it."""
+        wanted = self.wanted
+        apply = partial(
+            cluster.apply_config_map,
+            self.namespace,
+            wanted.name,
+            wanted.data,
+            wanted.labels,
+            take_over=self.take_over,
+        )
+        if not self.seen:
+            return await apply()
+        now = await cluster.config_map_if_any(self.namespace, wanted.name)
+        data = now.data if now is not None else {}
+        over = taken_over(data, (await apply(dry_run=True)).data)
+        if over not in (self.seen, taken_over({}, {})):  # the second: a killed step runs again
+            raise PermanentError(
+                f"Somebody changed ConfigMap {wanted.name}{self.place} after this was planned, so it was not applied.",
+                code=ReasonCode.CHANGED_MEANWHILE,
+                advice=("Type the command again: its plan shows what is there now.",),
+            )
+        return await apply(over=now.resource_version if now is not None else "")
+
+
+async def require_applied(context: StepContext, region: str) -> None:
+    """Raise PermanentError where a ConfigMap that the run applied in that region has other values by now."""
+    for step, _ in context.results.each(ApplyConfigMap, Applied):
+        if step.region != region:
+            continue
+        wanted = step.wanted
+        found = await context.use(ClusterClient).config_map_if_any(step.namespace, wanted.name)
+        there = found.data if found is not None else {}
+        keys = {*wanted.data, *(each.key for each in step.differences)}
+        if changed := sorted(key for key in keys if there.get(key) != wanted.data.get(key)):
+            raise PermanentError(
+                f"Somebody changed {listed(changed, most=3)} in {step.title} after this run applied it, so new pods don't read what was approved.",
+                code=ReasonCode.CHANGED_MEANWHILE,
+                advice=(
+                    "`diagnose` says which program wrote it. Type the command again once it is clear which value is right.",
+                ),
+            )
 
 
 class Kept(Frozen):
@@ -219,6 +258,11 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Ke
     )
 
 
+def taken_over(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return a hash of the values that change, with their keys, as they are before."""
+    return _hash({key: before.get(key) for key in {*before, *after} if before.get(key) != after.get(key)})
+
+
 def _changed(key: str, before: str | None, after: str | None) -> KeyChange:
     # redacted as a whole: of a secret that was cut not everything is known any more
     redact = default_redactor().text
@@ -277,5 +321,5 @@ def _cell(value: str | None, *, strong: bool = False) -> Cell:
     return Cell(text="not there" if value is None else value or "empty", strong=strong)
 
 
-def _hash(data: Mapping[str, str]) -> str:
+def _hash(data: Mapping[str, str | None]) -> str:
     return hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()

@@ -1,15 +1,12 @@
 """The plan of `config apply --restart`: what differs is applied, then the services whose pods read it get new pods."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.connection import FIELD_MANAGER
 from runbooks.deployments.configuration import reads
 from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import listed as what_runs
-from runbooks.deployments.service_state import newest_of
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.answers import read_time
 from runbooks.kit.plan import Plan
@@ -22,9 +19,6 @@ from runbooks.release.region_by_region import baked
 from runbooks.release.restarting import RestartService, plan_restart
 from runbooks.release.steps import CheckRollout, Take
 from runbooks.wording import by_count, listed
-
-_SKEW = timedelta(minutes=1)
-"""By how much the cluster's clock may be ahead."""
 
 
 async def plan_config_apply_and_restart(
@@ -83,23 +77,22 @@ async def plan_config_apply_and_restart(
 
 
 async def _behind(place: Place, found: Changes) -> frozenset[str]:
-    """Return the services there that read what is changed now, or what the bot wrote after their oldest pod had started."""
+    """Return the services there that read what is changed now, or what the bot wrote after their oldest pod had started.
+
+    The oldest one that serves: a restart that hangs has new pods beside it.
+    """
     changed = {step.target for step in found.steps if step.region == place.name}
     there = await what_runs(place.cluster, place.environment)
-    now = datetime.now(UTC)
-    # anybody may write a time that has not come, after which no pod could have started
-    before = [
-        each
-        for each in await place.cluster.config_maps_written(place.environment.namespace)
-        if each.name in found.names and each.name not in changed and each.by == FIELD_MANAGER and each.at <= now + _SKEW
-    ]
+    own = await place.cluster.config_maps_written_by_bot(place.environment.namespace)
+    before = [each for each in own if each.name in found.names and each.name not in changed]
     services = set()
     for service in place.environment.services:
         view = there.deployment(service)
-        newest = newest_of(view, there.replica_sets) if view is not None else None
-        if view is None or newest is None:
+        if view is None:
             continue
-        started = [read_time(pod.created) for pod in there.pods if pod.owner == newest.uid and not pod.over]
+        owners = {each.uid for each in there.replica_sets if each.owner == view.uid}
+        serving = (pod for pod in there.pods if pod.owner in owners and not pod.over and not pod.deleting)
+        started = [read_time(pod.created) for pod in serving]
         oldest = min((each for each in started if each is not None), default=None)
         missed = {each.name for each in before if oldest is not None and oldest < each.at}
         if any(reads(view, name) for name in changed | missed):

@@ -12,11 +12,13 @@ from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Brief, Step
+from runbooks.kit.steps import Brief, Step, StepContext
 from runbooks.kit.targets import Environment
 from runbooks.kit.waiting import side_by_side
+from runbooks.manifests.steps import require_applied
 from runbooks.release.last_good import change_of
 from runbooks.release.plan_warnings import idle, not_trusted, owned, set_by_hand, undecided, unsettled
+from runbooks.release.rollouts import RolloutResult
 from runbooks.release.steps import CheckRollout, ServiceStep, Take
 from runbooks.wording import listed
 
@@ -40,6 +42,13 @@ class RestartService(ServiceStep):
 
     def goes_on(self) -> tuple[str, ...]:
         return (f"Kubernetes continues to restart {self.change.named}, on the same image.",)
+
+    async def apply(self, context: StepContext) -> RolloutResult:
+        # between the two steps the run may have been held for hours, and pods read what is there when they start
+        await require_applied(context, self.region)
+        result = await super().apply(context)
+        await require_applied(context, self.region)
+        return result
 
 
 async def plan_restart(

@@ -39,7 +39,7 @@ from runbooks.clients.kubernetes.views import (
     UsageView,
 )
 from runbooks.clients.kubernetes.watch import Watch
-from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, scaled, written
+from runbooks.clients.kubernetes.written import METADATA, METADATA_LIST, WrittenView, scaled, written, written_by
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 
@@ -304,15 +304,31 @@ class ClusterClient:
         doing = f"read config map {namespace}/{name}"
         return reading.config_map(await self._get(_core(namespace, "configmaps", name), doing))
 
+    async def config_map_if_any(self, namespace: str, name: str) -> ConfigMapView | None:
+        """Return it; None where there is none."""
+        try:
+            return await self.config_map(namespace, name)
+        except PermanentError as error:
+            if error.code is not ReasonCode.NOT_FOUND:
+                raise
+            return None
+
     async def config_maps(self, namespace: str, selector: str = "") -> list[ConfigMapView]:
         items = await self._items(_core(namespace, "configmaps"), f"list config maps in {namespace}", selector)
         return [reading.config_map(item) for item in items]
 
     async def config_maps_written(self, namespace: str) -> list[WrittenView]:
         """Return when each was last written and by whom, without its contents."""
+        return [found for item in await self._config_maps_alone(namespace) if (found := written(item)) is not None]
+
+    async def config_maps_written_by_bot(self, namespace: str) -> list[WrittenView]:
+        """Return when the bot wrote each last, whoever wrote it later."""
+        items = await self._config_maps_alone(namespace)
+        return [found for item in items if (found := written_by(item, FIELD_MANAGER)) is not None]
+
+    async def _config_maps_alone(self, namespace: str) -> list[Mapping[str, Any]]:
         path, doing = _core(namespace, "configmaps"), f"list config maps in {namespace}"
-        answer = await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST)
-        return [found for item in listed(answer, "items") if (found := written(item)) is not None]
+        return listed(await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST), "items")
 
     async def deployments_scaled(self, namespace: str) -> list[WrittenView]:
         """Return who set the number of pods of each Deployment last, and when, where Kubernetes says so."""
@@ -358,11 +374,12 @@ class ClusterClient:
         *,
         dry_run: bool = False,
         take_over: bool = False,
+        over: str = "",
     ) -> ConfigMapView:
         """Apply it on the server's side, and return it as it is then.
 
-        `dry_run`: the server says what would be, and keeps nothing. Raises `OwnedByAnother` where another field manager has a value
-        that would change, unless it is to be taken over.
+        `dry_run`: the server says what would be, and keeps nothing. `over`: the resource version that it replaces. Raises `OwnedByAnother`
+        where another field manager has a value that would change, unless it is to be taken over, and `Conflict` for another version.
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if take_over else "false"}
         try:
@@ -371,7 +388,7 @@ class ClusterClient:
                 _core(namespace, "configmaps", name),
                 doing=f"apply config map {namespace}/{name}",
                 query=query | ({"dryRun": "All"} if dry_run else {}),
-                body=_config_map(name, data, labels),
+                body=_config_map(name, data, labels, over or None),
                 content_type=_APPLY_PATCH,
             )
         except Conflict as error:

@@ -5,6 +5,7 @@ is always created: one unreadable field does not hide the others.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runbooks.kit.answers import read_stamp, read_time
@@ -14,6 +15,8 @@ Json = Mapping[str, Any]
 _MOST = 1 << 31
 """Kubernetes counts in 32 bits."""
 _MOST_GENERATIONS = 1 << 63
+_SKEW = timedelta(minutes=1)
+"""By how much the cluster's clock may be ahead."""
 
 
 def fields(item: object, *path: str) -> Json:
@@ -65,6 +68,12 @@ def code(item: Json, name: str) -> int | None:
     """Return an exit code."""
     found = item.get(name)
     return found if type(found) is int and -_MOST <= found < _MOST else None
+
+
+def past(item: Json, name: str) -> datetime | None:
+    """Return the time, or None if it is none or has not come yet: who edits an object may write any time into `managedFields`, and the last one counts."""
+    found = read_time(item.get(name))
+    return found if found is not None and found <= datetime.now(UTC) + _SKEW else None
 
 
 def stamp(item: Json, name: str) -> str:

@@ -10,7 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from runbooks.clients.kubernetes.fields import Json, code, count, fields, generation, listed, mapped, stamp, text, texts
+from runbooks.clients.kubernetes.fields import (
+    Json,
+    code,
+    count,
+    fields,
+    generation,
+    listed,
+    mapped,
+    past,
+    stamp,
+    text,
+    texts,
+)
 from runbooks.clients.kubernetes.views import (
     DEFAULT_SURGE,
     SHARE,
@@ -132,7 +144,7 @@ def _image_owners(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
             if key.startswith("k:") and '"name":"' in key and "f:image" in fields(owned, key)
         )
         if names:
-            found.append(FieldOwner(text(entry, "manager"), stamp(entry, "time"), names))
+            found.append(FieldOwner(text(entry, "manager"), _written_at(entry), names))
     return tuple(found)
 
 
@@ -178,9 +190,13 @@ def _template_hash(spec: Json) -> str:
     return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
 
 
+def _written_at(entry: Json) -> str:
+    return stamp(entry, "time") if past(entry, "time") is not None else ""
+
+
 def _template_writers(entries: Sequence[Json]) -> tuple[FieldOwner, ...]:
     return tuple(
-        FieldOwner(text(entry, "manager"), stamp(entry, "time"), frozenset())
+        FieldOwner(text(entry, "manager"), _written_at(entry), frozenset())
         for entry in entries
         if fields(entry, "fieldsV1", "f:spec", "f:template")
     )

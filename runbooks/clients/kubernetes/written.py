@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbooks.clients.kubernetes.fields import Json, fields, listed, text
+from runbooks.clients.kubernetes.fields import Json, fields, listed, past, text
 from runbooks.kit.answers import read_time
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -35,9 +35,15 @@ def written(item: Json) -> WrittenView | None:
     return max(writes, key=lambda write: write.at, default=None)
 
 
+def written_by(item: Json, manager: str) -> WrittenView | None:
+    """Return that manager's last write, whoever wrote later; None where Kubernetes knows of none."""
+    own = (write for write in _writes(fields(item, "metadata")) if write.by == manager)
+    return max(own, key=lambda write: write.at, default=None)
+
+
 def _writes(meta: Json) -> Iterator[WrittenView]:
     for entry in listed(meta, "managedFields"):
-        at = read_time(entry.get("time"))
+        at = past(entry, "time")
         if at is not None and not text(entry, "subresource"):
             yield WrittenView(text(meta, "name"), at, text(entry, "manager"), tuple(_keys(entry)))
     created = read_time(meta.get("creationTimestamp"))
@@ -51,7 +57,7 @@ def scaled(item: Json) -> WrittenView | None:
     writes = [
         WrittenView(text(meta, "name"), at, text(entry, "manager"))
         for entry in listed(meta, "managedFields")
-        if (at := read_time(entry.get("time"))) is not None
+        if (at := past(entry, "time")) is not None
         and "f:replicas" in (spec := fields(entry, "fieldsV1", "f:spec"))
         and "f:template" not in spec
     ]

@@ -374,3 +374,20 @@ def test_private_text_in_the_record_is_no_part_of_what_is_read_of_it():
     assert record.unreadable == ()
     assert "lopez@example.com" not in record.model_dump_json()
     assert "Deploy for [e-mail 1] x" in record.model_dump_json()
+
+
+def test_a_time_to_come_hides_nobody_who_wrote_before_it() -> None:
+    """Who edits an object may add an entry of any manager, with any time, to what Kubernetes keeps of its writers."""
+    image_of = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"backend"}': {"f:image": {}}}}}}
+    own = {"fieldsV1": {"f:data": {"f:A": {}}, "f:spec": {"f:replicas": {}, **image_of}}}
+    entries = [
+        {"manager": "kubectl-edit", "time": _STAMP, **own},
+        {"manager": "omnicare-bot", "time": "2999-01-01T00:00:00Z", **own},
+    ]
+    item = {"metadata": {"name": "backend-config", "managedFields": entries}}
+    last = written(item)
+    assert last is not None
+    assert (last.by, last.keys) == ("kubectl-edit", ("A",))
+    view = reading.deployment({**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "managedFields": entries}})
+    assert max(view.owners, key=lambda each: each.time).name == "kubectl-edit"
+    assert max(view.writers, key=lambda each: each.time).name == "kubectl-edit"

@@ -8,7 +8,7 @@ from aiohttp import web
 from runbooks.clients.github.access import GithubSettings, GithubToken
 from runbooks.clients.github.client import GithubClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
-from runbooks.clients.kubernetes.errors import OwnedByAnother
+from runbooks.clients.kubernetes.errors import Conflict, OwnedByAnother
 from runbooks.deployments.places import Place as Region
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -189,6 +189,50 @@ async def test_what_another_manager_owns_is_taken_over_where_that_is_asked_for(h
         return
     (step,) = await _planned(here, github, LOG_LEVEL="warn")
     assert "take_over" not in step.changes(), "the bot owns it now"
+
+
+async def test_what_somebody_changes_after_the_plan_is_not_taken_over(here: Place, github: Github) -> None:
+    path = f"/api/v1/namespaces/{here.namespace}/configmaps"
+
+    async def edited(method: str, at: str, **data: str) -> None:
+        await here.connection.call(
+            method,
+            at,
+            doing="do what a person does",
+            query={"fieldManager": "kubectl-edit"},
+            body={"metadata": {"name": "backend-config"}, "data": data},
+            content_type="application/merge-patch+json" if method == "PATCH" else "application/json",
+        )
+
+    async def planned() -> ApplyConfigMap:
+        plan = await plan_config_apply(
+            _client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here), take_over=True
+        )
+        (step,) = (each for each in plan.steps if isinstance(each, ApplyConfigMap))
+        return step
+
+    await edited("POST", path, LOG_LEVEL="debug", SYNC="on")
+    github.versions["v2.0.0"].files[CONFIG] = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: backend-config}\ndata: {LOG_LEVEL: info, SYNC: 'on'}\n"
+    )
+    step, there = await planned(), {"LOG_LEVEL": "debug", "SYNC": "on"}
+    for key, value in (("LOG_LEVEL", "trace"), ("SYNC", "off")):  # of a key that was approved, and of one that was not
+        await edited("PATCH", f"{path}/backend-config", **{key: value})
+        there[key] = value
+        with pytest.raises(PermanentError, match="Somebody changed ConfigMap backend-config after this") as refused:
+            await _done(here, step)
+        assert refused.value.code is ReasonCode.CHANGED_MEANWHILE
+        assert await _data(here) == there
+        again = await planned()
+        assert again.changes() != step.changes(), "it is approved anew"
+        step = again
+    with pytest.raises(Conflict):
+        await here.cluster.apply_config_map(
+            here.namespace, "backend-config", {"LOG_LEVEL": "info"}, {}, take_over=True, over="1"
+        )
+    await _done(here, step)
+    await _done(here, step)  # a step that was killed runs again
+    assert await _data(here) == {"LOG_LEVEL": "info", "SYNC": "on"}
 
 
 @pytest.mark.parametrize(
