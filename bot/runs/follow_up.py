@@ -69,7 +69,8 @@ async def planned(store: RunStore, request: Request, command: Operation, context
         done |= await store.done(before)
         of = await store.ended_request(before)
         before = of.follows if of is not None else None
-    return plan.without(done)
+    followed = await store.state(request.follows) if done and request.follows is not None else None
+    return plan.without(done, followed.plan if followed is not None else None)
 
 
 async def undecided(context: Context) -> str | None:

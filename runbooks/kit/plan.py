@@ -334,10 +334,13 @@ class Plan(Frozen):
         shown = [group for group in groups if group]
         return ", then ".join(shown) if shown[1:] else f"{''.join(shown)} only"
 
-    def without(self, done: Collection[str]) -> "Plan":
-        """Return the plan without the steps that a retry leaves out because they are done; `done`: keys."""
-        left = tuple(step for step in self.steps if not (step.remembered and step.key in done))
-        return self.model_copy(update={"steps": left})
+    def without(self, done: Collection[str], before: "Plan | None" = None) -> "Plan":
+        """Return the plan without the steps that a retry leaves out because they are done; `done`: keys, `before`: the plan of the run before."""
+        out = {step.key for step in self.steps if step.remembered and step.key in done}
+        known = {step.key: step for step in before.steps} if before is not None else {}
+        left = (step for step in self.steps if step.key not in out)
+        steps = tuple(step.resumed(known[step.key], out) if step.key in known else step for step in left)
+        return self.model_copy(update={"steps": steps})
 
     def substances(self) -> list[dict[str, JsonValue]]:
         """What an approval is bound to, change by change; for the audit log."""

@@ -9,7 +9,7 @@ again after its `retry_after`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
@@ -314,6 +314,10 @@ class Step(Frozen):
     def ends_as(self, confirmed: "Step") -> bool:
         """Whether a yes to the same step of another plan covers it: it changes the same, or a subclass can tell that more leads just there."""
         return self.changes() == confirmed.changes()
+
+    def resumed(self, before: "Step", done: Collection[str]) -> "Step":  # noqa: ARG002 - a subclass rests on what was done
+        """Return it as a retry does it. `before`: the same step in the plan of the run before, which has done the steps with these keys."""
+        return self
 
     async def apply(self, context: StepContext) -> object:
         """Do it; the subclass declares what is returned."""

@@ -45,11 +45,13 @@ async def plan_rotation(
     ]
     restarts = [step for plan in plans for step in plan.steps if isinstance(step, RestartService)]
     steps: list[Step] = []
+    made: ReplaceValues | None = None
     about: tuple[str, ...] = (f"No new values are made: these are the ones that {environment.home} has now.",)
     for place in there.places:
         name = place.name
         if name == environment.home:
             replace, about = await _made(place, what, rotations, found)
+            made = replace
         else:
             replace = CopyFromHome(
                 namespace=environment.namespace,
@@ -59,6 +61,8 @@ async def plan_rotation(
                 home_kubectl=environment.kubectl,
                 again=f"{again} --regions {name}",
                 seen=found.resource_version,
+                made_by=made.key if made is not None else "",
+                made_with=made.seal if made is not None else "",
                 region=name,
                 kubectl=place.environment.kubectl,
             )

@@ -1,13 +1,15 @@
 """The steps that replace values of one Secret: by random ones that the bot makes, by those of a secret in AWS, or by those of the home region."""
 
+import hashlib
+import hmac
 import json
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import SecretView
@@ -23,8 +25,9 @@ from runbooks.rotation.settings import Rotations
 from runbooks.wording import counted, listed
 
 ROTATED_BY = "omnicare.dev/rotated-by"
-"""Annotation of a Secret: the run that gave it its values, so that a killed step that runs again makes no second ones."""
-
+"""Annotation of a Secret: the run that gave it its values, for people. Anybody who may write the Secret can write it."""
+PROOF = "omnicare.dev/rotated-proof"
+"""Annotation of a Secret: an HMAC of its new values by the step's seal, so that a killed step that runs again makes no second ones."""
 AWS_VERSION = "omnicare.dev/aws-version"
 """Annotation of a Secret: the version in AWS that its values are of."""
 _RETRIES_SECONDS = 60.0
@@ -49,10 +52,10 @@ class ReplaceValues(Step):
     keys: tuple[str, ...]
     kubectl: str = "kubectl"
     """As a person types it for the region."""
+    seal: str = Field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    """Known to the bot alone: what the Secret has is what this step wrote only if its proof was made with it."""
     remembered: ClassVar[bool] = True
     """A retry makes the pods that are left, and replaces nothing again."""
-    mark_proves: ClassVar[bool] = True
-    """The Secret's mark of this run tells that it was done. Anybody who may write the Secret can write the mark too."""
 
     @property
     def target(self) -> str:
@@ -69,7 +72,7 @@ class ReplaceValues(Step):
         cluster = context.use(ClusterClient)
         found = await cluster.secret(self.namespace, self.secret)
         default_redactor().learn(found.data.values())
-        if self.mark_proves and found.annotations.get(ROTATED_BY) == context.run:
+        if proves(found, self.keys, self.seal):
             return self._done(found)
         if missing := [key for key in self.keys if key not in found.data]:
             raise PermanentError(
@@ -77,7 +80,8 @@ class ReplaceValues(Step):
             )
         values, marks = await self._values(context)
         default_redactor().learn(values.values())
-        write = partial(cluster.patch_secret, found, values, {ROTATED_BY: context.run, **marks})
+        proof = _proof(self.seal, self.secret, values)
+        write = partial(cluster.patch_secret, found, values, {ROTATED_BY: context.run, PROOF: proof, **marks})
         return self._done(await while_held(context, write))
 
     def _done(self, written: SecretView) -> Rotated:
@@ -181,8 +185,10 @@ class CopyFromHome(ReplaceValues):
     """The command that does it later, where the region can't be reached."""
     seen: str = ""
     """The resource version of home's Secret when this was planned; empty in a plan of the version before."""
-    mark_proves: ClassVar[bool] = False
-    """Copying once more changes nothing, so it needs no mark to go by."""
+    made_by: str = ""
+    """The key of the step that makes the values in the same run; empty where home keeps what it has."""
+    made_with: str = Field(default="", repr=False)
+    """The seal of that step."""
 
     @property
     def title(self) -> str:
@@ -193,7 +199,15 @@ class CopyFromHome(ReplaceValues):
             "target": f"{self.namespace}/secret/{self.secret}",
             "keys": list(self.keys),
             "copied from": self.home,
+            # where the run makes none, these very values are approved
+            **({"seen": self.seen} if self.seen and not self.made_by else {}),
         }
+
+    def resumed(self, before: Step, done: Collection[str]) -> Step:
+        """The values were made by a run before: only those are copied."""
+        if self.made_by not in done or not isinstance(before, CopyFromHome):
+            return self
+        return self.model_copy(update={"made_with": before.made_with})
 
     def shown(self) -> Shown:
         return _next(self, f"the same value as in {self.home}")
@@ -219,13 +233,16 @@ class CopyFromHome(ReplaceValues):
         found = await context.use(Fleet).cluster.secret(self.namespace, self.secret)
         default_redactor().learn(found.data.values())
         made = [
-            result.resource_version
-            for step, result in context.results.each(ReplaceValues, Rotated)
+            each.resource_version
+            for step, each in context.results.each(ReplaceValues, Rotated)
             if step.region == self.home
         ]
-        expected = made[-1] if made else self.seen
-        if expected and found.resource_version != expected:
-            when = "after this run wrote it" if made else "after this was planned"
+        if self.made_by:
+            same = proves(found, self.keys, self.made_with)
+        else:  # those of a run only in a plan of the version before
+            same = found.resource_version == ((made[-1] if made else self.seen) or found.resource_version)
+        if not same:
+            when = "after this run wrote it" if self.made_by or made else "after this was planned"
             raise PermanentError(
                 f"Somebody changed Secret {self.secret} in {self.home} {when}, so {self.region} does not get what it has now.",
                 code=ReasonCode.CHANGED_MEANWHILE,
@@ -241,6 +258,20 @@ class CopyFromHome(ReplaceValues):
             )
         marks = {name: value for name, value in found.annotations.items() if name == AWS_VERSION}
         return {key: found.data[key] for key in self.keys}, marks
+
+
+def proves(found: SecretView, keys: Collection[str], seal: str) -> bool:
+    """Return whether the Secret has just the values that the step with that seal wrote."""
+    values = {key: found.data.get(key, b"") for key in keys}
+    told = found.annotations.get(PROOF, "").encode("utf-8", "replace")
+    return bool(seal) and hmac.compare_digest(told, _proof(seal, found.name, values).encode())
+
+
+def _proof(seal: str, secret: str, values: Mapping[str, bytes]) -> str:
+    told = json.dumps(
+        [secret, {key: hashlib.sha256(value).hexdigest() for key, value in values.items()}], sort_keys=True
+    )
+    return hmac.new(seal.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
 def _next(step: ReplaceValues, value: str) -> Shown:

@@ -1,6 +1,7 @@
 """`secret rotate`: new values that nobody types or sees, and new pods that read them."""
 
 import base64
+import copy
 from pathlib import Path
 
 from sandbox.cluster.resources import SECRET
@@ -87,3 +88,25 @@ async def test_a_region_that_was_away_is_named_at_the_end_and_gets_the_same_valu
         there = away.cluster.store.get(SECRET, PRODUCTION, "backend-secret")
         assert there is not None
         assert base64.b64decode(there["data"]["JWT_SECRET"]) == made == _value(here)
+
+
+async def test_a_retry_gives_no_other_region_what_somebody_wrote_after_the_run(tmp_path: Path):
+    async with story(tmp_path / "world", regions=("eu", "us")) as here:
+        await here.inside()
+        home, away = here.world.cluster, here.world.regions["us"].cluster
+        before, there = _value(here), away.store.get(SECRET, PRODUCTION, "backend-secret")
+        here.keep_unready("backend", "v1.2.0")
+        run = await here.ask("secret rotate jwt", who=ON_CALL)
+        await here.press(APPROVER, "approve", run)
+        await here.until(lambda: _value(here) != before, "home has a new value")
+        await here.stop_run(ON_CALL, run)
+        await here.ended_with(run, "was stopped by Ines")
+        here.let_ready("backend", "v1.2.0")
+        found = copy.deepcopy(home.store.get(SECRET, PRODUCTION, "backend-secret"))
+        assert found is not None
+        found["data"]["JWT_SECRET"] = base64.b64encode(b"typed-by-somebody").decode()
+        home.store.put(SECRET, found)
+        again = await here.ask(f"retry {run}", who=ON_CALL)
+        await here.says(again, "Somebody changed Secret backend-secret in eu", "result")
+        assert here.event_names(again).count("approval:asked") == 0, "it goes on from what was approved"
+        assert away.store.get(SECRET, PRODUCTION, "backend-secret") == there

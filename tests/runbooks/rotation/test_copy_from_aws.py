@@ -18,7 +18,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied
 from runbooks.redaction.redactor import default_redactor
 from runbooks.rotation.settings import Rotations, RotationSettings
-from runbooks.rotation.steps import AWS_VERSION, ROTATED_BY, CopyFromAws
+from runbooks.rotation.steps import AWS_VERSION, PROOF, ROTATED_BY, CopyFromAws
 from sandbox.aws import Aws
 from sandbox.aws_services import REGION, SIGNING_SECRET
 from sandbox.aws_services import SecretsManager as World
@@ -93,7 +93,7 @@ async def test_a_value_is_copied_once_and_is_in_no_result_and_known_to_the_redac
     result = await applied(step, context)
     values, annotations = here.secret()
     assert values["JWT_SECRET"] == "from-aws-4f1d09b2c7"
-    assert annotations == {ROTATED_BY: context.run, AWS_VERSION: step.version}
+    assert annotations == {ROTATED_BY: context.run, PROOF: annotations[PROOF], AWS_VERSION: step.version}
     assert "from-aws-4f" not in json.dumps([result, step.model_dump(mode="json"), step.changes(), list(step.by_hand())])
     assert "from-aws-4f1d09b2c7" not in default_redactor().text("it is from-aws-4f1d09b2c7")
     here.world.put("a newer value that nobody approved")

@@ -12,7 +12,7 @@ from runbooks.kit.steps import applied, done
 from runbooks.kit.targets import Region
 from runbooks.rotation.planning import plan_rotation
 from runbooks.rotation.settings import Rotations, RotationSettings
-from runbooks.rotation.steps import ROTATED_BY, CopyFromHome, Rotated, RotateSecret
+from runbooks.rotation.steps import PROOF, ROTATED_BY, CopyFromHome, Rotated, RotateSecret
 from sandbox.cluster.resources import SECRET
 from tests.support.two_regions import NAMESPACE, TwoRegions, with_regions
 
@@ -108,9 +108,53 @@ async def test_a_mark_that_somebody_else_wrote_does_not_keep_a_region_from_the_n
     await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
     us = both.clusters["us"]
     await us.patch_secret(await us.secret(NAMESPACE, "backend-secret"), {}, {ROTATED_BY: RUN})
-    retried = await planned(both)
-    await both.do(retried.model_copy(update={"steps": retried.steps[6:8]}), RUN)
+    retried = (await planned(both)).without({plan.steps[1].key}, plan)
+    await both.do(retried.model_copy(update={"steps": retried.steps[5:7]}), RUN)
     assert {key: values(both, "us")[key] for key in KEYS} == {key: values(both, "eu")[key] for key in KEYS}
+
+
+async def test_no_mark_that_somebody_wrote_keeps_the_old_values(both: TwoRegions) -> None:
+    """Who is to lose access may still write the Secret, and the run's id is on every Deployment."""
+    plan, home, old = await planned(both), both.clusters["eu"], values(both, "eu")
+    for marks in ({ROTATED_BY: RUN}, {ROTATED_BY: RUN, PROOF: "0" * 64}, {PROOF: "\u0660 \U0001f511"}):
+        await home.patch_secret(await home.secret(NAMESPACE, "backend-secret"), {}, marks)
+        await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
+        now = values(both, "eu")
+        assert not [key for key in KEYS if now[key] == old[key]], marks
+        # the step was killed before its result was kept, and somebody put the old values back beside its marks
+        found = await home.secret(NAMESPACE, "backend-secret")
+        await home.patch_secret(found, {key: old[key].encode() for key in KEYS}, {})
+        await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
+        old = values(both, "eu")
+        assert not [key for key in KEYS if old[key] in (now[key], f"eu-{key}")], marks
+        plan = await planned(both)
+
+
+async def test_a_retry_copies_what_the_run_before_wrote_and_nothing_else(both: TwoRegions) -> None:
+    plan, home, old = await planned(both), both.clusters["eu"], values(both, "us")
+    await both.do(plan.model_copy(update={"steps": plan.steps[:2]}), RUN)
+    made, again = values(both, "eu"), "production.secret-rotate.2222"
+    retried = (await planned(both)).without({plan.steps[1].key}, plan)
+    assert retried.completes(plan), "nobody is asked again"
+    copies = [step for step in retried.steps if isinstance(step, CopyFromHome)]
+    found = await home.secret(NAMESPACE, "backend-secret")
+    await home.patch_secret(found, {KEYS[0]: b"typed-by-somebody"}, {})
+    await both.do(retried.model_copy(update={"steps": ()}), again)
+    with pytest.raises(PermanentError, match="Somebody changed Secret backend-secret in eu"):
+        await done(copies, both.context(again))
+    assert values(both, "us") == old
+    found = await home.secret(NAMESPACE, "backend-secret")
+    await home.patch_secret(found, {KEYS[0]: made[KEYS[0]].encode()}, {"note": "a label changes no value"})
+    await done(copies, both.context(again))
+    assert {key: values(both, "us")[key] for key in KEYS} == {key: made[key] for key in KEYS}
+
+
+async def test_copying_what_home_has_is_approved_for_just_these_values(both: TwoRegions) -> None:
+    before = await planned(both, "us")
+    home = both.clusters["eu"]
+    await home.patch_secret(await home.secret(NAMESPACE, "backend-secret"), {KEYS[0]: b"typed-by-somebody"}, {})
+    retried = (await planned(both, "us")).without(set(), before)
+    assert not retried.completes(before)
 
 
 async def test_a_region_that_is_lost_on_the_way_keeps_all_of_its_values_and_says_how_it_catches_up(
