@@ -18,7 +18,9 @@ from runbooks.deployments.owners import image_written_by_bot
 from runbooks.deployments.owners import owner as owner_of
 from runbooks.fleet.records import Release
 from runbooks.kit.answers import read_stamp
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Beside, Image, ImageChange
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.kit.versions import TAG
 
@@ -234,6 +236,18 @@ def pinned(state: ServiceState) -> Image | None:
     if state.image is None or state.image.digest is not None:
         return state.image
     return state.image.model_copy(update={"digest": state.digest})
+
+
+def image_for_job(state: ServiceState) -> Image:
+    """Return what runs, for a Job made from it. Raises PermanentError where that is unknown, or of another repository: the Job gets Secrets."""
+    image = pinned(state)
+    if image is not None and not state.foreign:
+        return image
+    raise PermanentError(
+        state.foreign or f"It is unknown which image {state.named} runs.",
+        code=ReasonCode.NOT_FOUND if image is None else ReasonCode.FOREIGN_IMAGE,
+        advice=(f"`describe {state.service}` shows its pods.",),
+    )
 
 
 def running_version(states: Iterable[ServiceState], releases: Sequence[Release]) -> str:

@@ -94,8 +94,8 @@ async def _created(cluster: ClusterClient, spec: JobSpec, run: str) -> JobView:
         return await cluster.jobs.create(spec, run)
     except AlreadyThere:
         job = await cluster.jobs.get(spec.namespace, spec.name(run))
-    if job.run != run:
-        whose = f"run {job.run}" if job.run else "somebody else"
+    if job.run != run or job.program != spec.program:
+        whose = f"run {job.run}" if job.run not in ("", run) else "somebody else"
         raise PermanentError(
             f"Job {job.name} exists, but {whose} created it.",
             code=ReasonCode.CHANGED_MEANWHILE,

@@ -16,7 +16,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Program
 from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable
 from runbooks.deployments.pod_scripts import PodScripts
-from runbooks.deployments.service_state import current, pinned
+from runbooks.deployments.service_state import current, image_for_job
 from runbooks.fleet.fleet import Fleet
 from runbooks.fleet.script_starts import ScriptStart
 from runbooks.jobs.running import run_job
@@ -180,8 +180,8 @@ async def plan_script(
     image = ""
     if script.runs == "as-job":
         state = next(each for each in await current(cluster, environment) if each.service == service.name)
-        running = pinned(state)
-        if running is None or running.digest is None:
+        running = image_for_job(state)
+        if running.digest is None:
             raise PermanentError(
                 f"It is unknown which image {service.name} runs, so no Job can be made from it.",
                 code=ReasonCode.NOT_FOUND,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable, Word
-from runbooks.deployments.service_state import current, pinned
+from runbooks.deployments.service_state import current, image_for_job
 from runbooks.jobs.running import JobEnd, run_job
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
@@ -50,9 +50,7 @@ async def judged_job(
     name = script.about
     try:
         state = next(each for each in await current(cluster, environment) if each.service == service)
-        image = pinned(state)
-        if image is None:
-            return Verified(findings=(unknown(name, f"it is unknown which image {service} runs"),))
+        image = image_for_job(state)
         found = environment.service(service)
         spec = JobSpec(
             namespace=environment.namespace,

@@ -42,6 +42,8 @@ async def test_a_job_completes_is_found_again_by_its_run_and_refused_to_another(
         assert (await client.jobs.of_kind(cluster.namespace, "task"))[0].run == RUN
         with pytest.raises(PermanentError, match="created it"):
             await run_job(PlainPulse(OTHER), client, asked)
+        with pytest.raises(PermanentError, match="somebody else created it"):
+            await run_job(PlainPulse(RUN), client, spec(cluster, "fail"))
 
 
 async def test_a_job_that_fails_ends_with_its_exit_status_after_one_try(cluster: ClusterUnderTest) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -31,6 +31,19 @@ _BY_HAND_PAUSE = 3
 """Seconds between two tries to read the log by hand."""
 _SCRATCH = "/scratch"
 """Where the data of a scratch database is."""
+_OF_CONTAINER = (
+    "name",
+    "command",
+    "args",
+    "workingDir",
+    "env",
+    "envFrom",
+    "volumeMounts",
+    "volumeDevices",
+    "lifecycle",
+)
+_OF_POD = ("volumes", "hostAliases", "hostNetwork", "hostPID", "shareProcessNamespace", "dnsConfig", "runtimeClassName")
+"""What decides what a Job's programs do, beside their images. The API server fills in none of it."""
 _PLAIN = re.compile(r"[a-z0-9]{4,24}")
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9@%+=:,./_-]{1,200}$")]
@@ -173,6 +186,11 @@ class JobSpec(Frozen):
         """Return the manifest."""
         return self._made({"name": self.name(run)}, {**self.annotations, RUN: run}, likeness)
 
+    @property
+    def program(self) -> str:
+        """Return what its pod runs, to compare with a Job that is there."""
+        return _program(self._made({}, {}, None)["spec"])
+
     def by_hand(self) -> tuple[str, ...]:
         """Return the lines by which a person runs it, in one shell; the Secret's value is in none of them.
 
@@ -251,6 +269,8 @@ class JobView:
     suspended: bool
     deleting: bool
     annotations: Mapping[str, str]
+    program: str = ""
+    """What its pod runs: anybody may make a Job with the name and the annotation of a run."""
     owner: str = ""
     """The uid of the CronJob that made it, or an empty text."""
     ended_at: str = ""
@@ -283,9 +303,24 @@ def job_view(item: Json) -> JobView:
         suspended=spec.get("suspend") is True,
         deleting=bool(meta.get("deletionTimestamp")),
         annotations=annotations,
+        program=_program(spec),
         owner=next((text(each, "uid") for each in listed(meta, "ownerReferences") if each.get("controller")), ""),
         ended_at=stamp(true.get("Complete") or failed, "lastTransitionTime"),
     )
+
+
+def _program(spec: Json) -> str:
+    """Return what the pods of a Job run; an image is known by its digest, where it has one."""
+    pod = fields(spec, "template", "spec")
+
+    def only(found: Json, names: Sequence[str]) -> dict[str, Any]:
+        return {name: found[name] for name in names if found.get(name)}
+
+    def program(container: Json) -> dict[str, Any]:
+        return {**only(container, _OF_CONTAINER), "image": text(container, "image").rpartition("@")[2]}
+
+    before, beside = ([program(each) for each in listed(pod, name)] for name in ("initContainers", "containers"))
+    return json.dumps([only(pod, _OF_POD), before, beside], sort_keys=True)
 
 
 class Jobs:

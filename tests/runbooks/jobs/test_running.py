@@ -140,6 +140,20 @@ async def test_a_job_of_another_run_is_refused(tmp_path: Path) -> None:
     assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
 
 
+@pytest.mark.parametrize(
+    "other", [{"words": ("true",)}, {"image": "x/tool:other"}, {"values": {"NODE_OPTIONS": "-r x"}}]
+)
+async def test_a_job_that_somebody_made_for_the_run_is_not_taken_for_its_own(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    """The run's id, of which the name is made, is on every Deployment."""
+    async with _cluster(tmp_path, _prints(b"all is well")) as (_, client):
+        await client.jobs.create(SPEC.model_copy(update=other), RUN)
+        with pytest.raises(PermanentError, match="somebody else created it") as caught:
+            await run_job(PlainPulse(RUN), client, SPEC)
+    assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
+
+
 async def test_past_its_deadline_kubernetes_ends_it_and_the_error_has_its_log(tmp_path: Path) -> None:
     async with _cluster(tmp_path, _forever) as (_, client):
         with pytest.raises(PermanentError, match="did not finish within 2 s") as caught:

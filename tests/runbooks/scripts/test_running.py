@@ -100,6 +100,17 @@ async def test_a_job_is_from_the_image_that_runs_and_bound_to_it(here: Here):
     assert ran.lines[-1] == "index built, 2 segments merged"
 
 
+async def test_no_job_is_made_from_an_image_of_another_repository(here: Here):
+    """It would get the script's Secrets."""
+    path = "/spec/template/spec/containers/0/image"
+    foreign = f"ghcr.evil.example/omnicare/backend:v1.2.0@sha256:{'a' * 64}"
+    operation = {"op": "replace", "path": path, "value": foreign}
+    await here.client.patch_deployment(PRODUCTION.namespace, "backend", [operation], manager="kubectl-set")
+    with pytest.raises(PermanentError, match=r"ghcr\.evil\.example.* is not from the configured repository") as refused:
+        await here.plan("reindex")
+    assert refused.value.code is ReasonCode.FOREIGN_IMAGE
+
+
 async def test_a_script_that_was_begun_is_not_begun_again_by_the_same_run(here: Here):
     await here.run("cache-warm", "wards")
     with pytest.raises(PermanentError) as caught:
