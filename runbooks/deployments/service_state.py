@@ -8,16 +8,17 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.connection import FIELD_MANAGER
-from runbooks.clients.kubernetes.views import DEFAULT_SURGE, DeploymentView, PodView, ReplicaSetView
+from runbooks.clients.kubernetes.views import DEFAULT_SURGE, DeploymentView, FieldOwner, PodView, ReplicaSetView
 from runbooks.deployments import images
 from runbooks.deployments.owners import image_written_by_bot
 from runbooks.deployments.owners import owner as owner_of
 from runbooks.fleet.records import Release
-from runbooks.kit.answers import read_stamp
+from runbooks.kit.answers import read_stamp, read_time
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Beside, Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
@@ -38,6 +39,8 @@ SURGE = "omnicare.dev/max-surge"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 _LATELY = timedelta(hours=1)
+_SKEW = timedelta(minutes=1)
+"""By how much the bot's clock and the cluster's may differ."""
 _BY_HAND = ("kubectl-set", "kubectl-edit", "kubectl-patch", "kubectl-rollout")
 
 
@@ -352,7 +355,7 @@ def _state(
         restarts=sum(pod.restarts for pod in own),
         restarts_lately=sum(_restarts_since(pod, datetime.now(UTC) - _LATELY) for pod in own),
         revision=deployment.revision,
-        since=_since(deployment, newest, owner.time if owner is not None else None, by_bot=by_bot),
+        since=_since(deployment, _began(deployment, service.container, sets), owner, by_bot=by_bot),
         by=owner.name if owner is not None else None,
         cause=deployment.annotations.get(CHANGE_CAUSE)
         if by_bot or DEPLOYED_IMAGE not in deployment.annotations
@@ -446,9 +449,29 @@ def _alone(newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
     return not any(each.desired or each.total for each in sets if each is not newest)
 
 
-def _since(
-    deployment: DeploymentView, newest: ReplicaSetView | None, set_at: str | None, *, by_bot: bool
-) -> str | None:
-    if by_bot and (at := read_stamp(deployment.annotations.get(DEPLOYED_AT))):
-        return at
-    return set_at or (newest.created if newest is not None else None) or None
+def _since(deployment: DeploymentView, began: str, owner: FieldOwner | None, *, by_bot: bool) -> str | None:
+    """Return when the present image was set. `began`: when its first ReplicaSet was made."""
+    at = read_time(read_stamp(deployment.annotations.get(DEPLOYED_AT))) if by_bot else None
+    if at is None:
+        return (owner.time if owner is not None else "") or began or None
+    last = read_time(owner.time) if owner is not None and owner.name == FIELD_MANAGER else None
+    return _within(at, read_time(began), last).isoformat()
+
+
+def _within(at: datetime, began: datetime | None, last: datetime | None) -> datetime:
+    """Return the annotated time; where it can't be true, since anybody may write it, when the image's first ReplicaSet was made.
+
+    `last`: the bot's own last write.
+    """
+    latest = last or datetime.now(UTC)
+    if began is None:
+        return min(at, latest)
+    return at if began - _SKEW <= at <= max(latest, began) + _SKEW else began
+
+
+def _began(deployment: DeploymentView, container: str, sets: Sequence[ReplicaSetView]) -> str:
+    """Return when the first of the newest ReplicaSets with the present image was made; a restart makes another one with it."""
+    newest = newest_of(deployment, sets)
+    own = sorted(sets, key=lambda each: each.revision, reverse=True)
+    alike = takewhile(lambda each: newest is not None and each.image(container) == newest.image(container), own)
+    return min((each.created for each in (*alike, *([newest] if newest is not None else ()))), default="")

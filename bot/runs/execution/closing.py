@@ -8,6 +8,7 @@ place: whoever took it since decides what is true.
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.audit import EventName
@@ -37,6 +38,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two tries."""
 _SOON = 5.0
 """The same at most, where others wait for it as soon as the cluster answers."""
+_SKEW = timedelta(minutes=1)
+"""By how much another bot's clock may be ahead."""
 WRITTEN = "written"
 """The event in which `closing` says that the end of a run without the record is written, or never will be."""
 
@@ -103,12 +106,11 @@ class EndWriter:
         holder, left = record.run, record.undecided
         if holder is not None and holder.run == lease.run:
             return ""
-        newest = next((each for each in releases.releases if each.run and each.run != lease.run), None)
-        recorded = read_time(newest.at) if newest is not None else None
-        if newest is not None and recorded is not None and recorded >= request.at:
+        others = (each for each in releases.releases if each.run and each.run != lease.run)
+        newest = next((each for each in others if _is_later(each.at, request)), None)
+        if newest is not None:
             return f"{newest.version} has been recorded there since (run {short_id(newest.run)})."
-        since = read_time(left.since) if left is not None and left.run != lease.run else None
-        if left is not None and since is not None and since >= request.at:
+        if left is not None and left.run != lease.run and _is_later(left.since, request):
             ended = await store.ended_request(left.run)
             if ended is None or ended.at >= request.at:
                 return f"{left.title} (run {short_id(left.run)}) has left it undecided since."
@@ -195,6 +197,12 @@ class Closings:
         )
         crash_points.reached("end-written")
         return written
+
+
+def _is_later(stamp: str, request: Request) -> bool:
+    """Return whether what the record tells was after the request: a time that has not come was written by hand, and keeps nothing from being recorded."""
+    at = read_time(stamp)
+    return at is not None and request.at <= at <= datetime.now(UTC) + _SKEW
 
 
 async def _done_late(context: Context, ending: Ending) -> bool:

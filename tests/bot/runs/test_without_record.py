@@ -163,6 +163,28 @@ async def test_nothing_else_begins_beside_it(here: Story):
     await here.says(waits, "without the record", "result")  # locked by it
 
 
+async def test_a_time_to_come_in_the_record_keeps_nothing_from_being_recorded(here: Story):
+    """Anybody who may edit the record may write one."""
+    await here.deployed("v2.0.0")
+    await home_of(here).go_down()
+    run = await here.ask("rollback --without-record", who=ON_CALL)
+    await here.press(ON_CALL, "approve", run)
+    await here.ended_with(run, "Back on v1.2.0 in production, but not in eu")
+    store, never = here.world.cluster.store, "2999-01-01T00:00:00+00:00"
+    found = store.get(CONFIG_MAP, "omnicare-bot", "environment-production")
+    assert found is not None
+    left = {"run": "production.deploy.ofanotherbot1", "title": "Deploy v3.0.0", "since": never}
+    store.put(CONFIG_MAP, {**found, "data": {**found["data"], "undecided": json.dumps(left)}})
+    releases = store.get(CONFIG_MAP, "omnicare-bot", "releases-production")
+    assert releases is not None
+    known = json.loads(releases["data"]["releases"])
+    forged = {**known[0], "version": "v3.0.0", "run": "production.deploy.ofanotherbot1", "at": never}
+    store.put(CONFIG_MAP, {**releases, "data": {**releases["data"], "releases": json.dumps([forged, *known])}})
+    await home_of(here).come_back()
+    await here.says(run, "is up to date again", "record")
+    assert here.environment().freeze is not None
+
+
 async def test_a_record_that_moved_on_meanwhile_is_left_as_it_is(here: Story):
     await here.deployed("v2.0.0")
     await home_of(here).go_down()

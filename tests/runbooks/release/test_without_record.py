@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from runbooks.deployments.service_state import DEPLOYED_AT, DEPLOYED_IMAGE, annotation_path
 from runbooks.fleet.absent import AbsentRecord
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
+from runbooks.release.plans import plan_deploy
 from runbooks.release.steps import images_of
 from runbooks.release.without_record import plan_without_record
-from tests.support.two_regions import TwoRegions
+from tests.support.two_regions import NAMESPACE, TwoRegions
 
 
 async def without_record(
@@ -90,3 +92,23 @@ async def test_an_absent_record_is_never_written(both: TwoRegions):
         await absent.mark_bad(both.environment, "v2.0.0", "seen")
     assert (await absent.known_releases(both.environment)).releases == ()
     assert [each.verdict for each in await both.fleet.releases(both.environment)] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("service", "at"), [("frontend", "9000-01-01T00:00:00Z"), ("backend", "2020-01-01T00:00:00+00:00")]
+)
+async def test_no_date_that_somebody_annotated_chooses_what_goes_back(both: TwoRegions, service: str, at: str):
+    alone = await plan_deploy(
+        both.clusters["eu"], both.registry, both.fleet, both.environment, "v2.0.0", only="backend", places=both.places
+    )
+    await both.do(alone, "production.deploy.1111")
+    await both.servers["eu"].go_down()
+    us = both.clusters["us"]
+    image = (await us.deployment(NAMESPACE, service)).images[service]
+    marks = {DEPLOYED_IMAGE: image, DEPLOYED_AT: at}
+    forged = [{"op": "add", "path": annotation_path(key), "value": value} for key, value in marks.items()]
+    if not (await us.deployment(NAMESPACE, service)).has_annotations:
+        forged = [{"op": "add", "path": "/metadata/annotations", "value": marks}]
+    await us.patch_deployment(NAMESPACE, service, forged, manager="kubectl-annotate")
+    plan = await without_record(both)
+    assert [(change.named, change.after.tag) for change in images_of(plan)] == [("backend in us", "v1.2.0")]
