@@ -253,20 +253,24 @@ class Leases:
     async def _another_without(self, request: Request) -> Failure | None:
         """Return the refusal where another rollback without the record has begun.
 
-        One that waits for its approval holds nobody up: whoever asked for it may be asleep, and nobody else can withdraw it.
+        One that waits for its approval holds nobody up: whoever asked for it may be asleep, and nobody else can withdraw it. Of two that
+        are confirmed at the same moment each sees the other begin, so the one that was asked for first goes on.
         """
-        other = await self._aside_now(request)
+        other = await self._aside_now(request, after=request)
         return _refused_beside(request, other) if other is not None else None
 
     async def _aside(self, request: Request) -> Request | None:
         """Return the rollback that changes the environment, or has, though the record does not know of it yet."""
         return await self._aside_now(request) or await self._store.ended_without_record(request.environment)
 
-    async def _aside_now(self, request: Request) -> Request | None:
-        """Return the rollback that changes the environment though the record does not know of it."""
+    async def _aside_now(self, request: Request, *, after: Request | None = None) -> Request | None:
+        """Return the rollback that changes the environment though the record does not know of it; not one that begins just now and was asked for `after`."""
         for other in await self._others(request):
             if self._registry.operation(other.command, other.arguments).without_record and await self._begun(other):
-                return other
+                state = await self._store.state(other.id)
+                begins = state is not None and state.phase == "starting"
+                if after is None or not begins or (other.at, other.id) < (after.at, after.id):
+                    return other
         return None
 
     async def _under_way(self, request: Request) -> Request | None:

@@ -1,5 +1,6 @@
 """Going back while the home region's cluster, which has the record, does not answer."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -161,6 +162,17 @@ async def test_nothing_else_begins_beside_it(here: Story):
     here.world.regions["us"].cluster.let_ready("/backend:v1.2.0")
     await here.ended_with(first, "Back on v1.2.0 in production, but not in eu")
     await here.says(waits, "without the record", "result")  # locked by it
+
+
+async def test_of_two_that_are_confirmed_at_the_same_moment_one_goes_back(here: Story):
+    await here.deployed("v2.0.0")
+    await home_of(here).go_down()
+    first = await here.ask("rollback --without-record", who=ON_CALL)
+    await here.shown("approve", first)
+    second = await here.ask("rollback backend --without-record", who=REQUESTER)
+    await here.shown("approve", second)
+    await asyncio.gather(*(here.press(ON_CALL, "approve", run) for run in (second, first)))
+    await here.until(lambda: here.tag("backend", region="us") == "v1.2.0", "us goes back")
 
 
 async def test_a_time_to_come_in_the_record_keeps_nothing_from_being_recorded(here: Story):
