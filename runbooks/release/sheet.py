@@ -10,9 +10,11 @@ from runbooks.deployments.service_state import kubectl_lines
 from runbooks.kit.plan import Image, ImageChange, versions
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.redaction.shell import pasted
+from runbooks.wording import shortened
 
 WIDTH = 78
 """Characters: a printed page, and a phone held sideways."""
+_LONGEST = 200
 
 
 class RunningService(Frozen):
@@ -113,7 +115,14 @@ def _lines_of(running: RunningService) -> list[str]:
     if image is None:
         return [f"{running.service}: unknown"]
     pods = f", {running.pods} ready" if running.pods is not None else ""
+    name = _in_line(f"{image.repository}:{image.tag or 'untagged'}")
     return [
-        f"{running.service}: {image.repository}:{image.tag or 'untagged'}{pods}",
-        f"  {image.digest or 'no digest: the Deployment names only the tag'}",
+        f"{running.service}: {name}{pods}",
+        f"  {_in_line(image.digest or '') or 'no digest: the Deployment names only the tag'}",
     ]
+
+
+def _in_line(text: str) -> str:
+    """Return what a Deployment says, on one line: Kubernetes takes any text for an image, and the page has lines to be typed."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return shortened(" ".join(plain.split()), _LONGEST)

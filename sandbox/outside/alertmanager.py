@@ -105,7 +105,7 @@ class AlertmanagerServer:
             "annotations": {},
             "fingerprint": fingerprint,
             "startsAt": self._stamp(
-                self._since.get(labels["alertname"]) or self._ill.get(labels.get("namespace", ""), self._began)
+                self._since.get(labels.get("alertname", "")) or self._ill.get(labels.get("namespace", ""), self._began)
             ),
             "endsAt": self._stamp(datetime.now(UTC)),
             "updatedAt": self._stamp(datetime.now(UTC)),

