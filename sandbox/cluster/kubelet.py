@@ -147,6 +147,9 @@ class Kubelet:
             if "leaving" not in (life := self._lives.setdefault(uid, Life())).told:
                 life.told["leaving"] = 1
                 self._stop(change.obj)
+            elif "held" in life.told and not change.obj["metadata"].get("finalizers"):
+                del life.told["held"]
+                self._next(change.obj, 0, self._remove)
         elif uid not in self._lives:
             self._lives[uid] = Life()
             self._next(change.obj, 0, self._create)
@@ -420,6 +423,7 @@ class Kubelet:
     def _remove(self, pod: Json) -> None:
         metadata = pod["metadata"]
         if metadata.get("finalizers"):
+            self._lives[metadata["uid"]].told["held"] = 1
             return
         self._api.store.remove(POD, pod)
 

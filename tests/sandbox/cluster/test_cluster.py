@@ -102,6 +102,28 @@ def test_long_deadlines_pass_at_once_when_time_is_moved_by_hand(seeded):
     assert live["status"]["availableReplicas"] == 3
 
 
+def test_a_pod_that_a_finalizer_holds_goes_when_that_is_taken_away(seeded):
+    now = datetime.now(UTC)
+    seeded.clock.hold(now)
+    name = seeded.pods(PRODUCTION)[0].name
+
+    def holds(finalizers):
+        seeded.api.modify(
+            POD, PRODUCTION, name, lambda draft: draft["metadata"].update(finalizers=finalizers), Writer("test")
+        )
+
+    def names():
+        return [pod.name for pod in seeded.pods(PRODUCTION)]
+
+    holds(["example.com/drain"])
+    seeded.api.delete(POD, PRODUCTION, name)
+    seeded.clock.advance(now + timedelta(minutes=5))
+    assert name in names()
+    holds([])
+    seeded.clock.advance(now + timedelta(minutes=6))
+    assert name not in names()
+
+
 def test_a_pod_that_crashes_for_a_day_fills_nothing(seeded):
     now = datetime.now(UTC)
     seeded.clock.hold(now)
@@ -263,7 +285,7 @@ def test_there_is_no_kubeconfig_before_there_is_an_address():
 async def test_a_repeated_request_of_json_has_whole_log_lines(tmp_path):
     async with sandbox_cluster(tmp_path) as cluster:
         await cluster.kubectl("create", "deployment", "backend", "--image=ghcr.io/omnicare/backend:v1.2.0")
-        await cluster.kubectl("wait", "--for=condition=Available", "deployment/backend", "--timeout=10s")
+        await cluster.kubectl("wait", "--for=condition=Available", "deployment/backend", "--timeout=55s")
         first = (await cluster.kubectl("logs", "deployment/backend")).out
         again = (await cluster.kubectl("logs", "deployment/backend")).out
         assert again.startswith(first)
