@@ -3,9 +3,10 @@ import asyncio
 import pytest
 
 from sandbox.slack.workspace import SlackSettings
+from tests.sandbox.slack.conftest import SHORT
 
 PATIENT = SlackSettings(
-    acknowledge_within=3,
+    acknowledge_within=60,
     ping_every=0.2,
     warn_before_refresh=1,
     event_retry_after=(0.0, 0.05),
@@ -44,7 +45,8 @@ async def test_an_envelope_whose_connection_dies_goes_to_the_other(start):
     assert len(set(heard)) == 1
 
 
-async def test_an_event_that_is_not_acknowledged_comes_again_with_its_reason(slack):
+async def test_an_event_that_is_not_acknowledged_comes_again_with_its_reason(start):
+    slack = await start(SHORT)
     heard: asyncio.Queue = asyncio.Queue()
 
     @slack.app.event("app_mention")

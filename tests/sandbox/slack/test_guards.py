@@ -56,7 +56,7 @@ async def test_arguments_may_come_as_json_or_as_a_form(slack):
 
 
 async def test_calling_too_often_is_answered_with_429_for_that_method_only(start):
-    slack = await start(SlackSettings(rates={"chat.update": (2, 60)}))
+    slack = await start(SlackSettings(rates={"chat.update": (2, 6)}))  # so rarely that it does not come back meanwhile
     posted = await slack.client.chat_postMessage(channel="C1", text="x")
     for number in range(2):
         await slack.client.chat_update(channel="C1", ts=posted["ts"], text=str(number))
@@ -64,12 +64,13 @@ async def test_calling_too_often_is_answered_with_429_for_that_method_only(start
         await slack.client.chat_update(channel="C1", ts=posted["ts"], text="too often")
     assert caught.value.response.status_code == 429
     assert caught.value.response["error"] == "ratelimited"
-    assert caught.value.response.headers["Retry-After"] == "1"
+    assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 10
     assert slack.workspace.message("C1", posted["ts"]).text == "1"
     await slack.client.chat_postMessage(channel="C1", text="another method")
 
 
-async def test_posting_is_counted_for_each_channel(slack):
+async def test_posting_is_counted_for_each_channel(start):
+    slack = await start(SlackSettings(rate_scale=0.0))  # what was used does not come back
     slack.workspace.join(slack.workspace.app.user_id, "#elsewhere")
     for number in range(10):
         await slack.client.chat_postMessage(channel="C1", text=str(number))
@@ -79,7 +80,7 @@ async def test_posting_is_counted_for_each_channel(slack):
 
 
 async def test_a_token_comes_back_with_time(start):
-    slack = await start(SlackSettings(rates={"users.info": (1, 60)}, rate_scale=5))
+    slack = await start(SlackSettings(rates={"users.info": (1, 60)}, rate_scale=0.5))
     await slack.client.users_info(user="U1")
     refusals = 0
     async with asyncio.timeout(60):

@@ -4,6 +4,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 
 from sandbox.slack.workspace import Refused
+from tests.sandbox.slack.conftest import SHORT
 
 
 def plain(text):
@@ -98,7 +99,8 @@ async def test_a_click_carries_person_place_message_and_value(slack):
     assert heard[0]["message"]["text"] == "card"
 
 
-async def test_a_click_that_nobody_answers_ends_with_an_error_for_the_one_who_clicked(slack):
+async def test_a_click_that_nobody_answers_ends_with_an_error_for_the_one_who_clicked(start):
+    slack = await start(SHORT)
     message = await slack.client.chat_postMessage(channel="C1", text="card", blocks=CARD)
     assert (await slack.workspace.click("approver", message["ts"], "C1", "approve")).error == "dispatch_failed"
     await slack.connect()

@@ -1,6 +1,7 @@
 import asyncio
 
 from sandbox.slack.workspace import SLACKBOT
+from tests.sandbox.slack.conftest import SHORT
 
 
 async def test_an_acknowledged_command_reaches_the_app_with_everything_that_slack_tells(slack):
@@ -35,7 +36,8 @@ async def test_an_acknowledgement_with_text_is_seen_by_the_one_who_typed(slack):
     assert slack.workspace.ephemerals("approver") == []
 
 
-async def test_an_acknowledgement_that_comes_late_reads_as_operation_timeout(slack):
+async def test_an_acknowledgement_that_comes_late_reads_as_operation_timeout(start):
+    slack = await start(SHORT)
     finished = asyncio.Event()
 
     @slack.app.command("/omnicare")

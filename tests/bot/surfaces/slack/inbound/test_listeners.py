@@ -1,7 +1,6 @@
 """What people do in Slack reaches the dispatcher once, in the right order with the acknowledgement, and is answered where they look."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -33,7 +32,8 @@ async def test_an_operation_is_acknowledged_only_when_it_is_handed_over(slack: S
     assert slack.whispers() == []
 
 
-async def test_what_was_not_handed_over_in_time_is_not_acknowledged(slack: Slack) -> None:
+async def test_what_was_not_handed_over_in_time_is_not_acknowledged(start: Start) -> None:
+    slack = await start(sandbox=SHORT)
     slack.dispatcher.gate.clear()
     outcome = await slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")
     assert "operation_timeout" in outcome.error
@@ -55,7 +55,8 @@ async def test_a_delivery_that_comes_twice_acts_once(slack: Slack) -> None:
     assert [inbound.text for inbound in slack.dispatcher.taken] == ["deploy v2.0.0", "status"]
 
 
-async def test_an_event_whose_acknowledgement_was_lost_acts_once(slack: Slack) -> None:
+async def test_an_event_whose_acknowledgement_was_lost_acts_once(start: Start) -> None:
+    slack = await start(sandbox=SHORT)
     slack.workspace.faults.swallow_next = 1
     slack.dispatcher.answers["deploy"] = Answer(card=None, run=RUN)
     await slack.workspace.type("requester", "deploys", "<@U0OMNICARE> deploy v2.0.0")
@@ -363,7 +364,7 @@ async def test_the_message_shortcut_shows_the_run_of_our_own_messages_only(slack
 
 
 async def test_closing_lets_what_was_begun_end(start: Start) -> None:
-    slack = await start(sandbox=SHORT)
+    slack = await start()
     slack.dispatcher.gate.clear()
     await slack.workspace.type("requester", "deploys", "/omnicare status")
     await slack.dispatcher.arrived.wait()
@@ -402,7 +403,7 @@ async def test_answers_that_slack_is_slow_with_are_in_no_ones_way_who_changes_so
 
 
 async def test_a_flood_of_presses_that_change_something_is_bounded_too(start: Start) -> None:
-    slack = await start(sandbox=replace(SHORT, acknowledge_within=5.0))
+    slack = await start()
     slack.dispatcher.gate.clear()
     presses = [
         asyncio.create_task(slack.workspace.type("requester", "deploys", "/omnicare deploy v2.0.0")) for _ in range(200)

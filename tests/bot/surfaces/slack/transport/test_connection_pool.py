@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from tests.bot.surfaces.slack.conftest import SHORT, Slack, Start
+from tests.bot.surfaces.slack.conftest import Slack, Start
 
 
 async def _live(slack: Slack, connections: int) -> None:
@@ -72,7 +72,7 @@ async def test_a_slack_that_is_away_at_first_is_found_later(start: Start) -> Non
 
 
 async def test_closing_ends_the_connections(start: Start) -> None:
-    slack = await start(sandbox=SHORT, connections=2)
+    slack = await start(connections=2)
     await _live(slack, 2)
     await slack.surface.close(drain=1.0)
     await slack.until(lambda: slack.server.socket.connected == 0)
