@@ -8,13 +8,17 @@ Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def silent(how_many: int, opening: Callable[[], Awaitable[Opened]], half: bytes = b"") -> AsyncIterator[int]:
-    """So many; gives the number of those on which the server hung up. All are closed at the end."""
+async def silent(
+    how_many: int, opening: Callable[[], Awaitable[Opened]], half: bytes = b"", *, kept: int
+) -> AsyncIterator[None]:
+    """So many, until the server has hung up on all but `kept` of them. All are closed at the end."""
     opened = [await opening() for _ in range(how_many)]
     for _, writer in opened:
         writer.write(half)
-    await asyncio.sleep(0.1)
-    yield sum(reader.at_eof() or reader.exception() is not None for reader, _ in opened)
+    async with asyncio.timeout(60):
+        while sum(not reader.at_eof() and reader.exception() is None for reader, _ in opened) > kept:  # noqa: ASYNC110 - a test's own
+            await asyncio.sleep(0.02)
+    yield
     for _, writer in opened:
         writer.close()
     await asyncio.sleep(0.1)

@@ -18,7 +18,7 @@ Check = Callable[[], Awaitable[str | None]]
 
 CHECK_SECONDS = 2.0
 """A check that takes longer counts as failed: a readiness probe gives up soon after."""
-_FRESH = 1.0
+FRESH_SECONDS = 1.0
 """Seconds for which what was found counts."""
 _CONNECTIONS = 64
 _EACH = 32
@@ -36,6 +36,7 @@ class Web:
         dead: Callable[[], list[str]] = list,
         check_seconds: float = CHECK_SECONDS,
         arrive_seconds: float = ARRIVE_SECONDS,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
         """`checks` are what `/readyz` asks; `dead` names what can only be mended by another process, which fails `/healthz`."""
         self._connections = BoundedConnections(most=_CONNECTIONS, each=_EACH, peer=by_address, seconds=arrive_seconds)
@@ -43,6 +44,7 @@ class Web:
         self._metrics = metrics
         self._checks = dict(checks)
         self._check_seconds = check_seconds
+        self._fresh_seconds = fresh_seconds
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
         self._answer: asyncio.Task[dict[str, str | None]] | None = None
@@ -95,7 +97,7 @@ class Web:
     async def _found(self) -> dict[str, str | None]:
         """Who asks at the same time, or soon after, gets the same answer: anybody may ask, and each look costs the cluster some."""
         now = asyncio.get_running_loop().time()
-        if self._answer is None or (self._answer.done() and now - self._answered > _FRESH):
+        if self._answer is None or (self._answer.done() and now - self._answered > self._fresh_seconds):
             self._answered = now
             self._answer = asyncio.ensure_future(readiness(self._checks, self._check_seconds))
         return await asyncio.shield(self._answer)

@@ -42,7 +42,7 @@ async def bot(path: Path, dispatcher: Dispatcher, **more: Any) -> AsyncIterator[
 
 async def lines(path: Path, *tokens: str, key: str = "") -> list[Line]:
     async with asyncio.timeout(60):
-        return [each async for each in say(path, Call(tokens=tokens, key=key or new_key()), patience=2.0)]
+        return [each async for each in say(path, Call(tokens=tokens, key=key or new_key()), patience=60.0)]
 
 
 def raw(title: str = "backend hunter2", *texts: str, **more: Any) -> Answer:
