@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import random
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.redaction.redactor import default_redactor
 from sandbox.cache import CacheCluster
+from tests.support.ports import free_ports
 
 PRIVATE = "Hollis-Amberton"
 """A patient in a key of the slow log."""
@@ -40,7 +39,7 @@ class CacheUnderTest(Protocol):
 
 def cache(*nodes: str, **settings: object) -> Cache:
     """The client, for these nodes."""
-    told = {"nodes": nodes, "tls": "disable", "sample_seconds": 0.1, **settings}
+    told = {"nodes": nodes, "tls": "disable", "sample_seconds": 0.1, "answer_timeout": 10.0, **settings}
     return Cache(CacheSettings.model_validate(told), default_redactor())
 
 
@@ -106,7 +105,7 @@ async def real(folder: Path) -> AsyncIterator[Real]:
         servers = [Redis(host="127.0.0.1", port=port) for port in ports]
         for each in servers:
             stack.push_async_callback(each.aclose)
-            await retried(lambda each=each: pinged(each), seconds=20)  # type: ignore[misc]
+            await retried(lambda each=each: pinged(each), seconds=60)  # type: ignore[misc]
         for each, (first, last) in zip(servers, _SLOTS, strict=False):
             await each.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for port in ports[1:]:
@@ -114,7 +113,7 @@ async def real(folder: Path) -> AsyncIterator[Real]:
         for each in servers:
             await _state(each, "ok")
         third = (await servers[2].execute_command("CLUSTER", "MYID")).decode()
-        await retried(lambda: _replicates(servers[3], third), seconds=20)
+        await retried(lambda: _replicates(servers[3], third), seconds=60)
         await told(servers[3], "replication", "master_link_status", "up")
         await servers[0].hgetall("patient:" + PRIVATE + _tag(_SLOTS[0]))
         yield Real(f"127.0.0.1:{ports[3]}", servers)
@@ -136,7 +135,7 @@ async def running(folder: Path, port: int, *more: str) -> AsyncIterator[None]:
     """A real server on that port, in cluster mode unless `more` says otherwise."""
     process = await asyncio.create_subprocess_exec(
         "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--save", "",
-        "--cluster-config-file", f"nodes-{port}.conf", "--dir", str(folder), "--cluster-node-timeout", "1000",
+        "--cluster-config-file", f"nodes-{port}.conf", "--dir", str(folder), "--cluster-node-timeout", "4000",
         "--slowlog-log-slower-than", "0", "--maxmemory", "16mb", "--repl-diskless-sync-delay", "0",
         "--cluster-replica-no-failover", "yes", *more,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
@@ -147,20 +146,6 @@ async def running(folder: Path, port: int, *more: str) -> AsyncIterator[None]:
         if process.returncode is None:
             process.terminate()
         await process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free, each together with the bus's, 10000 above."""
-    found = []
-    for port in random.sample(range(21000, 50000), 200):
-        try:
-            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 10000)):
-                found.append(port)
-        except OSError:
-            continue
-        if len(found) == count:
-            return found
-    raise AssertionError("no ports are free")
 
 
 async def pinged(server: "Redis") -> None:
@@ -183,7 +168,7 @@ async def _state(server: "Redis", wanted: str) -> None:
         if f"cluster_state:{wanted}".encode() not in found:
             raise _not_yet()
 
-    await retried(look, seconds=20)
+    await retried(look, seconds=60)
 
 
 async def told(server: "Redis", section: str, name: str, wanted: str) -> None:
@@ -191,7 +176,7 @@ async def told(server: "Redis", section: str, name: str, wanted: str) -> None:
         if (await server.info(section)).get(name) != wanted:
             raise _not_yet()
 
-    await retried(look, seconds=20)
+    await retried(look, seconds=60)
 
 
 def _not_yet() -> TemporaryError:

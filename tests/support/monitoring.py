@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from aiohttp import web
 from sandbox.cluster import Cluster
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
+from tests.support.ports import free_ports
 
 NAMESPACE = "omnicare-prod"
 SCRAPES = "200ms"
@@ -136,8 +136,7 @@ async def _exporter() -> AsyncIterator[str]:
 async def _running(name: str, arguments: Callable[[int], tuple[str, ...]]) -> AsyncIterator[str]:
     found = program(name)
     assert found is not None, f"{name} is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    (port,) = free_ports(1)
     process = await asyncio.create_subprocess_exec(
         found, *arguments(port), "--log.level=warn", stdin=asyncio.subprocess.DEVNULL
     )

@@ -15,7 +15,8 @@ from runbooks.clients.redis.parsing import facts_of
 from runbooks.kit.errors import TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
-from tests.support.caches import cache, free_ports, installed, pinged, running, told
+from tests.support.caches import cache, installed, pinged, running, told
+from tests.support.ports import free_ports
 
 _MIB = 1 << 20
 
@@ -70,8 +71,8 @@ async def test_a_replica_whose_connection_is_too_slow_is_named_until_it_has_caug
             Redis(host="127.0.0.1", port=first) as primary,
             Redis(host="127.0.0.1", port=second) as replica,
         ):
-            await retried(lambda: pinged(primary), seconds=20)
-            await retried(lambda: pinged(replica), seconds=20)
+            await retried(lambda: pinged(primary), seconds=60)
+            await retried(lambda: pinged(replica), seconds=60)
             await told(replica, "replication", "master_link_status", "up")
             asked = cache(f"127.0.0.1:{first}", f"127.0.0.1:{second}")
 
@@ -83,7 +84,7 @@ async def test_a_replica_whose_connection_is_too_slow_is_named_until_it_has_caug
                 if said := await lagging():
                     raise TemporaryError(said[0], code=ReasonCode.CACHE_UNREACHABLE, retry_after=0.1)
 
-            await retried(caught_up, seconds=20)
+            await retried(caught_up, seconds=60)
             between.flows.clear()
             for _ in range(40):
                 await primary.set("load", b"x" * _MIB)
@@ -92,7 +93,7 @@ async def test_a_replica_whose_connection_is_too_slow_is_named_until_it_has_caug
             assert says.endswith(" behind")
             assert (await replica.info("replication"))["master_link_status"] == "up"
             between.flows.set()
-            await retried(caught_up, seconds=20)
+            await retried(caught_up, seconds=60)
 
 
 @pytest.mark.parametrize(

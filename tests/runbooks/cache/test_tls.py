@@ -13,7 +13,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from sandbox.cache import CacheCluster
 from sandbox.cluster.certificates import self_signed
-from tests.support.caches import cache, free_ports, installed
+from tests.support.caches import cache, installed
+from tests.support.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        await retried(lambda: _listening(port), seconds=20)
+        await retried(lambda: _listening(port), seconds=60)
         yield Served(f"127.0.0.1:{port}", certificate)
     finally:
         process.terminate()
