@@ -12,7 +12,7 @@ from tests.support.conformance import install, names
 POOL = Program(("npm", "run", "--silent", "db:pool:status"))
 FAILING = Program(("npm", "run", "--silent", "test:failing"))
 ABSENT = Program(("nosuch",))
-LIMITS = ExecLimits(seconds=20, bytes=1 << 16)
+LIMITS = ExecLimits(seconds=60, bytes=1 << 16)
 
 
 @pytest.fixture(params=BOTH)

@@ -1,5 +1,7 @@
 """The sandbox's cluster and a real control plane answer alike: quotas, limits, volume claims, taints."""
 
+import asyncio
+
 import pytest
 
 from tests.support.clusters import BOTH, opened
@@ -20,6 +22,15 @@ async def create(cluster, kind, name, spec):
     await cluster.kubectl("create", "-f", "-", stdin=made(kind, name, spec))
 
 
+async def refuses(cluster, words):
+    """Waits until a pod would be refused with these words: a real API server hears of a quota or a limit a little after it was made."""
+    spec = {"containers": [{"name": "asked", "image": "x/web:v1", "resources": {"requests": {"cpu": "10m"}}}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "asked"}, "spec": spec}
+    async with asyncio.timeout(60):
+        while words not in (await cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod, code=None)).err:
+            pass
+
+
 def failure(found):
     """The message of a ReplicaSet that is refused."""
     conditions = [each for item in found["items"] for each in item["status"].get("conditions") or []]
@@ -29,6 +40,7 @@ def failure(found):
 async def test_a_quota_refuses_the_pod_that_is_one_too_many(cluster):
     await install(cluster)
     await create(cluster, "ResourceQuota", "pods", {"hard": {"pods": "2"}})
+    await refuses(cluster, "exceeded quota")
     await set_image(cluster, "x/web:v2")
     message = failure(await cluster.until(failure, "replicasets"))
     assert "is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2" in message
@@ -39,15 +51,17 @@ async def test_a_quota_refuses_the_pod_that_is_one_too_many(cluster):
 async def test_a_refusal_ends_when_there_is_room_again(cluster):
     await install(cluster)
     await create(cluster, "ResourceQuota", "pods", {"hard": {"pods": "2"}})
+    await refuses(cluster, "exceeded quota")
     await set_image(cluster, "x/web:v2")
     await cluster.until(failure, "replicasets")
     await cluster.kubectl("delete", "resourcequota", "pods")
-    await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=25s")
+    await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=55s")
     assert not failure(await cluster.until(lambda found: not failure(found), "replicasets"))
 
 
 async def test_a_limit_range_refuses_what_asks_for_too_little(cluster):
     await create(cluster, "LimitRange", "least", {"limits": [{"type": "Container", "min": {"cpu": "500m"}}]})
+    await refuses(cluster, "minimum cpu usage")
     await cluster.kubectl("create", "-f", "-", stdin=deployment())
     message = failure(await cluster.until(failure, "replicasets"))
     assert "is forbidden: minimum cpu usage per Container is 500m, but request is 10m" in message

@@ -7,7 +7,7 @@ import pytest
 from kubernetes.aio import client
 
 from tests.support.clusters import BOTH, opened
-from tests.support.conformance import deployment, install, names, refused, rolled_out
+from tests.support.conformance import deployment, install, names, refused, rolled_out, told
 
 
 @pytest.fixture(params=BOTH)
@@ -212,7 +212,7 @@ async def test_a_watch_sees_what_comes_changes_and_goes(cluster):
     version = listed.metadata.resource_version
 
     async def seen():
-        query = {"watch": "1", "resourceVersion": version, "labelSelector": "shown=yes", "timeoutSeconds": "20"}
+        query = {"watch": "1", "resourceVersion": version, "labelSelector": "shown=yes", "timeoutSeconds": "60"}
         events = []
         path = f"/api/v1/namespaces/{cluster.namespace}/configmaps"
         async for event in cluster._watch(path, query):
@@ -228,7 +228,7 @@ async def test_a_watch_sees_what_comes_changes_and_goes(cluster):
     await cluster.kubectl("label", "configmap", "one", "shown-")
     await cluster.kubectl("create", "-f", "-", stdin=labelled("two"))
     await cluster.kubectl("delete", "configmap", "two")
-    assert await asyncio.wait_for(watching, 25) == [
+    assert await asyncio.wait_for(watching, 60) == [
         ("ADDED", "one"),
         ("MODIFIED", "one"),
         ("DELETED", "one"),
@@ -270,9 +270,9 @@ async def line_of(output):
 
 async def test_wait_returns_when_the_condition_holds_and_when_the_object_is_gone(cluster):
     await install(cluster, replicas=1, wait=False)
-    output = await cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=20s")
+    output = await cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=55s")
     assert "condition met" in output.out
-    waiting = asyncio.create_task(cluster.kubectl("wait", "--for=delete", "deployment/web", "--timeout=20s"))
+    waiting = asyncio.create_task(cluster.kubectl("wait", "--for=delete", "deployment/web", "--timeout=55s"))
     await cluster.kubectl("delete", "deployment", "web")
     await waiting
     await cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=1s", code=1)
@@ -370,7 +370,7 @@ async def test_endpoints_name_the_ready_pods(cluster):
 
 async def test_a_job_completes_and_a_failing_one_fails(cluster):
     await cluster.kubectl("create", "job", "good", "--image=x/tool:v1")
-    await cluster.kubectl("wait", "--for=condition=complete", "job/good", "--timeout=20s")
+    await cluster.kubectl("wait", "--for=condition=complete", "job/good", "--timeout=55s")
     (pod,) = (await cluster.get("pods", "-l", "job-name=good"))["items"]
     assert pod["status"]["phase"] == "Succeeded"
     container = {"name": "tool", "image": "x/tool:v1", "command": ["fail"]}
@@ -382,7 +382,7 @@ async def test_a_job_completes_and_a_failing_one_fails(cluster):
         "spec": {"backoffLimit": 0, "template": template},
     }
     await cluster.kubectl("create", "-f", "-", stdin=job)
-    await cluster.kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=20s")
+    await cluster.kubectl("wait", "--for=condition=failed", "job/bad", "--timeout=55s")
     (condition,) = (await cluster.get("job", "bad"))["status"]["conditions"]
     assert condition["reason"] == "BackoffLimitExceeded"
 
@@ -390,6 +390,7 @@ async def test_a_job_completes_and_a_failing_one_fails(cluster):
 async def test_events_can_be_asked_for_by_what_they_are_about(cluster):
     await install(cluster, replicas=1)
     (pod,) = names(await cluster.get("pods"))
+    await told(cluster, "Scheduled")
     core = client.CoreV1Api(cluster.api)
     chosen = f"involvedObject.kind=Pod,involvedObject.name={pod},type!=Warning"
     events = await core.list_namespaced_event(cluster.namespace, field_selector=chosen)
@@ -399,8 +400,8 @@ async def test_events_can_be_asked_for_by_what_they_are_about(cluster):
 
 async def test_the_scheduler_writes_events_with_a_time_of_their_own_and_no_count(cluster):
     await install(cluster, replicas=1)
-    told = await cluster.until(lambda found: [e for e in found["items"] if e["reason"] == "Scheduled"], "events")
-    event = next(each for each in told["items"] if each["reason"] == "Scheduled")
+    found = await cluster.until(lambda found: [e for e in found["items"] if e["reason"] == "Scheduled"], "events")
+    event = next(each for each in found["items"] if each["reason"] == "Scheduled")
     assert event["eventTime"].endswith("Z")
     assert "." in event["eventTime"]
     assert (event["firstTimestamp"], event["lastTimestamp"], event.get("count")) == (None, None, None)

@@ -28,7 +28,12 @@ async def install(cluster, *, wait=True, **spec: object):
 
 
 async def rolled_out(cluster):
-    return await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=25s")
+    return await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=55s")
+
+
+async def told(cluster, *reasons: str):
+    """Waits until there is an event of each of these reasons: they are written beside what they tell of, not before it."""
+    await cluster.until(lambda found: {each["reason"] for each in found["items"]} >= set(reasons), "events")
 
 
 async def set_image(cluster, image):
