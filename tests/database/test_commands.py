@@ -116,6 +116,7 @@ async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approv
     hanging = await bot.ask("deploy v2.1.0-hang")
     await bot.press(APPROVER, "approve", hanging)
     await bot.until(lambda: bot.environment().run, "a deploy has the lease")
+    await here.blocked()
     answer = await asked(bot, "db activity", f"4 sessions wait for pid {pid}, idle in transaction")
     assert f"db kill {pid} --on primary --env production" in answer
     run = await bot.ask(f"db kill {pid}", who=DBA)

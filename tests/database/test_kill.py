@@ -35,6 +35,7 @@ async def refused(here: Served, pid: int) -> RunbookError:
 
 async def test_a_session_that_is_idle_in_a_transaction_is_ended_and_those_behind_it_go_on(here: Served):
     pid = here.do(here.world.leave_open())
+    await here.blocked()
     plan = await plan_end(here.database(), "primary", pid, "production")
     (row,) = [step.shown().rows[0] for step in plan.steps if isinstance(step, CancelStatement)]
     assert row[2].text == "4 sessions wait"
@@ -70,6 +71,9 @@ async def test_what_a_session_does_after_the_transaction_that_was_looked_at_is_l
         assert again.digest({}) != plan.digest({}), "another transaction is another approval"
         assert await ended(here.database(), plan) == ("over", SessionEnd(how="over", waiting=0))
         assert here.do(connection.execute("SELECT 1")) is not None
+    async with asyncio.timeout(60):
+        while await here.database().session("primary", pid) is not None:  # the server's process ends a moment later
+            pass
     plan = await plan_end(here.database(), "primary", pid, "production")
     assert (plan.steps, "nothing to end" in plan.title) == ((), True)
 

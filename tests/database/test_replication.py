@@ -57,7 +57,7 @@ async def test_a_slot_without_a_reader_is_told_with_what_it_keeps(here: Served):
 
 async def test_a_server_that_does_not_answer_is_part_of_the_answer(here: Served):
     here.call(here.world.replica.fall_silent)
-    found = await here.database(connect_timeout=0.5).replication()
+    found = await here.database(connect_timeout=5).replication()
     assert isinstance(found.servers["primary"], ReplicationState)
     assert "The replica" in found.troubles[0].says
 

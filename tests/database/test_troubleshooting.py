@@ -52,7 +52,7 @@ async def test_the_blocker_is_named_with_its_statement_and_how_to_end_it(here: S
 
 async def test_connections_that_run_out_are_named_with_who_has_them(here: Served):
     here.do(here.world.exhaust())
-    answer = await looked(here)
+    answer = await until(here, lambda found: any(each.kind is Trouble.POOL_EXHAUSTED for each in found.found))
     full = one(answer, Trouble.POOL_EXHAUSTED)
     assert "omnicare uses 12 of 12 connections that it may have: none is left" in full.cause
     assert full.confidence is Confidence.CERTAIN
@@ -78,8 +78,11 @@ async def test_a_paused_replica_is_named(here: Served):
 
 async def test_a_server_that_answers_slowly_is_named_though_not_all_can_be_asked(here: Served):
     here.call(here.world.slow_down, 0.15)
-    answer = await looked(here)
-    assert any(each.cause.startswith("The primary answers slowly") for each in answer.found)
+
+    def slowly(found: RuleAnswer) -> bool:
+        return any(each.cause.startswith("The primary answers slowly") for each in found.found)
+
+    assert await until(here, slowly)
 
 
 @pytest.mark.parametrize("how", ["silent", "refused", "no name"])

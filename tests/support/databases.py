@@ -74,6 +74,12 @@ class Served:
 
         return self.do(run())
 
+    async def blocked(self, sessions: int = 4) -> None:
+        """Waits until so many sessions wait for a lock: they begin to a little after the world says that it is broken."""
+        async with asyncio.timeout(60):
+            while (await self.database().locks("primary")).waiting < sessions:
+                pass
+
     def mend(self) -> None:
         self.do(self.world.mend())
 
