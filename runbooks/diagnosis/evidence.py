@@ -32,7 +32,7 @@ _LINES = 200
 """Of each pod."""
 _EVENTS = 60
 _LONGEST_LINE = 500
-_LOOKING = 1.5
+PATIENCE = 1.5
 """Seconds for looking; what did not come by then is named."""
 _WRITING = 1.0
 _AGAIN = 0.5
@@ -85,9 +85,13 @@ async def keep(
     services: Sequence[str],
     *,
     home: ClusterClient | None = None,
+    patience: float = PATIENCE,
 ) -> KeptEvidence:
-    """Keep what the services' pods show as evidence. Never raises `RunbookError`. `home`: where it is kept, if that is another cluster."""
-    kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event(), home)
+    """Keep what the services' pods show as evidence. Never raises `RunbookError`. `home`: where it is kept, if that is another cluster.
+
+    `patience`: seconds for looking.
+    """
+    kept = await _keep(pulse.run, cluster, environment, services, asyncio.Event(), home, patience)
     pulse.say(kept.said)
     return kept
 
@@ -124,7 +128,7 @@ async def keeping(
 ) -> AsyncGenerator[Keeping, None]:
     """Keep the evidence while the body runs; end when both have ended."""
     looked = asyncio.Event()
-    task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked, home))
+    task = asyncio.ensure_future(_keep(run, cluster, environment, services, looked, home, PATIENCE))
     try:
         yield Keeping(task, looked)
     finally:
@@ -138,12 +142,13 @@ async def _keep(
     services: Sequence[str],
     looked: asyncio.Event,
     home: ClusterClient | None,
+    patience: float,
 ) -> KeptEvidence:
     chosen = [service for service in environment.services if service.name in services]
     try:
-        async with asyncio.timeout(_LOOKING + _WRITING):
+        async with asyncio.timeout(patience + _WRITING):
             return await retried(
-                lambda: _kept(cluster, environment, chosen, run, looked, home or cluster),
+                lambda: _kept(cluster, environment, chosen, run, looked, home or cluster, patience),
                 # the pods are still there just now, and may not be later: nobody waits for as long as a server asks
                 pause=lambda seconds: asyncio.sleep(min(seconds, _AGAIN)),
             )
@@ -193,6 +198,7 @@ async def _kept(
     run: str,
     looked: asyncio.Event,
     home: ClusterClient,
+    patience: float,
 ) -> KeptEvidence:
     deployments, sets, pods, events = await asyncio.gather(
         cluster.deployments(environment.namespace),
@@ -206,7 +212,7 @@ async def _kept(
     own = sorted((pod for pod in pods if pod.owner in owners), key=_worst_first)
     told = _of(events, [*mine.values()], own)
     scope = default_redactor().scope()
-    logs = await _logs(cluster, scope, [(pod, containers[owners[pod.owner].name]) for pod in own[:_PODS]])
+    logs = await _logs(cluster, scope, [(pod, containers[owners[pod.owner].name]) for pod in own[:_PODS]], patience)
     looked.set()
     parts = [_deployment(view) for view in mine.values()]
     parts += [_pod(pod, told, logs.get(pod.uid, [])) for pod in own[:_PODS]]
@@ -237,7 +243,9 @@ def _of(events: Iterable[EventView], deployments: Sequence[DeploymentView], pods
     return told[-_EVENTS:]
 
 
-async def _logs(cluster: ClusterClient, scope: Scope, pods: Sequence[tuple[PodView, str]]) -> dict[str, list[_Log]]:
+async def _logs(
+    cluster: ClusterClient, scope: Scope, pods: Sequence[tuple[PodView, str]], patience: float
+) -> dict[str, list[_Log]]:
     """Return the logs of all pods, read side by side; one that has not answered by the deadline is left out and named."""
     tasks = {
         asyncio.ensure_future(_log(cluster, scope, pod, container, previous=previous)): (pod.uid, previous)
@@ -246,7 +254,7 @@ async def _logs(cluster: ClusterClient, scope: Scope, pods: Sequence[tuple[PodVi
     }
     if not tasks:
         return {}
-    done, late = await asyncio.wait(tasks, timeout=_LOOKING)
+    done, late = await asyncio.wait(tasks, timeout=patience)
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)

@@ -14,6 +14,8 @@ class RolloutSettings(Frozen):
     """How long going back tries to reach a region that the others do without."""
     crash_restarts: int = 3
     """So many ends of a container that are alike are certain."""
+    room_seconds: float = 3.0
+    """How long it waits to know whether there is room for all new pods at once."""
     explain_seconds: float = 30.0
     """What takes longer is explained on the progress line."""
     tick_seconds: float = 10.0

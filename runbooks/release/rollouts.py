@@ -84,8 +84,6 @@ class CheckResult(Frozen):
 
 
 _DEFAULTS = RolloutSettings()
-_ROOM_PATIENCE = 3.0
-"""Seconds that going back waits to know whether there is room for one wave."""
 _PUT_BACK_PATIENCE = 10.0
 _COMPARE_PATIENCE = 3.0
 """Seconds for asking the registry which digests an image has: nothing depends on the answer."""
@@ -152,7 +150,7 @@ async def roll_out_after_first(
     A version whose pods don't get ready goes no further than the Deployment's own strategy takes it.
     """
     # the room is looked for while the first pod starts
-    looking = asyncio.create_task(waves_of(cluster, environment, [change], ()))
+    looking = asyncio.create_task(waves_of(cluster, environment, [change], (), patience=settings.room_seconds))
     try:
         rest = _TheRest(cluster, pulse.run, looking)
         return await _in_one_wave(pulse, cluster, change, cause, by, settings, None, rest)
@@ -185,12 +183,18 @@ async def roll_out_together(
 
 
 async def waves_of(
-    cluster: ClusterClient, environment: Environment, images: Sequence[ImageChange], planned: Sequence[Wave]
+    cluster: ClusterClient,
+    environment: Environment,
+    images: Sequence[ImageChange],
+    planned: Sequence[Wave],
+    *,
+    patience: float = _DEFAULTS.room_seconds,
 ) -> list[Wave]:
     """Return the wave for each image: in one where there is room now, as planned where the cluster does not answer in time."""
+    parts = rollout_capacity.PATIENCE / _DEFAULTS.room_seconds * patience
     try:
-        async with asyncio.timeout(_ROOM_PATIENCE):
-            return await rollout_capacity.waves(cluster, environment, images)
+        async with asyncio.timeout(patience):
+            return await rollout_capacity.waves(cluster, environment, images, patience=parts)
     except (RunbookError, TimeoutError):
         before = {wave.service: wave for wave in planned}
         own = {change.service: Wave(service=change.service, how="own", why=_NOT_TOLD) for change in images}

@@ -18,7 +18,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.connection import Connection, Timing
 from runbooks.clients.kubernetes.views import DeploymentView
 from runbooks.fleet.fleet import Fleet, Lease, utc_now
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Service
@@ -87,6 +87,28 @@ class Place:
         path = "/spec/template/spec/containers/0/image"
         operation = {"op": "replace", "path": path, "value": reference}
         return await self.cluster.patch_deployment(self.namespace, name, [operation], manager="kubectl-set")
+
+    async def until_refused(self, words: str, *, kind: str = "pods", **container: Any) -> None:
+        """Waits until a pod (or a volume claim) would be refused with these words: admission hears late of what was just made.
+
+        Only the real control plane's does: the sandbox's looks at what is stored.
+        """
+        if self.kubeconfig != real_kubeconfig():
+            return
+        path = f"/api/v1/namespaces/{self.namespace}/{kind}"
+        spec: dict[str, Any] = {
+            "pods": {"containers": [{"name": "asked", "image": "ghcr.io/omnicare/asked:v1", **container}]},
+            "persistentvolumeclaims": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        body = {"metadata": {"generateName": "asked-"}, "spec": spec[kind]}
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await self.connection.call("POST", path, doing="ask", query={"dryRun": "All"}, body=body)
+                except RunbookError as error:
+                    if words in " ".join(error.evidence):
+                        return
+                await asyncio.sleep(0.05)
 
     async def until(self, name: str, holds: Callable[[DeploymentView], bool]) -> DeploymentView:
         """Waits for the Deployment to be so."""
@@ -174,9 +196,9 @@ async def place(
 async def _account(made: Place) -> None:
     """Waits for the namespace's service account, without which no pod is admitted there."""
     path = f"/api/v1/namespaces/{made.namespace}/serviceaccounts"
-    query = {"watch": "true", "timeoutSeconds": "20"}
+    query = {"watch": "true", "timeoutSeconds": "60"}
     try:
-        async with made.connection.stream(path, doing="wait", query=query, silence=20) as lines:
+        async with made.connection.stream(path, doing="wait", query=query, silence=60) as lines:
             while line := await lines.readline():
                 if json.loads(line)["object"]["metadata"]["name"] == "default":
                     return
@@ -185,7 +207,7 @@ async def _account(made: Place) -> None:
             raise
 
 
-async def first(stream: AsyncGenerator[T, None], holds: Callable[[T], bool], *, seconds: float = 20) -> T:
+async def first(stream: AsyncGenerator[T, None], holds: Callable[[T], bool], *, seconds: float = 60) -> T:
     """The first thing in a stream that is so."""
     async with asyncio.timeout(seconds), aclosing(stream) as things:
         async for thing in things:

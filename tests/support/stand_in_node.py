@@ -54,6 +54,8 @@ class StandInNode:
         self._here, self._story = here, story
         self._looks: dict[str, int] = {}
         self._said: dict[str, Told] = {}
+        self.told_of: set[str] = set()
+        """The images of whose pods something was said, events included."""
         self.silent = False
 
     async def register(self) -> None:
@@ -63,6 +65,7 @@ class StandInNode:
             "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"taints": [taint]}}
         )
         await self._beat()
+        await schedulable(self._here, self.name)
 
     async def remove(self) -> None:
         with contextlib.suppress(RunbookError):
@@ -110,6 +113,7 @@ class StandInNode:
                 for reason, message in told.events:
                     await self._event(pod, reason, message)
                 await self._patch(f"{path}/{name}/status", {"status": _status(told)})
+                self.told_of.add(pod["spec"]["containers"][0]["image"])
 
     async def _event(self, pod: Json, reason: str, message: str) -> None:
         meta, container = pod["metadata"], pod["spec"]["containers"][0]["name"]
@@ -141,6 +145,16 @@ def _status(told: Told) -> Json:
         "containerStatuses": told.containers,
         **({"initContainerStatuses": told.inits} if told.inits else {}),
     }
+
+
+async def schedulable(here: Place, name: str) -> None:
+    """Waits until the cluster has seen that a new node is ready: until then it has a taint that says so."""
+    async with asyncio.timeout(60):
+        while True:
+            node = await here.connection.call("GET", f"/api/v1/nodes/{name}", doing="look at a test's node")
+            if not any(each["key"].startswith("node.kubernetes.io/") for each in node["spec"].get("taints", ())):
+                return
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ CAT = Program(("cat",))
 FLOOD = Program(("npm", "run", "--silent", "flood"))
 SLEEPS = Program(("npm", "run", "--silent", "sleeps"))
 SPLIT = Program(("npm", "run", "--silent", "split"))
-LIMITS = ExecLimits(seconds=10, bytes=1 << 18)
+LIMITS = ExecLimits(seconds=60, bytes=1 << 18)
 NAMESPACE = "omnicare-prod"
 
 
@@ -128,7 +128,7 @@ async def test_a_socket_that_goes_silent_ends_at_the_deadline(here: World, tmp_p
     begun = here.begins()
     async with wired(here.kubeconfig, tmp_path) as (wire, through), ClusterClient(kubeconfig=through) as client:
         asking = asyncio.create_task(
-            client.programs([SLEEPS]).run(NAMESPACE, here.pod, "backend", SLEEPS, limits=ExecLimits(seconds=1.5))
+            client.programs([SLEEPS]).run(NAMESPACE, here.pod, "backend", SLEEPS, limits=ExecLimits(seconds=5))
         )
         await begun.wait()
         wire.fall_silent()

@@ -46,7 +46,7 @@ def logins(path: Path, *urls: str) -> RegistryLogins:
 @asynccontextmanager
 async def asking(url: str, path: Path, *, known: bool = True) -> AsyncIterator[RegistryClient]:
     found = logins(path, url) if known else None
-    async with RegistryClient({"ghcr.io": url}, plain_http=True, logins=found, deadline=5) as client:
+    async with RegistryClient({"ghcr.io": url}, plain_http=True, logins=found, deadline=60) as client:
         yield client
 
 

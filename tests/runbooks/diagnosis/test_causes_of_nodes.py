@@ -1,12 +1,14 @@
 """Causes that a kubelet says, with a node of the test's own on both clusters; what the sandbox's own node says is in tests/sandbox."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from runbooks.kit.reasons import ReasonCode as Code
 from runbooks.release import rollouts
-from tests.runbooks.release.test_rollouts import only_backend, refused, stamped
-from tests.support.real import Place
-from tests.support.stand_in_node import Json, Told, send_there, stamp, stand_in
+from tests.runbooks.release.test_rollouts import only_backend, overdue, refused, stamped
+from tests.support.real import Place, image
+from tests.support.stand_in_node import Json, StandInNode, Told, send_there, stamp, stand_in
 
 SECRET = "postgres://omnicare:hunter2@db:5432/emr"
 
@@ -69,16 +71,25 @@ HANGING: list[tuple[str, Told, dict[str, object], Code, str]] = [
 ]  # fmt: skip
 
 
+def said_by(node: StandInNode) -> Callable[[], Awaitable[bool]]:
+    """Whether the node has said what it says of the new pod."""
+
+    async def said() -> bool:
+        return image("backend", "v2.0.0").reference in node.told_of
+
+    return said
+
+
 @pytest.mark.parametrize(
     ("told", "template", "code", "cause"), [story[1:] for story in HANGING], ids=[story[0] for story in HANGING]
 )
 async def test_what_keeps_a_new_pod_from_being_ready_is_named(
     here: Place, told: Told, template: dict[str, object], code: Code, cause: str
 ):
-    await only_backend(here, progressDeadlineSeconds=6)
+    await only_backend(here)
     async with stand_in(here, lambda _pod, _looks: told) as node:
         await send_there(here, node, **template)
-        error = await refused(here, await stamped(here), "v2.0.0", deadline_seconds=20)
+        error = await overdue(here, await stamped(here), "v2.0.0", said_by(node))
     found = error.diagnosis
     assert (error.code, found.cause.startswith(cause)) == (code, True), found
     assert found.said, found
@@ -89,11 +100,11 @@ async def test_what_keeps_a_new_pod_from_being_ready_is_named(
     ("told", "code", "cause"), [story[1:] for story in STORIES], ids=[story[0] for story in STORIES]
 )
 async def test_what_a_kubelet_says_is_named_first(here: Place, told: Told, code: Code, cause: str):
-    await only_backend(here, progressDeadlineSeconds=6)
+    await only_backend(here)
     pulse = await stamped(here)
     async with stand_in(here, lambda _pod, _looks: told) as node:
         await send_there(here, node)
-        error = await refused(here, pulse, "v2.0.0", deadline_seconds=20)
+        error = await overdue(here, pulse, "v2.0.0", said_by(node))
     found = error.diagnosis
     assert (error.code, found.cause.startswith(cause)) == (code, True), found
     assert found.said, found
@@ -114,7 +125,7 @@ async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(her
             node.silent = node.silent or "not ready" in said
 
         pulse.say = fall_silent  # type: ignore[method-assign] # a test's own ears
-        error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=1, deadline_seconds=75)
+        error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=1, deadline_seconds=150)
     assert error.code is Code.NODE_LOST, error.diagnosis
     assert error.diagnosis.cause == f"node {here.namespace} was lost while the new pod ran on it"
     assert "Kubelet stopped posting node status" in error.diagnosis.said[0], error.diagnosis
@@ -124,7 +135,7 @@ async def test_a_node_that_falls_silent_is_named_by_the_real_node_controller(her
     "image_id", ["sha256:" + "c" * 64, "docker-pullable://mirror.local/backend@sha256:" + "d" * 64, ""]
 )
 async def test_a_rollout_is_complete_whatever_the_runtime_names_the_image(here: Place, image_id: str):
-    await only_backend(here, progressDeadlineSeconds=30)
+    await only_backend(here, progressDeadlineSeconds=120)
     pulse = await stamped(here)
     running = container({"running": {"startedAt": stamp()}}) | {"imageID": image_id, "ready": True}
     async with stand_in(here, lambda _pod, _looks: Told([running], phase="Running", ready=True)) as node:

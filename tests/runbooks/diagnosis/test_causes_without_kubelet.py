@@ -1,13 +1,17 @@
 """Causes that need no kubelet, on the sandbox's cluster and on a real control plane: its own scheduler and controllers say them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
 
+from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
-from tests.runbooks.release.test_rollouts import only_backend, refused, stamped
+from runbooks.kit.steps import PlainPulse
+from tests.runbooks.release.test_rollouts import event, only_backend, overdue, pending, stamped
 from tests.support.real import Place
+from tests.support.stand_in_node import schedulable
 
 LABEL = "omnicare.dev/test-node"
 REQUESTS = {"resources": {"requests": {"cpu": "10m"}}}
@@ -24,14 +28,17 @@ async def make(here: Place, plural: str, kind: str, name: str, spec: Mapping[str
 
 async def quota(here: Place) -> None:
     await make(here, "resourcequotas", "ResourceQuota", "pods", {"hard": {"pods": "2"}})
+    await here.until_refused("exceeded quota")
 
 
 async def quota_that_wants_limits(here: Place) -> None:
     await make(here, "resourcequotas", "ResourceQuota", "compute", {"hard": {"limits.cpu": "4"}})
+    await here.until_refused("failed quota")
 
 
 async def limits(here: Place) -> None:
     await make(here, "limitranges", "LimitRange", "least", {"limits": [{"type": "Container", "min": {"cpu": "500m"}}]})
+    await here.until_refused("minimum cpu usage", **REQUESTS)
 
 
 async def no_such_label(here: Place) -> None:
@@ -62,14 +69,24 @@ CASES: list[tuple[Callable[[Place], Awaitable[None]], ReasonCode, str, str]] = [
 ]  # fmt: skip
 
 
+async def explained(here: Place, pulse: PlainPulse) -> PermanentError:
+    """A rollout's failure, once the cluster has told why."""
+    waits, refuses = pending(pulse), event(here, "FailedCreate")
+
+    async def told() -> bool:
+        return await waits() or await refuses()
+
+    return await overdue(here, pulse, "v2.0.0", told, explain_seconds=1, tick_seconds=0.5)
+
+
 @pytest.mark.parametrize(("breaks", "code", "what", "said"), CASES, ids=lambda case: getattr(case, "__name__", None))
 async def test_the_cause_is_named_in_the_cluster_s_own_words(
     here: Place, breaks: Callable[[Place], Awaitable[None]], code: ReasonCode, what: str, said: str
 ):
-    await only_backend(here, progressDeadlineSeconds=4, container=REQUESTS)
+    await only_backend(here, container=REQUESTS)
     pulse = await stamped(here)
     await breaks(here)
-    error = await refused(here, pulse, "v2.0.0", explain_seconds=1, tick_seconds=0.5)
+    error = await explained(here, pulse)
     found = error.diagnosis
     assert (error.code, what in found.cause) == (code, True), found
     assert any(said in word for word in found.said), found
@@ -79,10 +96,13 @@ async def test_the_cause_is_named_in_the_cluster_s_own_words(
 
 
 async def test_what_a_claim_waits_for_is_said(here: Place):
-    await only_backend(here, progressDeadlineSeconds=4)
+    await only_backend(here)
     pulse = await stamped(here)
     await claim_without_a_volume(here)
-    found = (await refused(here, pulse, "v2.0.0")).diagnosis
+    async with asyncio.timeout(60):
+        while not await event(here, "FailedBinding")():  # noqa: ASYNC110 - a test's own
+            await asyncio.sleep(0.1)
+    found = (await explained(here, pulse)).diagnosis
     assert "no persistent volumes available for this claim and no storage class is set" in found.said
 
 
@@ -102,10 +122,11 @@ async def test_a_taint_is_named(here: Place):
             body=status,
             content_type="application/merge-patch+json",
         )
-        await only_backend(here, progressDeadlineSeconds=4)
+        await schedulable(here, name)
+        await only_backend(here)
         pulse = await stamped(here)
         await no_such_label(here)
-        found = (await refused(here, pulse, "v2.0.0")).diagnosis
+        found = (await explained(here, pulse)).diagnosis
     finally:
         await here.connection.call("DELETE", f"/api/v1/nodes/{name}", doing="remove a test's node")
     assert "an untolerated taint (dedicated=batch) on 1" in found.cause

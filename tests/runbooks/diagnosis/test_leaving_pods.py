@@ -39,12 +39,20 @@ async def held(here: Place, finalizers: list[str] | None) -> None:
         await change_pod(here, pod.name, {"metadata": {"finalizers": finalizers}})
 
 
+async def replaced(here: Place, name: str) -> None:
+    """Waits until two other pods are ready, and the Deployment says so."""
+    async with asyncio.timeout(60):
+        while sum(each.ready and each.name != name for each in await here.cluster.pods(here.namespace)) < 2:  # noqa: ASYNC110 - a test's own
+            await asyncio.sleep(0.1)
+    await here.until("backend", lambda d: d.rolled_out and d.available == 2)
+
+
 async def test_old_pods_that_a_finalizer_holds_are_named_as_what_holds_up_the_rollout(here: Place):
     await only_backend(here, strategy=RECREATE)
     pulse = await stamped(here)
     await held(here, ["example.com/drain"])
     try:
-        error = await refused(here, pulse, "v2.0.0", deadline_seconds=4, explain_seconds=1, tick_seconds=0.5)
+        error = await refused(here, pulse, "v2.0.0", deadline_seconds=8, explain_seconds=1, tick_seconds=0.5)
         (state,) = await rollouts.current(here.cluster, here.environment)
         told = await describe(here.cluster, here.environment, "backend")
     finally:
@@ -68,8 +76,7 @@ async def test_an_evicted_pod_is_counted_neither_as_ready_nor_as_missing(here: P
         "conditions": [],
     }
     await change_pod(here, first.name, {"status": evicted}, "/status")
-    await here.until("backend", lambda d: d.available < 2)
-    await here.until("backend", lambda d: d.rolled_out and d.available == 2)
+    await replaced(here, first.name)
     lines = await pods.list_pods(here.cluster, here.environment)
     assert sorted((each.detail, each.ready, each.over) for each in lines if each.over) == [("Evicted", False, True)]
     assert await pods.by_version(here.cluster, here.environment) == "backend v1.2.0 2 ready"
@@ -89,11 +96,10 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     await change_pod(
         here, first.name, {"status": {"phase": "Failed", "reason": "Evicted", "conditions": []}}, "/status"
     )
-    await here.until("backend", lambda d: d.available < 2)
-    await here.until("backend", lambda d: d.rolled_out and d.available == 2)
+    await replaced(here, first.name)
     pulse = Listening((await stamped(here)).run, "held by finalizer")
     await held(here, ["example.com/drain"])
-    settings = {"deadline_seconds": 8, "explain_seconds": 1, "tick_seconds": 0.5}
+    settings = {"deadline_seconds": 15, "explain_seconds": 1, "tick_seconds": 0.5}
     async with asyncio.TaskGroup() as group:
         refusal = group.create_task(refused(here, pulse, "v2.0.0", **settings))
         async with asyncio.timeout(60):

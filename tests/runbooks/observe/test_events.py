@@ -1,5 +1,6 @@
 """Events of Kubernetes: every form in which one gives its time and its count, as one typed value."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -141,7 +142,11 @@ async def test_an_event_that_repeats_is_as_young_as_its_last_time_and_counted_wh
 async def test_the_schedulers_own_event_has_a_time(here: Place):
     await here.deploy("backend", replicas=1)
     since = datetime.now(UTC) - timedelta(minutes=15)
-    found = await events.told(here.cluster, here.environment, "backend", since=since)
-    scheduled = next(each for each in found if each.reason == "Scheduled")
+    told: list[events.EventGroup] = []
+    async with asyncio.timeout(60):
+        while not told:  # it is written beside the pod, not before it
+            found = await events.told(here.cluster, here.environment, "backend", since=since)
+            told = [each for each in found if each.reason == "Scheduled"]
+    scheduled = told[0]
     assert scheduled.last is not None
     assert scheduled.count == 1

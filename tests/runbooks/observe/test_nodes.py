@@ -81,8 +81,10 @@ async def test_each_node_has_its_pods_amounts_and_version_and_one_has_more(here:
     await here.deploy("frontend", replicas=1)
     found = await list_nodes(here.cluster, here.environment)
     assert found.version.startswith("v")
-    assert all(each.kubelet.startswith("v") and each.created for each in found.nodes)
-    assert not any(each.code == "version" for node in found.nodes for each in node.problems)
+    # other tests have nodes of their own on the real plane, whose kubelets tell no version
+    own = [each for each in found.nodes if each.own_pods]
+    assert all(each.kubelet.startswith("v") and each.created for each in own)
+    assert not any(each.code == "version" for node in own for each in node.problems)
     assert sum(each.own_pods for each in found.nodes) == 3
     assert all(each.pods is not None and each.pods >= each.own_pods for each in found.nodes)
     busy = next(each for each in found.nodes if each.own_pods)

@@ -15,6 +15,7 @@ from runbooks.diagnosis.quantities import asked
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import ImageChange, Wave
 from runbooks.kit.steps import PlainPulse, Stop, Stopped
+from runbooks.kit.timeouts import RolloutSettings
 from runbooks.release import max_surge, rollout_capacity, rollouts
 from runbooks.release.guarded_patch import set_image
 from sandbox.cluster import Cluster
@@ -126,7 +127,7 @@ async def test_a_rollout_that_fails_puts_it_back(here: Place):
 async def test_a_request_to_stop_puts_it_back(here: Place):
     await only_backend(here)
     pulse = await stamped(here)
-    rolling = asyncio.create_task(back(here, pulse, here.change(after="v2.0.0-slow")))
+    rolling = asyncio.create_task(back(here, pulse, here.change(after="v2.0.0-unready")))
     await here.until("backend", raised)
     pulse.ask_to_stop(Stop(kind="cancelled", by="requester"))
     with pytest.raises(Stopped):
@@ -137,7 +138,7 @@ async def test_a_request_to_stop_puts_it_back(here: Place):
 
 async def test_who_takes_the_place_puts_it_back_with_its_stamp(here: Place):
     await only_backend(here)
-    rolling = asyncio.create_task(back(here, await stamped(here), here.change(after="v2.0.0-slow")))
+    rolling = asyncio.create_task(back(here, await stamped(here), here.change(after="v2.0.0-unready")))
     await here.until("backend", raised)
     await stamped(here, "run-2", over=True)
     after = await now(here)
@@ -151,7 +152,12 @@ async def test_who_takes_the_place_puts_it_back_with_its_stamp(here: Place):
 
 async def after_first(here: Place, pulse: PlainPulse, after: str = "v2.0.0") -> rollouts.RolloutResult:
     return await rollouts.roll_out_after_first(
-        pulse, here.cluster, here.environment, here.change(after=after), cause=CAUSE
+        pulse,
+        here.cluster,
+        here.environment,
+        here.change(after=after),
+        cause=CAUSE,
+        settings=RolloutSettings(room_seconds=60),
     )
 
 

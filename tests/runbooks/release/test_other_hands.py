@@ -30,14 +30,14 @@ async def by_hand(here: Place, line: str) -> None:
     assert await process.wait() == 0
 
 
-async def rolling(here: Place) -> "asyncio.Task[RolloutResult]":
-    """A rollout of the backend that has begun, of an image that takes its time."""
+async def rolling(here: Place, version: str = "v2.0.0-unready") -> "asyncio.Task[RolloutResult]":
+    """A rollout of the backend that has begun, of an image that does not get ready, or takes its time."""
     here.environment = here.environment.model_copy(update={"services": here.environment.services[:1]})
     await here.deploy("backend", replicas=2)
     pulse = PlainPulse("run-1")
     await here.take("run-1")
     await rollouts.stamp(pulse, here.cluster, here.fleet, here.environment)
-    change = here.change(after="v2.0.0-slow")
+    change = here.change(after=version)
     task = asyncio.create_task(rollouts.roll_out(pulse, here.cluster, change, cause="c"))
     await here.until("backend", lambda seen: seen.containers[0].image == change.after.reference)
     while not pulse.said:  # noqa: ASYNC110 - the watches have begun when it first says something
@@ -79,7 +79,7 @@ async def test_a_pause_is_told_as_such(here: Place):
 
 @pytest.mark.parametrize("slow_seconds", [4.0])
 async def test_scaling_meanwhile_is_no_conflict(here: Place):
-    task = await rolling(here)
+    task = await rolling(here, "v2.0.0-slow")
     await by_hand(here, "scale deployment/backend --replicas=3")
     result = await task
     assert (result.ready, result.desired) == (3, 3)

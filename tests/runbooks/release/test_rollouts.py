@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,38 @@ async def refused(here: Place, pulse: PlainPulse, after: str, **settings: float)
             settings=RolloutSettings.model_validate(settings),
         )
     return caught.value
+
+
+async def overdue(
+    here: Place, pulse: PlainPulse, after: str, told: Callable[[], Awaitable[bool]], **settings: float
+) -> PermanentError:
+    """As `refused`, at the Deployment's progress deadline: over once the cluster has told why, since a busy one takes its time."""
+    async with asyncio.TaskGroup() as group:
+        refusal = group.create_task(refused(here, pulse, after, **settings))
+        async with asyncio.timeout(60):
+            while not refusal.done() and not await told():  # noqa: ASYNC110 - a test's own
+                await asyncio.sleep(0.1)
+        if not refusal.done():
+            await here.patch("backend", {"op": "add", "path": "/spec/progressDeadlineSeconds", "value": 1})
+    return refusal.result()
+
+
+def pending(pulse: PlainPulse) -> Callable[[], Awaitable[bool]]:
+    """Whether people were told that a new pod is pending, and why."""
+
+    async def told() -> bool:
+        return any("pending: " in said for said in pulse.said)
+
+    return told
+
+
+def event(here: Place, *reasons: str) -> Callable[[], Awaitable[bool]]:
+    """Whether the cluster has told of such an event."""
+
+    async def told() -> bool:
+        return any(each.reason in reasons for each in await here.cluster.events(here.namespace))
+
+    return told
 
 
 async def test_a_rollout_ends_when_every_new_pod_is_ready_and_runs_the_asked_digest(here: Place):
@@ -142,8 +175,8 @@ async def test_a_run_that_was_overtaken_changes_nothing_more(here: Place):
 async def test_a_rollout_that_is_overtaken_while_it_watches_ends(here: Place):
     await only_backend(here)
     old = await stamped(here, "run-1")
-    watching = asyncio.create_task(refused(here, old, "v2.0.0-slow"))
-    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    watching = asyncio.create_task(refused(here, old, "v2.0.0-unready"))
+    await here.until("backend", lambda d: d.updated > 0 and "unready" in d.containers[0].image)
     await stamped(here, "run-2", over=True)
     assert (await watching).code is ReasonCode.OVERTAKEN
 
@@ -162,8 +195,8 @@ async def test_an_image_that_somebody_else_set_meanwhile_is_left_alone(here: Pla
 async def test_an_image_that_somebody_else_sets_during_the_rollout_ends_it(here: Place):
     await only_backend(here)
     pulse = await stamped(here)
-    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-slow"))
-    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-unready"))
+    await here.until("backend", lambda d: d.updated > 0 and "unready" in d.containers[0].image)
     await here.set_image("backend", image("backend", "v1.3.0").reference)
     assert (await watching).code is ReasonCode.CHANGED_MEANWHILE
 
@@ -172,14 +205,14 @@ async def test_a_request_to_stop_ends_it_early_and_leaves_what_was_changed(here:
     await only_backend(here)
     pulse = await stamped(here)
     watching = asyncio.create_task(
-        rollouts.roll_out(pulse, here.cluster, here.change(after="v2.0.0-slow"), cause=CAUSE)
+        rollouts.roll_out(pulse, here.cluster, here.change(after="v2.0.0-unready"), cause=CAUSE)
     )
-    await here.until("backend", lambda d: "slow" in d.containers[0].image)
+    await here.until("backend", lambda d: "unready" in d.containers[0].image)
     pulse.ask_to_stop(Stop(kind="cancelled", by="requester"))
     with pytest.raises(Stopped):
         await watching
     now = await here.cluster.deployment(here.namespace, "backend")
-    assert now.containers[0].image == image("backend", "v2.0.0-slow").reference
+    assert now.containers[0].image == image("backend", "v2.0.0-unready").reference
 
 
 @pytest.mark.parametrize(
@@ -213,23 +246,24 @@ async def test_a_crash_shows_the_last_lines_of_the_run_that_crashed(here: Place)
 
 
 async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: Place):
-    await only_backend(here, progressDeadlineSeconds=4)
-    error = await refused(here, await stamped(here), "v2.0.0-unready")
+    await only_backend(here)
+    error = await overdue(here, await stamped(here), "v2.0.0-unready", event(here, "Unhealthy"))
     assert error.code is ReasonCode.NEVER_READY
     assert "Readiness probe failed" in "\n".join(error.diagnosis.said)
 
 
 async def test_a_deadline_of_our_own_ends_it_too(here: Place):
     await only_backend(here)
-    error = await refused(here, await stamped(here), "v2.0.0-unready", deadline_seconds=4)
+    error = await refused(here, await stamped(here), "v2.0.0-unready", deadline_seconds=8)
     assert error.code is ReasonCode.NEVER_READY
 
 
 async def test_a_pod_that_no_node_has_room_for_says_so(here: Place):
-    await only_backend(here, progressDeadlineSeconds=4)
+    await only_backend(here)
     resources = {"requests": {"cpu": "900"}}
     await here.patch("backend", {"op": "add", "path": "/spec/template/spec/containers/0/resources", "value": resources})
-    error = await refused(here, await stamped(here), "v2.0.0")
+    pulse = await stamped(here)
+    error = await overdue(here, pulse, "v2.0.0", pending(pulse), explain_seconds=1, tick_seconds=0.5)
     assert error.code is ReasonCode.UNSCHEDULABLE
     assert "Insufficient cpu" in "\n".join(error.diagnosis.said)
 
@@ -240,13 +274,14 @@ async def test_a_quota_that_refuses_new_pods_fails_at_once(here: Place, is_real:
     await only_backend(here, progressDeadlineSeconds=300)
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "2"}}}
     await here.create(f"/api/v1/namespaces/{here.namespace}/resourcequotas", quota)
+    await here.until_refused("exceeded quota")
     error = await refused(here, await stamped(here), "v2.0.0")
     assert error.code is ReasonCode.QUOTA_EXCEEDED
     assert "exceeded quota" in "\n".join(error.diagnosis.said)
 
 
 async def test_going_back_from_a_rollout_past_its_deadline_is_not_taken_for_a_failure(here: Place):
-    await only_backend(here, progressDeadlineSeconds=3)
+    await only_backend(here, progressDeadlineSeconds=6)
     pulse = await stamped(here)
     assert (await refused(here, pulse, "v2.0.0-unready")).code is ReasonCode.NEVER_READY
     back = here.change(before="v2.0.0-unready", after="v1.2.0")
@@ -279,7 +314,7 @@ async def test_both_services_roll_out_side_by_side_and_are_checked(here: Place):
     await asyncio.gather(here.deploy("backend"), here.deploy("frontend"))
     pulse = await stamped(here)
     changes = [here.change("backend"), here.change("frontend")]
-    waves = await rollouts.waves_of(here.cluster, here.environment, changes, ())
+    waves = await rollouts.waves_of(here.cluster, here.environment, changes, (), patience=60)
     results = await rollouts.roll_out_together(pulse, here.cluster, changes, waves, cause=CAUSE, by="requester")
     assert [result.service for result in results] == ["backend", "frontend"]
     assert any("backend" in said and "frontend" in said for said in pulse.said)
@@ -303,8 +338,8 @@ async def test_the_check_fails_where_a_service_runs_something_else(here: Place):
 async def test_a_deployment_that_is_deleted_during_the_rollout_ends_it(here: Place):
     await only_backend(here)
     pulse = await stamped(here)
-    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-slow"))
-    await here.until("backend", lambda d: d.updated > 0 and "slow" in d.containers[0].image)
+    watching = asyncio.create_task(refused(here, pulse, "v2.0.0-unready"))
+    await here.until("backend", lambda d: d.updated > 0 and "unready" in d.containers[0].image)
     path = f"/apis/apps/v1/namespaces/{here.namespace}/deployments/backend"
     await here.connection.call("DELETE", path, doing="remove it")
     assert (await watching).code is ReasonCode.NOT_FOUND

@@ -1,5 +1,6 @@
 """Scaling a service: the number is set under the run's stamp and watched, and minimum, autoscalers and room are looked at first."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -39,6 +40,18 @@ async def autoscaler(here: Place, least: int, most: int) -> None:
                 raise
         else:
             return
+
+
+async def few(here: Place) -> None:
+    """A quota of four pods, once the cluster has counted them and keeps to it, which is seen at the claims."""
+    hard = {"pods": "4", "persistentvolumeclaims": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}}
+    path = f"/api/v1/namespaces/{here.namespace}/resourcequotas"
+    await here.create(path, quota)
+    async with asyncio.timeout(60):
+        while not ((await here.connection.call("GET", f"{path}/few", doing="look")).get("status") or {}).get("used"):  # noqa: ASYNC110 - a test's own
+            await asyncio.sleep(0.05)
+    await here.until_refused("exceeded quota", kind="persistentvolumeclaims")
 
 
 async def plan(here: Place, number: int) -> Plan:
@@ -102,10 +115,7 @@ async def test_an_autoscaler_is_named_with_the_line_that_changes_it(here: Place,
 
 async def test_room_and_connections_are_looked_at_and_said(here: Place):
     await placed(here, surge_limit=4)
-    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "4"}}}
-    await here.create(
-        f"/api/v1/namespaces/{here.namespace}/resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
-    )
+    await few(here)
     warnings = "\n".join((await plan(here, 6)).warnings)
     assert (
         "There may be no room for 3 more pods of backend: quota few has room for 1 more (pods), and this needs 3."
@@ -118,13 +128,10 @@ async def test_room_and_connections_are_looked_at_and_said(here: Place):
 async def test_what_does_not_get_ready_ends_with_the_cause_and_what_is_left(here: Place):
     await placed(here)
     found = await plan(here, 5)
-    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "4"}}}
-    await here.create(
-        f"/api/v1/namespaces/{here.namespace}/resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
-    )
+    await few(here)
     await here.take("run-1")
     with pytest.raises(PermanentError) as failed:
-        await done(here, found, deadline_seconds=3)
+        await done(here, found, deadline_seconds=8)
     assert failed.value.code is ReasonCode.QUOTA_EXCEEDED
     assert "Backend stays at 5 pods" in failed.value.advice[-1]
     assert "`scale backend 3 --env production` undoes it." in failed.value.advice[-1]
