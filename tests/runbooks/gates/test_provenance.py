@@ -40,7 +40,7 @@ async def look(subject: GateSubject, **provenance: str) -> GateResult:
         branch=False, code_scanning=False, release=False, revision=False, provenance=ProvenanceSettings(**provenance)
     )
     gates = [each for each in gates_of(GateSettings(code=code, images=False), subject) if each.key == "provenance"]
-    (found,) = await look_at(gates, subject, 1.0)
+    (found,) = await look_at(gates, subject, 8.0)
     return found
 
 

@@ -21,7 +21,9 @@ from tests.support.clusters import QUICK
 from tests.support.interference import How, cluster_through
 
 RUN = "production.deploy.0f3a0f3a0f3a0f3a"
-SPEC = JobSpec(namespace="omnicare-prod", what="smoke", image="x/backend:v2", words=("npm", "run", "task"), deadline=60)
+SPEC = JobSpec(
+    namespace="omnicare-prod", what="smoke", image="x/backend:v2", words=("npm", "run", "task"), deadline=120
+)
 PATIENT = Timing(call=1, watch=2, watch_grace=1, silence=2, retry=0.1)
 
 
@@ -75,7 +77,7 @@ async def test_a_fault_at_any_request_passes_and_the_program_runs_once(
             ClusterClient(kubeconfig=str(through), timing=PATIENT) as client,
         ):
             fault = proxy.fail(how, noticed)
-            end = await retried(lambda: run_job(PlainPulse(RUN), client, SPEC), seconds=30)
+            end = await retried(lambda: run_job(PlainPulse(RUN), client, SPEC), seconds=120)
     assert fault.struck == 1
     assert end.ok
     assert len(ran) == 1

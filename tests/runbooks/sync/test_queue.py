@@ -68,7 +68,7 @@ class Place:
         return SyncQueue(
             self._client,
             self.environment,
-            SyncScripts(seconds=5, look_seconds=0.05, watch_seconds=2, **scripts),
+            SyncScripts(seconds=60, look_seconds=0.05, watch_seconds=2, **scripts),
             self.bucket,
             clock=lambda: self.now,
         )

@@ -42,7 +42,7 @@ class Place:
     def verification(self, **other: object) -> Verification:
         alertmanager = {"url": self.alertmanager.url, "receivers": ["pagerduty", "slack"]}
         settings = VerificationSettings.model_validate(
-            {"alertmanager": alertmanager, "bake_seconds": 0, "deadline_seconds": 5, **other}
+            {"alertmanager": alertmanager, "bake_seconds": 0, "deadline_seconds": 30, **other}
         )
         queue = SyncQueue(self._client, self.environment, SyncScripts())
         return Verification(self.environment, settings, self._client, queue)
@@ -52,10 +52,10 @@ class Place:
         verified = await self.verification(**other).look(asked)
         return {each.name: each for each in verified.findings}
 
-    async def measured(self, version: str = "v2.0.0", *, standing: bool = False) -> Before:
+    async def measured(self, version: str = "v2.0.0", *, standing: bool = False, **other: object) -> Before:
         context = StepContext(
             pulse=PlainPulse("production.deploy.7kq2"), environment=self.environment,
-            services={Verification: self.verification(), Fleet: self.fleet},
+            services={Verification: self.verification(**other), Fleet: self.fleet},
         )  # fmt: skip
         return await MeasureBefore(version=version, standing=standing).apply(context)
 
@@ -194,7 +194,7 @@ async def test_a_measurement_that_found_nothing_is_not_kept_for_a_retry(here: Pl
     here.alertmanager.fault = lambda _: web.Response(status=500)
     await here.fleet.take(here.environment, Lease(run="one", title="Deploy", by="Maya", since=utc_now()))
     undecided = Undecided(run="one", title="Deploy v2.0.0 stopped", since=utc_now())
-    assert (await here.measured()).empty
+    assert (await here.measured(deadline_seconds=1)).empty
     await here.fleet.end(here.environment, "one", undecided=undecided)
     here.prints("sync:status", '{"pending": 3, "failed": 13}')
     assert (await here.measured()).sync is not None, "a retry measures what it can"

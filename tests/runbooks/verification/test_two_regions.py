@@ -24,7 +24,7 @@ from sandbox.outside.prometheus import PrometheusServer
 from sandbox.outside.registry import digest_of
 from tests.support.two_regions import NAMESPACE, TwoRegions
 
-PLAIN = VerificationSettings(metrics=(), bake_seconds=0, deadline_seconds=1)
+PLAIN = VerificationSettings(metrics=(), bake_seconds=0, deadline_seconds=5)
 NAMES = ["database connection", "database connection in us", "pods in eu", "pods in us"]
 
 
