@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -34,10 +35,17 @@ async def ready(page: Page) -> None:
     await page.wait_for_load_state("networkidle")
 
 
-async def widest(page: Page) -> int:
-    """How wide the widest thing is that would make one scroll sideways: the page itself, or a column of it."""
+async def fits(page: Page, width: int) -> None:
+    """Nothing is wider that would make one scroll sideways: the page itself, or a column of it."""
     wide = "Math.max(...[...document.querySelectorAll('html, body, .frame, .scroll, .home')].map((one) => one.scrollWidth))"
-    return int(await page.evaluate(wide))
+    await page.wait_for_function(f"{wide} <= {width}")
+
+
+async def received(served: Served, count: int) -> None:
+    """Waits until so many deliveries have come to the app: the page shows an act before it is done."""
+    async with asyncio.timeout(60):
+        while len(served.app.received) < count:  # noqa: ASYNC110 - what is looked at is in another server
+            await asyncio.sleep(0.02)
 
 
 async def test_a_command_is_typed_with_completion_and_its_thread_opens(served: Served, maya: Visit) -> None:
@@ -58,7 +66,7 @@ async def test_a_command_is_typed_with_completion_and_its_thread_opens(served: S
     thread = page.get_by_role("complementary", name="Thread")
     await expect(thread.get_by_role("table")).to_contain_text("v2.0.0 b81c07")
     await expect(thread.get_by_role("button", name="Approve")).to_be_visible()
-    assert re.search(r"/as/maya/deploys/\d+\.\d+$", page.url)
+    await expect(page).to_have_url(re.compile(r"/as/maya/deploys/\d+\.\d+$"))
     assert served.app.received[0]["text"] == "deploy v2.0.0"
     await composer.focus()
     await page.keyboard.press("ArrowUp")
@@ -70,6 +78,7 @@ async def test_the_command_alone_asks_for_the_menu(served: Served, maya: Visit) 
     await expect(maya.page.get_by_role("option", selected=True)).to_contain_text("deploy")
     await maya.page.keyboard.press("Enter")
     await expect(maya.page.get_by_role("combobox", name="Message to deploys")).to_have_value("")
+    await received(served, 1)
     assert served.app.received[0]["text"] == ""
 
 
@@ -95,7 +104,7 @@ async def test_no_table_is_cut_beside_an_open_thread_and_the_newest_message_stay
         served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "a wide one", blocks=[table, *said("the end")])
         await expect(page.get_by_text("the end")).to_be_in_viewport()
         wider = "[...document.querySelectorAll('.b-table')].filter((one) => one.scrollWidth > one.clientWidth).length"
-        assert await page.evaluate(wider) == 0
+        await page.wait_for_function(f"{wider} === 0")
         assert visited.complaints == []
 
 
@@ -121,8 +130,8 @@ async def test_on_a_phone_a_wide_table_has_each_row_as_a_paragraph_and_stays_a_t
         served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "a wide one", blocks=[table, *said("the end")])
         await expect(page.get_by_text("the end")).to_be_in_viewport()
         shown = page.get_by_role("table").last
-        assert await page.evaluate("document.querySelectorAll('.b-table.folded').length") == 1
-        assert await page.evaluate("Math.max(...[...document.querySelectorAll('.b-table')].map((one) => one.scrollWidth - one.clientWidth))") == 0  # fmt: skip
+        await expect(page.locator(".b-table.folded")).to_have_count(1)
+        await page.wait_for_function("Math.max(...[...document.querySelectorAll('.b-table')].map((one) => one.scrollWidth - one.clientWidth)) === 0")  # fmt: skip
         calls = shown.get_by_role("cell", name="3,000").first
         assert await calls.evaluate("(cell) => getComputedStyle(cell, '::before').content") == '"Calls "'
         statement = shown.get_by_role("cell", name="q3ef8704e").first
@@ -163,6 +172,7 @@ async def test_the_thread_in_which_a_button_is_answered_opens_for_who_pressed_it
         await ready(other.page)
         thread = maya.page.get_by_role("complementary", name="Thread")
         await maya.page.get_by_role("button", name="Press me").click()
+        await received(served, 1)
         await expect(thread).to_be_hidden()
         served.workspace.post("C0DEPLOYS", app, "answered below", thread_ts=head.ts)
         await expect(thread).to_contain_text("answered below")
@@ -186,6 +196,8 @@ async def test_a_card_that_is_drawn_anew_under_the_finger_is_pressed_all_the_sam
     card = served.workspace.post("C0DEPLOYS", bot, "at 1 of 3", blocks=[*served_actions()])
     page = maya.page
     await page.get_by_role("button", name="Press me").hover()
+    await page.clock.install()
+    await page.clock.pause_at(datetime.now() + timedelta(hours=1))  # noqa: DTZ005 - a finger stays for a second only
     await page.mouse.down()
     changed = served.workspace.update(
         "C0DEPLOYS", card.ts, text="at 2 of 3", blocks=[*said("2 of 3"), *served_actions()]
@@ -195,11 +207,10 @@ async def test_a_card_that_is_drawn_anew_under_the_finger_is_pressed_all_the_sam
     await asyncio.sleep(0.3)  # the page has been told by now
     await expect(page.get_by_role("log").first).not_to_contain_text("2 of 3")
     await page.mouse.up()
+    await page.clock.resume()
     await expect(page.get_by_role("log").first).to_contain_text("2 of 3")
     await expect(page.get_by_role("log").first).to_contain_text("another message")
-    async with asyncio.timeout(60):
-        while not served.app.received:  # noqa: ASYNC110 - what is looked at is in another server
-            await asyncio.sleep(0.02)
+    await received(served, 1)
     assert [one["type"] for one in served.app.received] == ["block_actions"]
     # who keeps the finger there is shown it all the same
     await page.mouse.down()
@@ -247,7 +258,9 @@ async def test_escape_closes_the_form_and_the_thread(served: Served, maya: Visit
     await expect(page.get_by_role("dialog", name="Deploy a release")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Deploy a release")).to_be_hidden()
-    assert served.workspace.modals_of("maya") == []
+    async with asyncio.timeout(60):
+        while served.workspace.modals_of("maya"):  # noqa: ASYNC110 - what is looked at is in another server
+            await asyncio.sleep(0.02)
 
 
 async def test_jumping_by_keyboard_goes_to_another_channel_and_another_person(maya: Visit) -> None:
@@ -260,7 +273,7 @@ async def test_jumping_by_keyboard_goes_to_another_channel_and_another_person(ma
     await page.keyboard.type("tomas")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="You are Tomas Okafor")).to_be_visible()
-    assert page.url.endswith("/as/tomas/incidents")
+    await expect(page).to_have_url(re.compile(r"/as/tomas/incidents$"))
 
 
 async def test_two_tabs_are_two_people(served: Served, maya: Visit) -> None:
@@ -343,7 +356,7 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(
         await ready(page)
         for path in ("deploys", f"deploys/{head}", "general", "~omnicare/home"):
             await page.goto(f"{served.url}/as/maya/{path}")
-            assert await widest(page) <= PHONE[0], path
+            await fits(page, PHONE[0])
         await page.goto(f"{served.url}/as/maya/deploys/{head}")
         await expect(page.get_by_role("complementary", name="Thread")).to_be_in_viewport(ratio=0.9)
         await page.get_by_role("link", name="Close the thread").click()
@@ -375,11 +388,10 @@ async def test_shortcuts_are_in_a_messages_menu_and_beside_the_message_box(serve
     await page.get_by_role("menuitem", name="Run a command here").click()
     await expect(page.locator("#message-menu")).to_be_hidden()
     await page.get_by_role("button", name="Shortcuts").first.click()
+    await expect(page.locator("#shortcut-menu")).to_be_visible()
     await page.keyboard.press("Enter")
     await expect(page.locator("#shortcut-menu")).to_be_hidden()
-    async with asyncio.timeout(60):
-        while len(served.app.received) < 2:  # noqa: ASYNC110 - what is looked at is in another server
-            await asyncio.sleep(0.02)
+    await received(served, 2)
     kinds = [(each["type"], each["callback_id"]) for each in served.app.received if "callback_id" in each]
     assert kinds == [("message_action", "omnicare_thread"), ("shortcut", "omnicare_menu")]
     assert served.app.received[0]["message"]["ts"] == posted.ts
