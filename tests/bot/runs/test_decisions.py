@@ -171,14 +171,17 @@ async def test_nobody_answers_so_they_are_reminded_once_and_then_it_expires(worl
     untouched(world)
 
 
-def shifts(world: Story, *, members: frozenset[str], reminder: float = 600.0) -> None:
-    """Ines may approve and so may Tomas; neither reads #deploys, and the group says who is on shift."""
+def shifts(world: Story, *, members: frozenset[str], first: float = 600.0) -> None:
+    """Ines may approve and so may Tomas; neither reads #deploys, and the group says who is on shift.
+
+    `first`: seconds for those on shift, before the rest is reminded.
+    """
     world.slack.add_group(Group("S0ONCALL", "oncall-today", "On call today", members))
 
     def change(document: dict[str, Any]) -> None:
         production = document["environments"]["production"]
         production["groups"] = True
-        production["approval"]["disruptive"] |= {"expires_seconds": 3.0 + reminder, "reminder_seconds": reminder}
+        production["approval"]["disruptive"] |= {"expires_seconds": first + 600.0, "reminder_seconds": 600.0}
         document["roles"]["on-call"] |= {"group": "oncall-today", "shift": True}
 
     world.configure(change)
@@ -187,7 +190,7 @@ def shifts(world: Story, *, members: frozenset[str], reminder: float = 600.0) ->
 
 
 async def test_those_on_shift_are_asked_first_and_the_rest_at_the_reminder(world: Story):
-    shifts(world, members=frozenset({"U0INES"}))
+    shifts(world, members=frozenset({"U0INES"}), first=8.0)
     await world.inside()
     run = await waiting(world)
     await world.says(run, "Approval by Ines (on shift) or Tomas, not Maya", "approval")

@@ -105,7 +105,7 @@ async def test_nothing_of_what_was_read_is_kept_of_an_exception_that_nobody_fore
     with caplog.at_level(logging.CRITICAL):  # its lines are held by tests/bot/boundary/test_logs.py
         async with _engine(path, flow) as engine:
             await engine.start("flow", "a", {})
-            await asyncio.wait_for(over.wait(), 10)
+            await asyncio.wait_for(over.wait(), 60)
             while (view := await engine.view("a")) is None or view.active:  # noqa: ASYNC110 - the engine wakes nobody
                 await asyncio.sleep(0.01)
     kept = _kept(path)
@@ -136,7 +136,7 @@ async def test_what_is_ours_is_told_redacted_and_bounded(tmp_path: Path) -> None
 
     async with _engine(tmp_path / "engine.sqlite", flow) as engine:
         await engine.start("flow", "a", {})
-        await asyncio.wait_for(over.wait(), 10)
+        await asyncio.wait_for(over.wait(), 60)
     (text,) = told
     assert text.startswith("PermanentError: patient: [name 1]")
     assert "hunter2" not in text + _kept(tmp_path / "engine.sqlite")
@@ -163,10 +163,10 @@ async def test_a_replay_sees_a_bug_and_not_an_exception_of_the_engines_own(tmp_p
     path = tmp_path / "engine.sqlite"
     async with _engine(path, flow) as engine:
         await engine.start("flow", "a", {})
-        await asyncio.wait_for(caught.wait(), 10)
+        await asyncio.wait_for(caught.wait(), 60)
     caught.clear()
     async with _engine(path, flow):
-        await asyncio.wait_for(caught.wait(), 10)
+        await asyncio.wait_for(caught.wait(), 60)
         gate.set()
     first, second = seen
     assert isinstance(first, Broke)
