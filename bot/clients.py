@@ -127,8 +127,8 @@ def _of_environment(settings: Settings, name: str, clusters: Mapping[str, Cluste
     if configured.verification is not None:
         queue = next((each for each in found if isinstance(each, SyncQueue)), None)
         found.append(Verification(settings.environment(name), configured.verification, cluster, queue))
-    if (metrics := settings.metrics(name)) is not None:
-        found.append(Metrics(settings.environment(name), metrics))
+    if (monitoring := settings.monitoring(name)) is not None:
+        found.append(Metrics(settings.environment(name), monitoring.metrics, monitoring.own))
     if configured.cache is not None:
         found.append(Cache(configured.cache, default_redactor(), home=configured.home_region))
     if configured.rotations:

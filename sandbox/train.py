@@ -52,12 +52,20 @@ async def _cdn(world: SandboxWorld, stack: AsyncExitStack) -> Tables:  # noqa: A
 
 
 async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
-    """Staging has no Prometheus: it is verified by its health, its database and its sync queue."""
+    """Staging has no Prometheus: it is verified by its health, its database and its sync queue. Each region away from home has its own servers."""
     world.prometheus = PrometheusServer(world.cluster)
     world.alertmanager = AlertmanagerServer(world.cluster)
     world.cluster.add_scripts(world.smoke.scripts())
     url = await stack.enter_async_context(world.prometheus.serve())
     alerts = await stack.enter_async_context(world.alertmanager.serve())
+    regions: dict[str, object] = {}
+    for name, region in world.regions.items():
+        own, firing = PrometheusServer(region.cluster), AlertmanagerServer(region.cluster)
+        world.monitoring[name] = (own, firing)
+        regions[name] = {
+            "prometheus": {"url": await stack.enter_async_context(own.serve())},
+            "alertmanager": {"url": await stack.enter_async_context(firing.serve())},
+        }
     times = {"bake_seconds": 1.0, "deadline_seconds": 3.0}
     return {
         "production": {
@@ -71,6 +79,7 @@ async def _verification(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
                     "receivers": ["pagerduty", "slack"],
                     "matchers": ['severity="critical"', 'namespace="omnicare-prod"'],
                 },
+                **({"regions": regions} if regions else {}),
             }
         },
         "staging": {"verification": times},

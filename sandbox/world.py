@@ -101,6 +101,8 @@ class SandboxWorld:
         self.prometheus: PrometheusServer | None = None
         self.alertmanager: AlertmanagerServer | None = None
         """Where the release train has its verification."""
+        self.monitoring: dict[str, tuple[PrometheusServer, AlertmanagerServer]] = {}
+        """Those of the regions away from home."""
         self.offers_scenarios = True
         """False where the cluster is not the sandbox's own."""
         self._switched = asyncio.Event()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
+from bot.config.monitoring import MonitoringSettings, monitoring_of
 from bot.config.problems import told
 from bot.config.sections import (
     SLACK_API,
@@ -33,7 +34,6 @@ from commands.kit.policy import Policies, Risk
 from runbooks.kit.addresses import split_address
 from runbooks.kit.targets import Environment, NamedScript, Region, Service
 from runbooks.kit.timeouts import RolloutSettings
-from runbooks.metrics.settings import MetricsSettings
 
 
 class ConfigurationError(Exception):
@@ -276,7 +276,7 @@ class Settings(Section):
             place = f"environments.{name}.verification.service"
             raise ValueError(f"{place}: there is no service `{verification.service}`")
         metrics = environment.metrics
-        if metrics is not None and self.metrics(name) is None:
+        if metrics is not None and self.monitoring(name) is None:
             raise ValueError(f"environments.{name}.metrics: set `prometheus` here or in `verification`")
         asked = [
             *((f"verification.{key}", server) for key, server in (verification.servers() if verification else ())),
@@ -356,15 +356,9 @@ class Settings(Section):
             ),
         )
 
-    def metrics(self, name: str) -> MetricsSettings | None:
-        """Return what the environment's metrics are read from; None without a Prometheus. What is left out is the verification's."""
-        found = self.environments[name]
-        settings, verification = found.metrics or MetricsSettings(), found.verification
-        if verification is not None:
-            prometheus = settings.prometheus or verification.prometheus
-            alertmanager = settings.alertmanager or verification.alertmanager
-            settings = settings.model_copy(update={"prometheus": prometheus, "alertmanager": alertmanager})
-        return settings if settings.prometheus is not None else None
+    def monitoring(self, name: str) -> MonitoringSettings | None:
+        """Return what the environment's metrics and alerts are read from; None without a Prometheus."""
+        return monitoring_of(self.environments[name])
 
     def regions(self) -> tuple[str, ...]:
         """Return the names of all regions."""

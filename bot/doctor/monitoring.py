@@ -10,6 +10,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.places import Place
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.reading import SHORTEST, Metrics
+from runbooks.metrics.standing import where
 from runbooks.verification.checks import AlertRules, CheckInput, MeasuredValue, Receivers
 from runbooks.verification.findings import Verdict
 from runbooks.verification.verification import Verification
@@ -23,9 +24,9 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[DoctorFind
     wanted = settings.environments[name].verification
     if wanted is None:
         return
-    where, cluster = settings.environment(name), ClusterClient()
-    verification = Verification(where, wanted, cluster)
-    places = [Place(where.within(region.name), cluster) for region in where.regions]
+    environment, cluster = settings.environment(name), ClusterClient()
+    verification = Verification(environment, wanted, cluster)
+    places = [Place(environment.within(region.name), cluster) for region in environment.regions]
     asked = CheckInput(health=HealthClient(), seconds=wanted.bake_seconds)
     place = f"environments.{name}.verification"
     for check in verification.checks_in(places):
@@ -49,16 +50,19 @@ async def monitoring(settings: Settings, name: str) -> AsyncGenerator[DoctorFind
 
 async def _metrics(settings: Settings, name: str) -> AsyncGenerator[DoctorFinding]:
     """Say which metrics have no value now: people read them as unknown in an incident."""
-    wanted = settings.metrics(name)
+    wanted = settings.monitoring(name)
     if wanted is None:
         return
-    found = await Metrics(settings.environment(name), wanted).histories(wanted.queries, datetime.now(UTC), SHORTEST)
-    unknown = [each for each in found if each.unknown]
-    if unknown:
-        said = ", ".join(f"{each.query.name} ({each.unknown})" for each in unknown)
-        yield warning(
-            f"{name}: {counted(len(unknown), 'metric')} of {len(found)} can't be read: {said}.",
-            f"Set environments.{name}.metrics.queries to the names that your exporters use, or leave these out.",
-        )
-    else:
-        yield fine(f"{name}: {counted(len(found), 'metric')} can be read.")
+    metrics = Metrics(settings.environment(name), wanted.metrics, wanted.own)
+    histories = await metrics.histories(wanted.metrics.queries, datetime.now(UTC), SHORTEST)
+    for regions in dict.fromkeys(each.regions for each in histories):
+        found = [each for each in histories if each.regions == regions]
+        unknown = [each for each in found if each.unknown]
+        if unknown:
+            said = ", ".join(f"{each.query.name} ({each.unknown})" for each in unknown)
+            yield warning(
+                f"{name}: {counted(len(unknown), 'metric')} of {len(found)} can't be read{where(regions)}: {said}.",
+                f"Set environments.{name}.metrics.queries to the names that your exporters use, or leave these out.",
+            )
+        else:
+            yield fine(f"{name}: {counted(len(found), 'metric')} can be read{where(regions)}.")

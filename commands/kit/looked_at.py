@@ -3,11 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from commands.kit.card import Button, Code, Note, Typed, words
-from commands.kit.context import Context
 from commands.kit.dependencies import DependencyFacts
-from commands.kit.metric_facts import MeasuredState, in_sentence
-from runbooks.metrics.reading import Metrics
-from runbooks.metrics.standing import Standing
+from commands.kit.metric_facts import MeasuredState, answered
 
 _LOOKS = 2
 """Buttons of a card's own beside which `follow_ups` has room for *Diagnose*."""
@@ -22,13 +19,10 @@ def with_diagnose(looks: Sequence[tuple[str, str]], where: str) -> tuple[Button,
     return tuple(Button(label=label, does=Typed(text=f"{command} --env {where}")) for label, command in found)
 
 
-def looked_at(context: Context, parts: Mapping[str, object], measured: MeasuredState, needs: DependencyFacts) -> Note:
+def looked_at(parts: Mapping[str, object], measured: MeasuredState, needs: DependencyFacts) -> Note:
     """Return it in a line: the parts that answered, each a name and whether it did, and where to look for the rest."""
-    metrics = context.find(Metrics)
-    alerts = metrics is not None and metrics.settings.alertmanager is not None and measured.alerts is not None
-    named = [name for name, answered in parts.items() if answered]
-    named += [in_sentence(each) for each in measured.histories if each.standing is not Standing.UNKNOWN]
-    named += ["alerts"] if alerts else []
+    named = [name for name, found in parts.items() if found]
+    named += answered(measured)
     named += [name for key, name in (("cache", "cache"), ("targets", "load balancer")) if key in needs.data]
     return Note(
         text=words(

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from commands.kit.card import Fact, Moment, Text, words
-from runbooks.clients.prometheus.alerts import Alert
-from runbooks.kit.errors import RunbookError
+from commands.kit.card import Fact, Moment, Paragraph, Strong, Text, words
 from runbooks.metrics.chart import sparkline
-from runbooks.metrics.reading import Metrics
-from runbooks.metrics.standing import MetricHistory, Standing
-from runbooks.wording import by_count, counted
+from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.settings import MetricQuery
+from runbooks.metrics.standing import MetricHistory, Standing, where
+from runbooks.wording import by_count, counted, listed
 
 _LOOKED_AT = 3600.0
 _POINTS = 16
@@ -23,66 +22,106 @@ class MeasuredState:
     """The few metrics that say how an environment is, over the last hour, and what fires."""
 
     histories: tuple[MetricHistory, ...] = ()
-    alerts: Sequence[Alert] | None = ()
-    """None: unknown."""
+    alerts: tuple[FiringAlerts, ...] = ()
+    """By each Alertmanager; none where none is configured."""
 
 
 async def measured_state(metrics: Metrics, now: datetime, seconds: float) -> MeasuredState:
     """Return them within so many seconds; what takes longer is unknown."""
     queries = tuple(each for name in metrics.settings.status for each in metrics.settings.queries if each.name == name)
     histories, alerts = await asyncio.gather(
-        metrics.histories(queries, now, _LOOKED_AT, points=_POINTS, within=seconds), firing(metrics, seconds)
+        metrics.histories(queries, now, _LOOKED_AT, points=_POINTS, within=seconds), metrics.alerts(seconds)
     )
     return MeasuredState(histories, alerts)
 
 
-async def firing(metrics: Metrics, seconds: float) -> Sequence[Alert] | None:
-    """Return the alerts that fire; None where Alertmanager does not answer within so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await metrics.alerts()
-    except (TimeoutError, RunbookError):
-        return None
-
-
 def metric_facts(state: MeasuredState) -> tuple[Fact, ...]:
-    """Return a fact for each metric, with a sparkline, and one for alerts where some fire or nobody knows."""
-    facts = [Fact(label=each.query.title, value=_now(each)) for each in state.histories]
-    alerts = alerts_in_words(state.alerts)
+    """Return a fact for each metric of the whole environment, with a sparkline, and one for alerts where some fire or nobody knows."""
+    facts = [Fact(label=each.query.title, value=_now(each)) for each in state.histories if not each.regions]
+    alerts = alerts_in_words([each for each in state.alerts if not each.regions])
     return (*facts, *((Fact(label="Alerts", value=alerts),) if alerts is not None else ()))
 
 
+def region_paragraphs(state: MeasuredState) -> tuple[Paragraph, ...]:
+    """Return a paragraph for each region that has a Prometheus or an Alertmanager of its own: its name, then a line for each metric, and the alerts."""
+    places = [*(each.regions for each in state.histories), *(each.regions for each in state.alerts)]
+    found = []
+    for place in dict.fromkeys(filter(None, places)):
+        lines = [words(f"{each.query.title}: ", _now(each)) for each in state.histories if each.regions == place]
+        lines += [words("Alerts: ", _firing(each)) for each in state.alerts if each.regions == place]
+        below = [part for line in lines for part in ("\n", line)]
+        found.append(Paragraph(text=words(Strong(text=listed(place)), *below)))
+    return tuple(found)
+
+
 def metric_trouble(state: MeasuredState) -> str:
-    """Return such as `, error rate above its limit, 1 alert fires`; empty where nothing is known to be wrong."""
-    beyond = [each for each in state.histories if each.standing is Standing.BEYOND]
-    said = [f", {in_sentence(each)} {side(each)} its limit" for each in beyond]
-    if count := len(state.alerts or ()):
-        said.append(f", {counted(count, 'alert')} {by_count(count, 'fires', 'fire')}")
+    """Return such as `, error rate above its limit in us, 1 alert fires in us`; empty where nothing is known to be wrong."""
+    beyond: dict[MetricQuery, list[str]] = {}
+    for each in state.histories:
+        if each.standing is Standing.BEYOND:
+            beyond.setdefault(each.query, []).extend(each.regions)
+    said = [f", {in_sentence(query.title)} {side(query)} its limit{where(names)}" for query, names in beyond.items()]
+    said += [
+        f", {counted(count, 'alert')} {by_count(count, 'fires', 'fire')}{where(each.regions)}"
+        for each in state.alerts
+        if (count := len(each.alerts))
+    ]
     return "".join(said)
 
 
-def alerts_in_words(alerts: Sequence[Alert] | None) -> Text | None:
-    """Return the alerts with their times; None where none fires."""
-    if alerts is None:
+def answered(state: MeasuredState) -> tuple[str, ...]:
+    """Return what could be read, as it stands inside of a sentence: with its region only where another one did not answer."""
+    asked = [
+        (in_sentence(each.query.title), each.regions, each.standing is not Standing.UNKNOWN) for each in state.histories
+    ]
+    asked += [("alerts", each.regions, not each.why) for each in state.alerts]
+    found: list[str] = []
+    for name in dict.fromkeys(name for name, _, _ in asked):
+        read = [(regions, known) for each, regions, known in asked if each == name]
+        everywhere = all(known for _, known in read)
+        found += [name] if everywhere else [f"{name}{where(regions)}" for regions, known in read if known]
+    return tuple(found)
+
+
+def alerts_in_words(said: Sequence[FiringAlerts]) -> Text | None:
+    """Return the alerts with their times, each region's for itself; None where none fires."""
+    spans: list[str | Text] = []
+    for each in said:
+        if each.alerts or each.why:
+            place = f"{listed(each.regions)}: " if each.regions else ""
+            spans += [*filter(None, [f"{'; ' if spans else ''}{place}"]), _firing(each)]
+    return words(*spans) if spans else None
+
+
+def _firing(said: FiringAlerts) -> Text:
+    if said.why:
         return words("unknown, because Alertmanager does not answer")
-    if not alerts:
-        return None
     spans: list[str | Moment] = []
-    for each in alerts[:_ALERTS]:
+    for each in said.alerts[:_ALERTS]:
         spans += [f"{', ' if spans else ''}{each.name}", *((" since ", Moment(at=each.since)) if each.since else ())]
-    more = len(alerts) - _ALERTS
-    return words(*spans, *([f" and {more} more"] if more > 0 else []))
+    more = len(said.alerts) - _ALERTS
+    return words(*(spans or ["none"]), *([f" and {more} more"] if more > 0 else []))
 
 
-def in_sentence(history: MetricHistory) -> str:
-    """Return the title as it stands inside of a sentence: `error rate`, and `API p95` as it is."""
-    title = history.query.title
+def alert_names(said: Sequence[FiringAlerts]) -> list[str] | None:
+    """For `--json`: the names of all alerts; None where an Alertmanager is asked and none answers."""
+    known = [each for each in said if not each.why]
+    return [alert.name for each in known for alert in each.alerts] if known or not said else None
+
+
+def alerts_by_region(said: Sequence[FiringAlerts]) -> dict[str, list[str] | None]:
+    """For `--json`: the same for each region that is asked for itself."""
+    return {region: alert_names([each]) for each in said for region in each.regions}
+
+
+def in_sentence(title: str) -> str:
+    """Return a title as it stands inside of a sentence: `error rate`, and `API p95` as it is."""
     return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
 
 
-def side(history: MetricHistory) -> str:
+def side(query: MetricQuery) -> str:
     """Return on which side of its limit it is bad."""
-    return "above" if history.query.must_be == "below" else "below"
+    return "above" if query.must_be == "below" else "below"
 
 
 def metric_data(history: MetricHistory) -> dict[str, object]:
@@ -91,6 +130,7 @@ def metric_data(history: MetricHistory) -> dict[str, object]:
     return {
         "name": query.name,
         "group": query.group.value,
+        "regions": list(history.regions),
         "unit": query.unit,
         "now": history.now,
         "usual": history.usual,
@@ -110,4 +150,4 @@ def _now(history: MetricHistory) -> Text:
         return words(said)
     since = history.beyond_since
     began = (" since ", Moment(at=since)) if since else (f" for {_LOOKED_AT / 3600:g} h or longer",)
-    return words(f"{said} {side(history)} its limit ({history.query.limit_shown})", *began)
+    return words(f"{said} {side(history.query)} its limit ({history.query.limit_shown})", *began)

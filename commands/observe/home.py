@@ -32,15 +32,15 @@ from commands.kit.card import (
 )
 from commands.kit.command import Query
 from commands.kit.context import Context, RunRecord, ToDecide
-from commands.kit.metric_facts import firing
+from commands.kit.metric_facts import alert_names, alerts_by_region
 from commands.kit.regions import side_by_side
 from commands.kit.running_versions import versions_of
 from commands.kit.spec import QueryMeta
-from runbooks.clients.prometheus.alerts import Alert
 from runbooks.deployments.service_state import ServiceState
 from runbooks.fleet.records import EnvironmentRecord
 from runbooks.kit.errors import RunbookError
-from runbooks.metrics.reading import Metrics
+from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.standing import where as where_in
 from runbooks.observe import service_health
 from runbooks.observe.service_health import ServiceHealth
 from runbooks.wording import by_count, counted, listed
@@ -134,7 +134,7 @@ class Glance:
     away: tuple[str, ...] = ()
     """The regions whose cluster did not answer, while others did."""
     record: EnvironmentRecord | None = None
-    alerts: Sequence[Alert] | None = ()
+    alerts: Sequence[FiringAlerts] = ()
     lock: Text | None = None
 
     @property
@@ -157,7 +157,8 @@ class Glance:
         if any(each.state.state == "rolling" for each in ill) and not any(_not_all(each) for each in ill):
             return State.RUNNING
         _, differs = self._runs
-        return State.WAITING if self.trouble or differs or self.alerts or self.alerts is None else State.DONE
+        alerts = any(each.alerts or each.why for each in self.alerts)
+        return State.WAITING if self.trouble or differs or alerts else State.DONE
 
     @property
     def _runs(self) -> tuple[str, bool]:
@@ -182,13 +183,12 @@ class Glance:
 
     @property
     def firing(self) -> str:
-        """How many alerts fire; empty where none is asked for."""
-        if self.alerts is None:
-            return "alerts unknown"
-        if not self.alerts:
-            return "no alerts"
-        names = listed(dict.fromkeys(each.name for each in self.alerts), most=_ALERTS)
-        return f"{counted(len(self.alerts), 'alert')} {by_count(len(self.alerts), 'fires', 'fire')}: {names}"
+        """How many alerts fire and which, and where nobody knows."""
+        fires = [f"{alert.name}{where_in(each.regions)}" for each in self.alerts for alert in each.alerts]
+        names = listed(dict.fromkeys(fires), most=_ALERTS)
+        said = [f"{counted(len(fires), 'alert')} {by_count(len(fires), 'fires', 'fire')}: {names}"] if fires else []
+        said += [f"alerts{where_in(each.regions)} unknown" for each in self.alerts if each.why]
+        return ", ".join(said) or "no alerts"
 
     def shown(self) -> list[Element]:
         """Return its part of the card."""
@@ -216,7 +216,8 @@ class Glance:
             "what": self.what,
             "ready": {each.state.named: each.state.readiness for each in self.services or ()},
             "trouble": list(self.trouble),
-            "alerts": None if self.alerts is None else [each.name for each in self.alerts],
+            "alerts": alert_names(self.alerts),
+            "alerts_by_region": alerts_by_region(self.alerts),
             "locked": None if self.record is None else self.record.freeze is not None,
         }
 
@@ -237,7 +238,7 @@ async def _glance(context: Context) -> Glance:
             for place in context.places
         ]
         asked = together.create_task(_part(context.fleet.read(where)))
-        fires = together.create_task(firing(metrics, DEADLINE)) if metrics is not None else None
+        fires = together.create_task(metrics.alerts(DEADLINE)) if metrics is not None else None
     found = [look.result() for look in looks]
     services = [each for part in found for each in part or ()]
     record = asked.result()

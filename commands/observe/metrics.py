@@ -1,25 +1,41 @@
 """`metrics`: which key metrics are beyond their limits and since when, then all of them as a table, then the ones that matter as a picture."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
-from commands.kit.card import Button, Card, Element, Moment, Note, Paragraph, State, Strong, Table, Text, Typed, words
+from commands.kit.card import (
+    Button,
+    Card,
+    Code,
+    Element,
+    Moment,
+    Note,
+    Paragraph,
+    State,
+    Strong,
+    Table,
+    Text,
+    Typed,
+    words,
+)
 from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
-from commands.kit.metric_facts import alerts_in_words, firing, in_sentence, metric_data, side
+from commands.kit.metric_facts import alerts_in_words, in_sentence, metric_data, side
+from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, DurationType, EnvironmentName, MetricName, nearest
-from runbooks.clients.prometheus.alerts import Alert
+from runbooks.deployments.places import named
 from runbooks.fleet.records import KnownReleases
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, clock, preceding
-from runbooks.metrics.reading import Metrics
-from runbooks.metrics.standing import MetricHistory, Standing
+from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.settings import MetricQuery
+from runbooks.metrics.standing import MetricHistory, Standing, where
 from runbooks.wording import by_count, counted, duration, listed
 
 T = TypeVar("T")
@@ -30,6 +46,8 @@ _BESIDE_SECONDS = 3.0
 _PANELS = 3
 """Metrics in the picture: with more, a phone shows it too small."""
 _MARKS = 6
+_LINES = 4
+"""Regions of a metric in the picture."""
 _NAMED = 3
 _RAN = ("running", "succeeded", "failed", "cancelled")
 _ORDER = {Standing.BEYOND: 0, Standing.WITHIN: 1, Standing.NO_LIMIT: 1, Standing.UNKNOWN: 2}
@@ -42,7 +60,7 @@ class _Beside:
 
     releases: KnownReleases | None
     runs: Sequence[RunRecord]
-    alerts: Sequence[Alert] | None
+    alerts: tuple[FiringAlerts, ...]
 
 
 class MetricsCommand(Observation):
@@ -65,21 +83,26 @@ class MetricsCommand(Observation):
         "metrics or groups of them (application, infrastructure, database, compliance); all by default", default=()
     )
     since: Duration = option("the time to look at", default=_SINCE)
+    region: RegionName | None = option("only this region; default: all")
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 
     async def by_hand(self, context: Context) -> tuple[str, ...]:
         metrics = context.use(Metrics, "metrics", "Prometheus")
         _check_names(metrics, self.names)
-        return metrics.by_hand(metrics.named(self.names), self.since)
+        named(context.places, names_of(self.region))
+        return metrics.by_hand(metrics.named(self.names), self.since, names_of(self.region))
 
     async def answer(self, context: Context) -> Card:
         metrics = context.use(Metrics, "metrics", "Prometheus")
         _check_names(metrics, self.names)
-        asked = metrics.named(self.names)
+        named(context.places, regions := names_of(self.region))
+        if not {*regions}.isdisjoint(metrics.unmeasured):
+            raise PermanentError(f"No Prometheus is configured for {self.region}.", code=ReasonCode.NOT_CONFIGURED)
         histories, beside = await asyncio.gather(
-            metrics.histories(asked, context.now, self.since), _beside(context, metrics)
+            metrics.histories(metrics.named(self.names), context.now, self.since, regions=regions),
+            _beside(context, metrics, regions),
         )
-        return _card(context, histories, beside, self.since, self.names)
+        return _card(context, histories, beside, self, metrics.unmeasured)
 
 
 def _check_names(metrics: Metrics, names: Sequence[str]) -> None:
@@ -92,12 +115,12 @@ def _check_names(metrics: Metrics, names: Sequence[str]) -> None:
             raise PermanentError(f"There is no metric or group `{name}`. {hint}", code=ReasonCode.USAGE)
 
 
-async def _beside(context: Context, metrics: Metrics) -> _Beside:
+async def _beside(context: Context, metrics: Metrics, regions: Sequence[str]) -> _Beside:
     where = context.where
     releases, runs, alerts = await asyncio.gather(
         _or_none(context.fleet.known_releases(where)),
         _or_none(context.runs.recent(environment=where.name)),
-        firing(metrics, _BESIDE_SECONDS),
+        metrics.alerts(_BESIDE_SECONDS, regions),
     )
     return _Beside(releases, runs or (), alerts)
 
@@ -111,56 +134,112 @@ async def _or_none(asked: Awaitable[T]) -> T | None:
 
 
 def _card(
-    context: Context, histories: Sequence[MetricHistory], beside: _Beside, since: int, names: Sequence[str]
+    context: Context,
+    histories: Sequence[MetricHistory],
+    beside: _Beside,
+    asked: MetricsCommand,
+    unmeasured: Sequence[str],
 ) -> Card:
-    where = context.where.name
+    environment, since = context.where.name, asked.since
     beyond = [each for each in histories if each.standing is Standing.BEYOND]
     unknown = [each for each in histories if each.standing is Standing.UNKNOWN]
-    text = f"{where}: {_answer(histories, beyond, unknown)}"
-    chart = _chart(where, histories, beside)
+    text = f"{f'{asked.region} in ' if asked.region else ''}{environment}: {_answer(histories, beyond, unknown)}"
+    chart = _chart(environment, histories, beside)
     body: list[Element] = [Paragraph(text=_beyond(each, chart)) for each in beyond]
     if unknown:
-        body.append(Paragraph(text=words(Strong(text="Unknown: "), _why(unknown))))
+        body.append(Paragraph(text=words(Strong(text="Unknown: "), _why(histories, unknown))))
     if alerts := alerts_in_words(beside.alerts):
         body.append(Paragraph(text=words(Strong(text="Alerts: "), alerts)))
-    body.append(Table(columns=_COLUMNS, rows=tuple(_row(each) for each in histories)))
-    body.append(chart)
-    step = duration(histories[0].step.total_seconds())
-    body.append(
-        Note(text=words(f"The last {duration(since)}, a value every {step}. Usual is the level that lasted longest."))
-    )
-    longer = " ".join(["metrics", *names, "--since", DurationType().typed(min(since * 8, 30 * 86_400)), "--env", where])
+    body += [_table(histories), chart, Note(text=_explained(context, histories, asked))]
+    if unmeasured and not asked.region:
+        body.append(Note(text=words(f"No Prometheus is configured for {listed(unmeasured)}.")))
+    place = ("--region", asked.region) if asked.region else ()
+    longest = min(since * 8, 30 * 86_400)
+    longer = ["metrics", *asked.names, "--since", DurationType().typed(longest), *place, "--env", environment]
     return Card(
         state=State.FAILED if beyond else State.WAITING if unknown else State.DONE,
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
         buttons=(
-            Button(label="Status", does=Typed(text=f"status --env {where}")),
-            Button(label=f"Last {duration(min(since * 8, 30 * 86_400))}", does=Typed(text=longer)),
+            Button(label="Status", does=Typed(text=f"status --env {environment}")),
+            Button(label=f"Last {duration(longest)}", does=Typed(text=" ".join(longer))),
         ),
         data={
-            "environment": where,
+            "environment": environment,
             "seconds": since,
             "metrics": [metric_data(each) for each in histories],
-            "alerts": None if beside.alerts is None else [each.model_dump(mode="json") for each in beside.alerts],
+            "alerts": _alert_data(beside.alerts),
         },
     )
 
 
+def _explained(context: Context, histories: Sequence[MetricHistory], asked: MetricsCommand) -> Text:
+    """What the table's values are: over which time, and of which regions where that may not be what was asked."""
+    step = duration(histories[0].step.total_seconds())
+    said = f"The last {duration(asked.since)}, a value every {step}."
+    places = _places(histories)
+    if len(places) > 1:
+        worst = min(histories, key=lambda each: _ORDER[each.standing])
+        example = f"metrics --region {worst.regions[0]}"
+        return words(
+            f"{said} The values are those of now; ", Code(text=example), " also shows the usual and the worst."
+        )
+    together = places[0] or tuple(each.name for each in context.where.regions)
+    shared = f" {listed(together)} have the same Prometheus: the values are those of all of them."
+    return words(
+        f"{said} Usual is the level that lasted longest.{shared if asked.region and len(together) > 1 else ''}"
+    )
+
+
+def _places(histories: Sequence[MetricHistory]) -> list[tuple[str, ...]]:
+    """Return the regions that are measured for themselves, in their order."""
+    return list(dict.fromkeys(each.regions for each in histories))
+
+
+def _by_metric(histories: Sequence[MetricHistory]) -> list[list[MetricHistory]]:
+    """Return each metric as it is in each region."""
+    found: dict[MetricQuery, list[MetricHistory]] = {}
+    for each in histories:
+        found.setdefault(each.query, []).append(each)
+    return list(found.values())
+
+
+def _alert_data(said: Sequence[FiringAlerts]) -> list[dict[str, object]] | None:
+    """None where an Alertmanager is asked and none answers."""
+    if said and all(each.why for each in said):
+        return None
+    return [alert.model_dump(mode="json") | {"regions": [*each.regions]} for each in said for alert in each.alerts]
+
+
+def _silent(histories: Sequence[MetricHistory]) -> list[tuple[str, ...]]:
+    """Return the regions of several of which nothing is known."""
+    known = {each.regions for each in histories if each.standing is not Standing.UNKNOWN}
+    places = _places(histories)
+    return [each for each in places if each not in known] if len(places) > 1 else []
+
+
 def _answer(histories: Sequence[MetricHistory], beyond: list[MetricHistory], unknown: list[MetricHistory]) -> str:
     """The one sentence."""
-    also = f", {counted(len(unknown), 'metric')} {by_count(len(unknown), 'is', 'are')} unknown" if unknown else ""
-    if len(beyond) == 1:
-        return f"{in_sentence(beyond[0])} is {side(beyond[0])} its limit{also}"
+    silent = _silent(histories)
+    some = sum(each.regions not in silent for each in unknown)
+    missing = [f"all metrics{where(each)} are unknown" for each in silent]
+    also = "".join(f", {each}" for each in missing)
     if beyond:
-        return f"{listed(map(in_sentence, beyond), most=_NAMED)} are beyond their limits{also}"
-    if unknown:
-        return f"{len(unknown)} of {counted(len(histories), 'metric')} {by_count(len(unknown), 'is', 'are')} unknown"
-    limited = sum(each.query.limit is not None for each in histories)
+        also += f", {counted(some, 'metric')} {by_count(some, 'is', 'are')} unknown" if some else ""
+        if len(beyond) == 1:
+            return f"{in_sentence(beyond[0].title)} is {side(beyond[0].query)} its limit{also}"
+        return f"{listed((in_sentence(each.title) for each in beyond), most=_NAMED)} are beyond their limits{also}"
+    if some:
+        return f"{some} of {counted(len(histories), 'metric')} {by_count(some, 'is', 'are')} unknown{also}"
+    if missing:
+        return ", ".join(missing)
+    metrics = {each.query for each in histories}
+    places = [region for each in _places(histories) for region in each]
+    limited = sum(each.limit is not None for each in metrics)
     if not limited:
-        return f"{counted(len(histories), 'metric')}, none of which has a limit"
-    return f"{counted(limited, 'metric')} within {by_count(limited, 'its limit', 'their limits')}"
+        return f"{counted(len(metrics), 'metric')}{where(places)}, none of which has a limit"
+    return f"{counted(limited, 'metric')} within {by_count(limited, 'its limit', 'their limits')}{where(places)}"
 
 
 def _beyond(history: MetricHistory, chart: Chart) -> Text:
@@ -172,8 +251,8 @@ def _beyond(history: MetricHistory, chart: Chart) -> Text:
     usual = history.usual
     usually = f", usually {query.shown(usual)}" if usual is not None and query.holds(usual) else ""
     return words(
-        Strong(text=f"{query.title}: {query.shown(history.now)}"),
-        f", {side(history)} its limit ({query.limit_shown}) ",
+        Strong(text=f"{history.title}: {query.shown(history.now)}"),
+        f", {side(query)} its limit ({query.limit_shown}) ",
         *began,
         usually,
         *_after(since, chart, history.step),
@@ -188,20 +267,44 @@ def _after(since: datetime | None, chart: Chart, step: timedelta) -> tuple[str, 
     return (f". {duration(max(0.0, (since - mark.at).total_seconds()))} before: {mark.text}",)
 
 
-def _why(unknown: Sequence[MetricHistory]) -> str:
+def _why(histories: Sequence[MetricHistory], unknown: Sequence[MetricHistory]) -> str:
     """Metrics by what is in their way: mostly it is the same for all."""
+    silent = _silent(histories)
     by_reason: dict[str, list[str]] = {}
     for each in unknown:
-        by_reason.setdefault(each.unknown, []).append(each.query.title)
+        title = f"all{where(each.regions)}" if each.regions in silent else each.title
+        titles = by_reason.setdefault(each.unknown, [])
+        titles += [title] if title not in titles else []
     return "; ".join(f"{', '.join(titles)} ({why})" for why, titles in by_reason.items())
+
+
+def _table(histories: Sequence[MetricHistory]) -> Table:
+    """Return now, usual and worst of each metric; where several regions are measured for themselves, each one's value now beside the others'."""
+    places = _places(histories)
+    if len(places) == 1:
+        return Table(columns=_COLUMNS, rows=tuple(_row(each) for each in histories))
+    rows = [
+        (
+            words(each[0].query.title),
+            *(words(_now(history)) for history in each),
+            words(each[0].query.limit_shown),
+            words(each[0].query.group.shown),
+        )
+        for each in _by_metric(histories)
+    ]
+    return Table(columns=("Metric", *(listed(each) for each in places), "Limit", "Group"), rows=tuple(rows))
+
+
+def _now(history: MetricHistory) -> str:
+    beyond = f", {side(history.query)}" if history.standing is Standing.BEYOND else ""
+    return f"{history.query.shown(history.now)}{beyond}"
 
 
 def _row(history: MetricHistory) -> tuple[Text, ...]:
     query = history.query
-    beyond = f", {side(history)}" if history.standing is Standing.BEYOND else ""
     return (
         words(query.title),
-        words(f"{query.shown(history.now)}{beyond}"),
+        words(_now(history)),
         words("" if history.usual is None else query.shown(history.usual)),
         words("" if history.worst is None else query.shown(history.worst)),
         words(query.limit_shown),
@@ -209,17 +312,17 @@ def _row(history: MetricHistory) -> tuple[Text, ...]:
     )
 
 
-def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> Chart:
-    shown = sorted(histories, key=lambda each: _ORDER[each.standing])[:_PANELS]
+def _chart(environment: str, histories: Sequence[MetricHistory], beside: _Beside) -> Chart:
+    shown = sorted(_by_metric(histories), key=lambda each: min(_ORDER[one.standing] for one in each))[:_PANELS]
     start, end = histories[0].start, histories[0].end
     marks = _marks(beside, start, end + histories[0].step)
     panels = tuple(_panel(each) for each in shown)
     alt = [f"{panel.title}: {panel.now}, {panel.verdict}." for panel in panels]
     alt += [f"{clock(mark.at.astimezone(end.tzinfo), end - start)} {mark.text}." for mark in marks]
     return Chart(
-        filename=f"{where}-metrics-{end:%H-%M}.png",
-        caption=listed(each.query.title for each in shown),
-        alt=f"Metrics of {where}, {start:%d %b %H:%M} to {end:%d %b %H:%M}. {' '.join(alt)}",
+        filename=f"{environment}-metrics-{end:%H-%M}.png",
+        caption=listed(each[0].query.title for each in shown),
+        alt=f"Metrics of {environment}, {start:%d %b %H:%M} to {end:%d %b %H:%M}. {' '.join(alt)}",
         start=start,
         end=end,
         panels=panels,
@@ -227,25 +330,49 @@ def _chart(where: str, histories: Sequence[MetricHistory], beside: _Beside) -> C
     )
 
 
-def _panel(history: MetricHistory) -> ChartPanel:
-    query = history.query
-    since, span = history.beyond_since, history.end - history.start
-    verdict = {
-        Standing.BEYOND: f"{side(history)} its limit since {clock(since, span) if since else f'before {clock(history.start, span)}'}",
-        Standing.WITHIN: "within its limit",
-        Standing.NO_LIMIT: "no limit is set",
-        Standing.UNKNOWN: history.unknown,
-    }[history.standing]
+def _panel(regions: Sequence[MetricHistory]) -> ChartPanel:
+    """One metric, as it is in each region; its value is that of the region where it is worst."""
+    query = regions[0].query
+    worst = regions[0]
+    for each in regions[1:]:
+        if each.now is not None and (worst.now is None or query.worse(worst.now, each.now) != worst.now):
+            worst = each
+    place = f" ({listed(worst.regions)})" if len(regions) > 1 and worst.now is not None else ""
     return ChartPanel(
-        title=query.title,
-        now=query.shown(history.now),
-        verdict=verdict,
-        beyond=history.standing is Standing.BEYOND,
+        title=f"{query.title}{where(worst.regions) if len(regions) == 1 else ''}",
+        now=f"{query.shown(worst.now)}{place}",
+        verdict=_verdict(regions, worst),
+        beyond=worst.standing is Standing.BEYOND,
         limit=query.limit,
         limit_shown=query.limit_shown,
         good_below=query.must_be == "below",
-        lines=tuple(ChartLine(name=each.name, values=each.values) for each in history.series),
+        lines=tuple(_lines(regions)),
     )
+
+
+def _verdict(regions: Sequence[MetricHistory], worst: MetricHistory) -> str:
+    """How the metric stands where it is worst, and in which regions nobody knows."""
+    since, span = worst.beyond_since, worst.end - worst.start
+    verdict = {
+        Standing.BEYOND: f"{side(worst.query)} its limit since {clock(since, span) if since else f'before {clock(worst.start, span)}'}",
+        Standing.WITHIN: "within its limit",
+        Standing.NO_LIMIT: "no limit is set",
+        Standing.UNKNOWN: worst.unknown,
+    }[worst.standing]
+    missing = [
+        name for each in regions if each.standing is Standing.UNKNOWN and each is not worst for name in each.regions
+    ]
+    return f"{verdict}, unknown{where(missing)}" if missing else verdict
+
+
+def _lines(regions: Sequence[MetricHistory]) -> Iterator[ChartLine]:
+    """Yield the lines of a panel: of several regions each one's worst, since a phone has no room for more."""
+    if len(regions) == 1:
+        yield from (ChartLine(name=each.name, values=each.values) for each in regions[0].series)
+        return
+    for history in regions[:_LINES]:
+        for each in history.series[:1]:
+            yield ChartLine(name=f"{listed(history.regions)} {each.name}".rstrip(), values=each.values)
 
 
 def _marks(beside: _Beside, start: datetime, end: datetime) -> tuple[ChartMark, ...]:
@@ -264,7 +391,10 @@ def _marks(beside: _Beside, start: datetime, end: datetime) -> tuple[ChartMark, 
         if each.id not in recorded
     ]
     found += [
-        ChartMark(at=each.since, kind="alert", text=each.name) for each in beside.alerts or () if each.since is not None
+        ChartMark(at=alert.since, kind="alert", text=f"{alert.name}{where(each.regions)}")
+        for each in beside.alerts
+        for alert in each.alerts
+        if alert.since is not None
     ]
     inside = [each for each in found if start <= each.at <= end]
     return tuple(sorted(inside, key=lambda each: each.at)[-_MARKS:])

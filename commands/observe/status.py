@@ -35,7 +35,16 @@ from commands.kit.dependencies import DependencyFacts, dependency_facts
 from commands.kit.endings import held
 from commands.kit.follow_ups import ROLL_BACK, roll_back
 from commands.kit.looked_at import looked_at, with_diagnose
-from commands.kit.metric_facts import MeasuredState, measured_state, metric_data, metric_facts, metric_trouble
+from commands.kit.metric_facts import (
+    MeasuredState,
+    alert_names,
+    alerts_by_region,
+    measured_state,
+    metric_data,
+    metric_facts,
+    metric_trouble,
+    region_paragraphs,
+)
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
 from commands.kit.regions import lines_of, not_gone_back, side_by_side, told
 from commands.kit.running_versions import versions_of
@@ -200,7 +209,7 @@ def _card(context: Context, answers: _Answers) -> Card:
     database = any(each.well for each in answers.database)
     asked = {"pods": services, "health URLs": answers.health, "sync": answers.sync.said, "database locks": database}
     asked["connections"] = any(each.connections is not None for each in answers.database)
-    body: list[Element] = [looked_at(context, asked, answers.measured, answers.needs)]
+    body: list[Element] = [looked_at(asked, answers.measured, answers.needs)]
     if services:
         columns = ("Service", "Version", "State", "Ready", "Restarts, 1 h")
         body.append(Table(columns=columns, rows=tuple(_row(each.state) for each in services)))
@@ -210,6 +219,7 @@ def _card(context: Context, answers: _Answers) -> Card:
         Paragraph(text=words(Strong(text=f"{each.state.named}: "), each.trouble)) for each in services if each.trouble
     ]
     body += [Paragraph(text=words("⚠️ ", warning)) for warning in _warnings(answers, services)]
+    body += region_paragraphs(answers.measured)
     if facts := (*metric_facts(answers.measured), *_facts(context, answers, record), *answers.needs.facts):
         body.append(Facts(facts=facts))
     return Card(
@@ -266,7 +276,8 @@ def _data(where: str, answers: _Answers) -> dict[str, Any]:
         **database_data(answers.database),
         "health": {name: each.status for name, each in answers.health},
         "metrics": [metric_data(each) for each in answers.measured.histories],
-        "alerts": None if answers.measured.alerts is None else [each.name for each in answers.measured.alerts],
+        "alerts": alert_names(answers.measured.alerts),
+        "alerts_by_region": alerts_by_region(answers.measured.alerts),
         **answers.needs.data,
         "waiting": [each.id for each in answers.runs.said or () if each.state == "waiting"],
         "unanswered": {name: part.why for name, part in parts.items() if part.why},

@@ -1,7 +1,7 @@
 """`sync websocket`: whether WebSocket connections drop, since when, why, and in which pods."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -38,6 +38,7 @@ from runbooks.logs import LogLimits
 from runbooks.metrics.chart import sparkline
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory
+from runbooks.metrics.standing import where as where_in
 from runbooks.observe import by_hand
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
@@ -65,14 +66,19 @@ class _Beside:
     """What stands beside the logs: each may be missing, and why is said."""
 
     status: SyncStatus | str
-    metrics: Mapping[str, MetricHistory]
+    metrics: tuple[MetricHistory, ...]
     metrics_missing: str
     releases: tuple[Release, ...] | None
 
     @property
-    def drops(self) -> MetricHistory | None:
-        """The drops a minute by Prometheus, where it knows them."""
+    def drops(self) -> tuple[MetricHistory, ...]:
+        """The drops a minute by each Prometheus that knows them, the worst first."""
         return known_drops(self.metrics)
+
+    @property
+    def worst(self) -> MetricHistory | None:
+        """Where they are worst."""
+        return next(iter(self.drops), None)
 
 
 class SyncWebsocket(Observation):
@@ -110,7 +116,7 @@ class SyncWebsocket(Observation):
                     look(place.cluster, place.environment, service, settings, context.now, limits=limits)
                 ),
             ),
-            _beside(context, settings),
+            _beside(context, settings, names_of(self.region)),
         )
         return _card(context, service, found, missing, beside)
 
@@ -128,7 +134,7 @@ def _service(context: Context, settings: WebsocketSettings, named_one: str | Non
     return context.where.services[0]
 
 
-async def _beside(context: Context, settings: WebsocketSettings) -> _Beside:
+async def _beside(context: Context, settings: WebsocketSettings, regions: Sequence[str]) -> _Beside:
     metrics, queue = context.find(Metrics), context.find(SyncQueue)
 
     async def stands() -> SyncStatus | str:
@@ -147,11 +153,14 @@ async def _beside(context: Context, settings: WebsocketSettings) -> _Beside:
             return None
 
     histories, status, releases = await asyncio.gather(
-        measured(metrics, settings, context.now, within=_BESIDE_SECONDS), stands(), released()
+        measured(metrics, settings, context.now, within=_BESIDE_SECONDS, regions=regions),
+        stands(),
+        released(),
     )
     why = "" if metrics is not None else "no Prometheus is configured"
-    if metrics is not None and (unknown := [each for each in histories.values() if each.now is None]):
-        why = f"Prometheus: {unknown[0].unknown}"
+    if metrics is not None and (unknown := [each for each in histories if each.now is None]):
+        whys = {each.regions: f"Prometheus{where_in(each.regions)}: {each.unknown}" for each in reversed(unknown)}
+        why = "; ".join(whys.values())
     return _Beside(status, histories, why, releases)
 
 
@@ -160,9 +169,9 @@ def _card(
 ) -> Card:
     where = context.where.name
     worst = max(found, key=lambda each: (each.rise is not None, each.per_minute or 0.0), default=None)
-    drops = drops_of(worst, beside.drops)
+    drops = drops_of(worst, beside.worst)
     rise = drops.rise
-    unknown = worst is None or (worst.per_minute is None and beside.drops is None)
+    unknown = worst is None or (worst.per_minute is None and beside.worst is None)
     text = _answer(service.name, where, worst, drops)
     body: list[Element] = []
     if worst is not None and rise is not None:
@@ -271,9 +280,10 @@ def _release_before(at: datetime, beside: _Beside) -> Release | None:
 
 def _connected(beside: _Beside) -> tuple[int | None, str]:
     """Return how many connections are open now, and who says so or why nobody does."""
-    measured = beside.metrics.get("connections")
-    if measured is not None and measured.now is not None:
-        return round(measured.now), "from Prometheus"
+    known = [each for each in beside.metrics if each.query.name == "connections" and each.now is not None]
+    if known:
+        regions = [region for each in known for region in each.regions]
+        return round(sum(each.now or 0.0 for each in known)), f"from Prometheus{where_in(regions)}"
     if isinstance(beside.status, SyncStatus) and beside.status.connected is not None:
         return beside.status.connected, f"from the status script in pod {beside.status.pod}"
     return None, beside.status if isinstance(beside.status, str) else "the status script does not say"
@@ -291,9 +301,9 @@ def _facts(found: Sequence[WebsocketReading], beside: _Beside) -> Iterator[Fact]
             label=f"In {MINUTES} min{place}",
             value=words(f"{each.drops} dropped, {each.orderly} closed normally, {each.opened} opened"),
         )
-    if (measured := beside.drops) is not None:
-        shown = f"{measured.query.shown(measured.now)} {sparkline(measured.values, _WIDTH)}"
-        yield Fact(label="By Prometheus", value=words(shown))
+    for history in beside.drops:
+        shown = f"{history.query.shown(history.now)} {sparkline(history.values, _WIDTH)}"
+        yield Fact(label=f"By Prometheus{where_in(history.regions)}", value=words(shown))
     start = found[0].start if found else None
     recent = [
         each for each in beside.releases or () if start and (at := read_time(each.at)) is not None and at >= start

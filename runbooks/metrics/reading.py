@@ -2,17 +2,20 @@
 
 import asyncio
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import Alert, AlertmanagerClient
 from runbooks.clients.prometheus.metrics import MetricRange, PrometheusClient
 from runbooks.clients.prometheus.promql import written_out
+from runbooks.clients.prometheus.regions import RegionMonitoring, by_server
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment
 from runbooks.metrics.settings import MetricQuery, MetricsSettings
 from runbooks.metrics.standing import MetricHistory, NamedSeries
+from runbooks.wording import listed
 
 POINTS = 90
 SHORTEST = 300.0
@@ -25,25 +28,57 @@ _LINES = 4
 """Series of one metric that are kept: those with the worst newest values."""
 
 
-class Metrics:
-    """The environment's metrics and alerts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiringAlerts:
+    """What one Alertmanager says."""
 
-    def __init__(self, environment: Environment, settings: MetricsSettings) -> None:
-        """`settings.prometheus` is set: without it there are no metrics."""
-        assert settings.prometheus is not None, "metrics need a Prometheus"
+    regions: tuple[str, ...] = ()
+    """The regions that it is asked for; none: all of the environment."""
+    alerts: tuple[Alert, ...] = ()
+    why: str = ""
+    """Why nobody knows; empty where it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prometheus:
+    """One Prometheus, and the regions that it is asked for."""
+
+    regions: tuple[str, ...]
+    server: MonitoringServer
+    client: PrometheusClient
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SIDE_BY_SIDE))
+
+
+class Metrics:
+    """The environment's metrics and alerts, of all regions together or of each that has a Prometheus or an Alertmanager of its own."""
+
+    def __init__(
+        self, environment: Environment, settings: MetricsSettings, own: Mapping[str, RegionMonitoring] | None = None
+    ) -> None:
+        """`own`: what regions have of their own. The environment or a region has a Prometheus: without it there are no metrics."""
         self.settings = settings
         self._environment = environment
-        self._prometheus = PrometheusClient(settings.prometheus)
-        self._alertmanager = AlertmanagerClient(settings.alertmanager) if settings.alertmanager is not None else None
-        self._turns = asyncio.Semaphore(_SIDE_BY_SIDE)
+        names, own = [each.name for each in environment.regions], own or {}
+        measuring = by_server(names, settings.prometheus, {name: each.prometheus for name, each in own.items()})
+        alerting = by_server(names, settings.alertmanager, {name: each.alertmanager for name, each in own.items()})
+        self._prometheus = tuple(_Prometheus(where, server, PrometheusClient(server)) for where, server in measuring)
+        self._alertmanagers = tuple((where, AlertmanagerClient(server)) for where, server in alerting)
+        assert self._prometheus, "metrics need a Prometheus"
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The regions that have no Prometheus, while others have one."""
+        known = {region for each in self._prometheus for region in each.regions}
+        return tuple(each.name for each in self._environment.regions if known and each.name not in known)
 
     def named(self, names: Sequence[str]) -> tuple[MetricQuery, ...]:
         """Return the metrics of these names or groups, in the configuration's order; all where none is named."""
         return tuple(each for each in self.settings.queries if not names or {each.name, each.group.value} & {*names})
 
-    async def alerts(self) -> tuple[Alert, ...]:
-        """Return the alerts that fire now. Raises `RunbookError`."""
-        return await self._alertmanager.firing() if self._alertmanager is not None else ()
+    async def alerts(self, seconds: float, regions: Sequence[str] = ()) -> tuple[FiringAlerts, ...]:
+        """Return the alerts that fire now, by each Alertmanager of these regions, or of all. One that does not answer in time says why."""
+        asked = [(where, client) for where, client in self._alertmanagers if _about(where, regions)]
+        return tuple(await asyncio.gather(*(_firing(where, client, seconds) for where, client in asked)))
 
     async def histories(
         self,
@@ -53,49 +88,81 @@ class Metrics:
         *,
         points: int = POINTS,
         within: float | None = None,
+        regions: Sequence[str] = (),
     ) -> tuple[MetricHistory, ...]:
-        """Return what each was in the last seconds, at most so many points. `within`: the time limit, where it is shorter."""
+        """Return what each was in the last seconds, at most so many points, by each Prometheus of these regions, or of all.
+
+        `within`: the time limit, where it is shorter.
+        """
         limit = min(self.settings.deadline_seconds, within or self.settings.deadline_seconds)
         step = max(_FINEST, _even(max(seconds, SHORTEST) / points))
         end = now.timestamp() // _FINEST * _FINEST  # not of the step: the newest minutes matter most
         count = int(max(seconds, SHORTEST) // step) + 1
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
-        return tuple(await asyncio.gather(*(self._history(each, start, step, count, limit) for each in queries)))
+        pairs = [(query, each) for query in queries for each in self._asked(regions)]
+        return tuple(await asyncio.gather(*(self._history(*pair, start, step, count, limit) for pair in pairs)))
 
-    async def newest_by(self, label: str, query: str, now: datetime) -> dict[str, float]:
-        """Return what a query gives now for each value of the label; nothing where it has no data. Raises `RunbookError`."""
-        async with self._turns:
-            found = await self._prometheus.range(
-                self._written(query, _FINEST), start=now.timestamp(), step=_FINEST, count=1
-            )
-        newest = ((each.labels.get(label, ""), each.values[-1]) for each in found.series)
-        return {name: value for name, value in newest if name and value is not None}
+    async def newest_by(self, label: str, query: str, now: datetime, region: str = "") -> dict[str, float]:
+        """Return what a query gives now in a region for each value of the label; nothing where it has no data. Raises `RunbookError`."""
+        newest: dict[str, float] = {}
+        for each in self._asked((region,) if region else ()):
+            async with each.turns:
+                found = await each.client.range(
+                    self._written(query, _FINEST), start=now.timestamp(), step=_FINEST, count=1
+                )
+            for series in found.series:
+                if (name := series.labels.get(label, "")) and (value := series.values[-1]) is not None:
+                    newest[name] = value
+        return newest
 
-    def by_hand(self, queries: Sequence[MetricQuery], seconds: float) -> tuple[str, ...]:
-        """Return `curl` lines for the values now; the address and an account are the reader's own to set."""
-        prometheus = self.settings.prometheus
-        assert prometheus is not None, "metrics need a Prometheus"
-        account = '-H "Authorization: Bearer $PROMETHEUS_TOKEN" ' if prometheus.secret and not prometheus.user else ""
-        account = f"-u {shlex.quote(prometheus.user)} " if prometheus.user else account
-        step = max(_FINEST, _even(max(seconds, SHORTEST) / POINTS))
-        times = f'--data-urlencode "start=$(($(date +%s) - {int(seconds)}))" --data-urlencode "end=$(date +%s)" -d step={step:g}'
-        token = " and PROMETHEUS_TOKEN" if prometheus.secret and not prometheus.user else ""
+    def by_hand(self, queries: Sequence[MetricQuery], seconds: float, regions: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return `curl` lines for the values now; addresses and accounts are the reader's own to set."""
+        asked = [(each, self._variables(each)) for each in self._asked(regions)]
+        variables = [name for _, names in asked for name in names]
         return (
-            f"# set PROMETHEUS_URL{token} first",
-            *(
-                f'curl -fsSG {account}"$PROMETHEUS_URL/api/v1/query_range" {times} '
-                f"--data-urlencode {shlex.quote(f'query={self._written(each.query, step)}')}"
-                for each in queries
-            ),
+            f"# set {listed(variables)} first",
+            *(line for each, (address, *token) in asked for line in self._curl(each, address, token, queries, seconds)),
         )
 
+    def _variables(self, prometheus: _Prometheus) -> tuple[str, ...]:
+        """Return the shell's variables that stand for its address and its token."""
+        server = prometheus.server
+        own = () if server == self.settings.prometheus else prometheus.regions
+        wanted = ("PROMETHEUS_URL", *(("PROMETHEUS_TOKEN",) if server.secret and not server.user else ()))
+        return tuple("_".join((name, *own)).upper().replace("-", "_") for name in wanted)
+
+    def _curl(
+        self,
+        prometheus: _Prometheus,
+        address: str,
+        token: Sequence[str],
+        queries: Sequence[MetricQuery],
+        seconds: float,
+    ) -> Iterator[str]:
+        user = prometheus.server.user
+        account = "".join(f'-H "Authorization: Bearer ${name}" ' for name in token)
+        account = f"-u {shlex.quote(user)} " if user else account
+        step = max(_FINEST, _even(max(seconds, SHORTEST) / POINTS))
+        times = f'--data-urlencode "start=$(($(date +%s) - {int(seconds)}))" --data-urlencode "end=$(date +%s)" -d step={step:g}'
+        for each in queries:
+            yield (
+                f'curl -fsSG {account}"${address}/api/v1/query_range" {times} '
+                f"--data-urlencode {shlex.quote(f'query={self._written(each.query, step)}')}"
+            )
+
+    def _asked(self, regions: Sequence[str]) -> list[_Prometheus]:
+        """Return each Prometheus that these regions have; all where none is named."""
+        return [each for each in self._prometheus if _about(each.regions, regions)]
+
     async def _history(
-        self, query: MetricQuery, start: datetime, step: float, count: int, limit: float
+        self, query: MetricQuery, prometheus: _Prometheus, start: datetime, step: float, count: int, limit: float
     ) -> MetricHistory:
-        empty = MetricHistory(query=query, start=start, step=timedelta(seconds=step), count=count)
+        empty = MetricHistory(
+            query=query, start=start, step=timedelta(seconds=step), count=count, regions=prometheus.regions
+        )
         try:
-            async with asyncio.timeout(limit), self._turns:
-                found = await self._prometheus.range(
+            async with asyncio.timeout(limit), prometheus.turns:
+                found = await prometheus.client.range(
                     self._written(query.query, step), start=start.timestamp(), step=step, count=count
                 )
         except TimeoutError:
@@ -107,6 +174,21 @@ class Metrics:
     def _written(self, query: str, step: float) -> str:
         where, window = self._environment, f"{round(max(self.settings.window_seconds, step))}s"
         return written_out(query, {"window": window, "namespace": where.namespace, "environment": where.name})
+
+
+async def _firing(regions: tuple[str, ...], client: AlertmanagerClient, seconds: float) -> FiringAlerts:
+    try:
+        async with asyncio.timeout(seconds):
+            return FiringAlerts(regions=regions, alerts=await client.firing())
+    except TimeoutError:
+        return FiringAlerts(regions=regions, why=f"no answer within {seconds:g} s")
+    except RunbookError as error:
+        return FiringAlerts(regions=regions, why=error.message.rstrip("."))
+
+
+def _about(regions: Sequence[str], asked: Sequence[str]) -> bool:
+    """Return whether a server that is there for these regions is asked about those."""
+    return not regions or not asked or not {*regions}.isdisjoint(asked)
 
 
 def _with(empty: MetricHistory, found: MetricRange) -> MetricHistory:

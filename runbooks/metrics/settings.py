@@ -166,9 +166,9 @@ class MetricsSettings(Frozen):
     """What `metrics` and `status` read from Prometheus."""
 
     prometheus: MonitoringServer | None = None
-    """The Prometheus. Default: the verification's."""
+    """The Prometheus, for all regions. Default: the verification's, and its regions' own."""
     alertmanager: AlertmanagerServer | None = None
-    """The Alertmanager whose alerts are shown. Default: the verification's."""
+    """The Alertmanager whose alerts are shown, for all regions. Default: the verification's, and its regions' own."""
     queries: tuple[MetricQuery, ...] = Field(default=METRICS, min_length=1, max_length=40)
     """The metrics, in the order in which they are shown. Default: those of the guide, by the usual names of exporters."""
     status: tuple[str, ...] = Field(default=("error-rate", "api-p95"), max_length=4)

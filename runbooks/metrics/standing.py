@@ -1,6 +1,6 @@
 """How a metric stands: now, usually, at its worst, and whether it is beyond its limit, since when. What can't be read is unknown, never well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,6 +8,7 @@ from functools import cached_property
 
 from runbooks.metrics.change_points import usual
 from runbooks.metrics.settings import MetricQuery
+from runbooks.wording import listed
 
 _FRESH = 3
 """Steps: a metric whose last value is older has no value now."""
@@ -20,6 +21,11 @@ class Standing(StrEnum):
     BEYOND = "beyond"
     UNKNOWN = "unknown"
     NO_LIMIT = "no limit"
+
+
+def where(regions: Sequence[str]) -> str:
+    """Return ` in eu and us`; nothing where no region is named."""
+    return f" in {listed(regions)}" if regions else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,13 @@ class MetricHistory:
     series: tuple[NamedSeries, ...] = ()
     why: str = ""
     """Why nothing could be read."""
+    regions: tuple[str, ...] = ()
+    """The regions that it is about, where some have a Prometheus of their own; none: all of the environment."""
+
+    @property
+    def title(self) -> str:
+        """The metric's title, and where it was measured: `API p95 in us`."""
+        return f"{self.query.title}{where(self.regions)}"
 
     @cached_property
     def values(self) -> tuple[float | None, ...]:

@@ -26,6 +26,8 @@ LOGS = "logs:read"
 _CENTURY = 100 * 365 * 86400.0
 _POINTS = 120
 """Of each metric: one a minute."""
+_METRICS_SECONDS = 4.5
+"""Time limit for a metric. It is less than any rule's that waits for the metrics, so a Prometheus that is silent hides no other region's."""
 
 
 def before(at: datetime, seconds: float) -> datetime:
@@ -131,11 +133,16 @@ class Case:
     releases: ReadOnce[KnownReleases]
     """What the fleet record knows."""
     histories: ReadOnce[tuple[MetricHistory, ...]]
-    """Every configured metric over the time; none where there is no Prometheus."""
+    """Every configured metric over the time, in each region that has a Prometheus of its own; none where there is no Prometheus."""
 
     def find(self, kind: type[T]) -> T | None:
         """Return the environment's client or settings of that class; None where the configuration has none."""
         return cast("T | None", self.clients.get(kind))
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The names of the regions that it is about; none where there is one cluster."""
+        return tuple(place.region for place in self.places if place.region)
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -164,7 +171,14 @@ async def opened(
     async def histories() -> tuple[MetricHistory, ...]:
         if not isinstance(metrics, Metrics):
             return ()
-        return await metrics.histories(metrics.settings.queries, now, LOOKED_BACK.total_seconds(), points=_POINTS)
+        return await metrics.histories(
+            metrics.settings.queries,
+            now,
+            LOOKED_BACK.total_seconds(),
+            points=_POINTS,
+            within=_METRICS_SECONDS,
+            regions=[place.name for place in places if place.name],
+        )
 
     try:
         yield Case(

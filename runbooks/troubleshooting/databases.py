@@ -319,8 +319,9 @@ def _long(case: Case, reading: ActivityReading) -> Iterator[Finding]:
 
 async def _slow_statements(case: Case, database: Database) -> RuleAnswer:
     """Once the database has become slow by its metric, the statements that take most of its time."""
-    slower = next((each for each in await case.histories() if each.query.name == _DATABASE_P95), None)
-    if slower is None or slower.standing is not Standing.BEYOND:
+    measured = [each for each in await case.histories() if each.query.name == _DATABASE_P95]
+    slower = next((each for each in measured if each.standing is Standing.BEYOND), None)
+    if slower is None:
         return RuleAnswer()
     slow = await database.slow("primary", by="total", limit=10)
     picks = first(slow.counted, case.now)

@@ -104,7 +104,7 @@ class ContainerLimits(RegionRule):
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return the services with containers at a limit. Without a metrics API, only the counters could be looked at."""
-        here, counters = await asyncio.gather(place.listed(), _counters(case))
+        here, counters = await asyncio.gather(place.listed(), _counters(case, place.region))
         unknown, measured = "", None
         try:
             measured = {each.name: each.parts for each in await place.usage_of_pods()}
@@ -125,13 +125,13 @@ class ContainerLimits(RegionRule):
         return RuleAnswer(found=tuple(findings), unknown=(unknown,) if unknown else (), details=told)
 
 
-async def _counters(case: Case) -> dict[str, float]:
+async def _counters(case: Case, region: str) -> dict[str, float]:
     """Return pod → percentage of periods in which it was throttled; nothing where nobody counts them, or Prometheus does not answer."""
     metrics = case.find(Metrics)
     if metrics is None:
         return {}
     try:
-        return await metrics.newest_by("pod", THROTTLED_SHARE, case.now)
+        return await metrics.newest_by("pod", THROTTLED_SHARE, case.now, region)
     except RunbookError:  # the metrics' own rule tells why
         return {}
 

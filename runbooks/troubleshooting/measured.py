@@ -1,16 +1,16 @@
 """Metrics beyond their limits: what people notice, and since when. Most often something else is the cause."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.change_points import change_points
-from runbooks.metrics.reading import Metrics
-from runbooks.metrics.standing import MetricHistory, Standing
+from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.standing import MetricHistory, Standing, where
 from runbooks.troubleshooting.case import Case
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, found, not_configured
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
 from runbooks.troubleshooting.rule import Rule
 from runbooks.wording import by_count, counted, listed
 
@@ -38,6 +38,8 @@ _NEXT = {
 _COUNTED = timedelta(hours=1)
 """The time over which the built-in metric counts restarts."""
 _NAMED = 3
+_SHARE = 0.9
+"""Of a rule's time: what gives no answer by then does not hide what does."""
 _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
 
@@ -51,19 +53,13 @@ class MetricLimits(Rule):
 
     async def look(self, case: Case) -> RuleAnswer:
         """Return those that are beyond their limit; one that can't be read is unknown."""
-        if case.find(Metrics) is None:
+        if case.find(Metrics) is None or not (histories := await case.histories()):
             return not_configured()
-        known = [each for each in await case.histories() if each.query.limit is not None]
-        unknown = [each for each in known if each.standing is Standing.UNKNOWN]
-        why: tuple[str, ...] = ()
-        if unknown:
-            names = listed((each.query.name for each in unknown), most=_NAMED)
-            why = (f"{names}: {unknown[0].unknown}",)
-        beyond = [each for each in known if each.standing is Standing.BEYOND]
-        findings = [_finding(case, each) for each in beyond]
-        if any(each.kind is Trouble.RESTARTS for each in findings) and await _restarted_pods_are_gone(case):
-            findings = [_over(each) if each.kind is Trouble.RESTARTS else each for each in findings]
-        return RuleAnswer(found=tuple(findings), unknown=why)
+        known = [each for each in histories if each.query.limit is not None]
+        findings = [_finding(case, each) for each in known if each.standing is Standing.BEYOND]
+        over = [await _is_over(case, each) for each in findings]
+        found = tuple(_over(each) if gone else each for each, gone in zip(findings, over, strict=True))
+        return RuleAnswer(found=found, unknown=tuple(_unknown(known)))
 
 
 class Alerts(Rule):
@@ -73,46 +69,77 @@ class Alerts(Rule):
     permission = "fleet:read"
 
     async def look(self, case: Case) -> RuleAnswer:
-        """Return one finding for all of them: what is behind them is for other rules to say."""
+        """Return one finding for all of them in a region: what is behind them is for other rules to say."""
         metrics = case.find(Metrics)
-        if metrics is None or metrics.settings.alertmanager is None:
+        said = await metrics.alerts(self.seconds * _SHARE, case.regions) if metrics is not None else ()
+        if not said:
             return not_configured()
-        firing = await metrics.alerts()
-        if not firing:
-            return found()
-        count = len(firing)
-        return found(
-            Finding(
-                kind=Trouble.ALERT,
-                cause=f"{counted(count, 'alert')} {by_count(count, 'fires', 'fire')}: {listed((each.name for each in firing), most=_NAMED)}",
-                confidence=Confidence.CERTAIN,
-                since=min((each.since for each in firing if each.since is not None), default=None),
-                measured=True,
-                to_do=(ToDo(text="Look at the metrics", command="metrics", label="Metrics"),),
-            )
+        return RuleAnswer(
+            found=tuple(_alerts(each) for each in said if each.alerts),
+            unknown=tuple(f"{_there(each.regions)}{each.why}" for each in said if each.why),
         )
+
+
+def _alerts(said: FiringAlerts) -> Finding:
+    count, (region, place) = len(said.alerts), _placed(said.regions)
+    return Finding(
+        kind=Trouble.ALERT,
+        cause=f"{counted(count, 'alert')} {by_count(count, 'fires', 'fire')}{place}: {listed((each.name for each in said.alerts), most=_NAMED)}",
+        confidence=Confidence.CERTAIN,
+        since=min((each.since for each in said.alerts if each.since is not None), default=None),
+        region=region,
+        measured=True,
+        to_do=(ToDo(text="Look at the metrics", command="metrics", label="Metrics"),),
+    )
+
+
+def _placed(regions: Sequence[str]) -> tuple[str, str]:
+    """Return the region of a finding, and what its cause says where it is about several regions, but not all."""
+    return (regions[0], "") if len(regions) == 1 else ("", where(regions))
+
+
+def _there(regions: Sequence[str]) -> str:
+    return f"{listed(regions)}: " if regions else ""
+
+
+def _unknown(known: Sequence[MetricHistory]) -> Iterator[str]:
+    """Yield why metrics are unknown, each region's for itself."""
+    by_regions: dict[tuple[str, ...], list[MetricHistory]] = {}
+    for each in known:
+        if each.standing is Standing.UNKNOWN:
+            by_regions.setdefault(each.regions, []).append(each)
+    for regions, unknown in by_regions.items():
+        names = listed((each.query.name for each in unknown), most=_NAMED)
+        yield f"{_there(regions)}{names}: {unknown[0].unknown}"
 
 
 def _finding(case: Case, history: MetricHistory) -> Finding:
     query = history.query
     limit = "limit" if query.must_be == "below" else "lower limit"
-    kind = _KINDS.get(query.name, Trouble.METRIC)
+    kind, (region, place) = _KINDS.get(query.name, Trouble.METRIC), _placed(history.regions)
     return Finding(
         kind=kind,
-        cause=f"{query.title}: {query.shown(history.now)}, the {limit} is {query.shown(query.limit)}",
+        cause=f"{query.title}{place}: {query.shown(history.now)}, the {limit} is {query.shown(query.limit)}",
         evidence=(f"Usually {query.shown(history.usual)}.",) if history.usual is not None else (),
         confidence=Confidence.CERTAIN,
         since=began(history),
+        region=region,
         measured=True,
         to_do=(*_next(case, kind), ToDo(text="See how it developed", command=f"metrics {query.name}", label="Metrics")),
         explains=(Trouble.ALERT,),
     )
 
 
-async def _restarted_pods_are_gone(case: Case) -> bool:
-    """Return whether no container of the pods that there are has restarted within the last hour; False where they can't be listed."""
+async def _is_over(case: Case, finding: Finding) -> bool:
+    """Return whether it is about restarts, and no container of the pods that there are has restarted within the last hour.
+
+    False where they can't be listed.
+    """
+    if finding.kind is not Trouble.RESTARTS:
+        return False
+    places = [place for place in case.places if finding.region in ("", place.region)]
     try:
-        listed = await asyncio.gather(*(place.listed() for place in case.places))
+        listed = await asyncio.gather(*(place.listed() for place in places))
     except RunbookError:
         return False
     return bool(listed) and not any(

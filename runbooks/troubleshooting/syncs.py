@@ -9,6 +9,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Service
 from runbooks.logs import LogLimits
 from runbooks.metrics.reading import Metrics
+from runbooks.metrics.standing import MetricHistory, where
 from runbooks.sync.queue import SyncQueue
 from runbooks.troubleshooting.case import Case, PlaceFacts, before
 from runbooks.troubleshooting.findings import (
@@ -94,16 +95,18 @@ class Websockets(RegionRule):
         if service is None:
             return not_configured()
         answer, histories = await asyncio.gather(
-            super().look(case), measured(case.find(Metrics), settings, case.now, within=self.seconds * 0.7)
+            super().look(case),
+            measured(case.find(Metrics), settings, case.now, within=self.seconds * 0.7, regions=case.regions),
         )
-        history = known_drops(histories)
-        if answer.found or history is None:
-            return answer
-        drops = drops_of(None, history)
-        if drops.rise is not None:
-            return answer.model_copy(update={"found": (await _measured(case, service, drops.rise, drops.per_minute),)})
+        known = known_drops(histories)
+        told = {each.region for each in answer.found}
+        more = [each for each in known if not told or (each.regions and told.isdisjoint(each.regions))]
+        rising = [await _measured(case, service, each) for each in more if drops_of(None, each).rise is not None]
+        if answer.found or rising:
+            return answer.model_copy(update={"found": (*answer.found, *rising)})
         # it knows of the time before the logs began
-        return answer.model_copy(update={"unknown": tuple(why for why in answer.unknown if not why.endswith(_SHORT))})
+        unknown = [why for why in answer.unknown if not (why.endswith(_SHORT) and _is_counted(why, known))]
+        return answer.model_copy(update={"unknown": tuple(unknown)})
 
     async def look_at(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         """Return since when, and in which pods; unknown where some dropped and the logs don't reach back far enough to compare."""
@@ -136,27 +139,37 @@ def _service(case: Case) -> Service | None:
     return service if service is not None and case.service in (None, service) else None
 
 
-async def _measured(case: Case, service: Service, rise: Rise, rate: float | None) -> Finding:
+def _is_counted(why: str, known: Sequence[MetricHistory]) -> bool:
+    """Return whether a Prometheus counts in the region that the sentence is about."""
+    return any(not each.regions or why.startswith(tuple(f"{name}: " for name in each.regions)) for each in known)
+
+
+async def _measured(case: Case, service: Service, history: MetricHistory) -> Finding:
     """Return the finding where Prometheus alone saw the rise: pods that are gone took their logs with them."""
+    rise, rate = drops_of(None, history)
+    assert rise is not None, "it was asked"
+    region = history.regions[0] if len(history.regions) == 1 else ""
     now = rate if rate is not None else rise.after
     evidence = [
         f"{now:.3g} drops a minute in the last {WINDOW} min by Prometheus, up from {rise.before:.3g}.",
         "The logs of the pods that run now don't show since when.",
     ]
     to_do = [_SEE_THEM]
-    if await _all_started_since(case, service, rise.at):
+    if await _all_started_since(case, service, rise.at, region):
         evidence.append(
             "All its pods have started since then, so the cause is probably in front of them: load balancer, WAF or network."
         )
         to_do.append(ToDo(text="Look at the load balancer first: see what changed there"))
-    return _drop(case, service.name, f"{service.name}: WebSocket connections drop", rise, evidence, to_do)
+    cause = f"{service.name}: WebSocket connections drop{'' if region else where(history.regions)}"
+    return _drop(case, service.name, cause, rise, evidence, to_do).model_copy(update={"region": region})
 
 
-async def _all_started_since(case: Case, service: Service, at: datetime) -> bool:
+async def _all_started_since(case: Case, service: Service, at: datetime, region: str) -> bool:
     """Return whether no pod of the service is older; False where they can't be listed."""
     started: list[datetime | None] = []
     try:
-        for each in await asyncio.gather(*(place.listed() for place in case.places)):
+        places = [place for place in case.places if region in ("", place.region)]
+        for each in await asyncio.gather(*(place.listed() for place in places)):
             deployment = each.deployment(service)
             owners = {rs.uid for rs in each.replica_sets if deployment is not None and rs.owner == deployment.uid}
             started += [read_time(pod.created) for pod in each.pods if pod.owner in owners and not pod.deleting]

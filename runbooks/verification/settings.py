@@ -8,6 +8,7 @@ from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, p95
+from runbooks.clients.prometheus.regions import RegionMonitoring
 from runbooks.kit.targets import Frozen
 from runbooks.verification.benchmark import Benchmark
 from runbooks.verification.limits import Limit
@@ -55,21 +56,6 @@ METRICS = (
 """The guide's limits."""
 
 
-class RegionMonitoring(Frozen):
-    """What a region other than the home region has of its own."""
-
-    prometheus: MonitoringServer | None = None
-    """The Prometheus of that region, which is asked for the same `metrics`."""
-    alertmanager: AlertmanagerServer | None = None
-    """The Alertmanager of that region. Default for `receivers` and `matchers`: those of `verification.alertmanager`."""
-
-    @model_validator(mode="after")
-    def _has_a_server(self) -> Self:
-        if self.prometheus is None and self.alertmanager is None:
-            raise ValueError("set `prometheus`, `alertmanager` or both, or leave the region out")
-        return self
-
-
 class VerificationSettings(Frozen):
     """What is checked once all services run, before the release is recorded as good."""
 
@@ -78,7 +64,8 @@ class VerificationSettings(Frozen):
     prometheus: MonitoringServer | None = None
     """The Prometheus that is asked for `metrics`; without it no values are measured."""
     regions: dict[str, RegionMonitoring] = {}
-    """The regions that have a Prometheus or an Alertmanager of their own, by name; the home region's are `prometheus` and `alertmanager`."""
+    """The regions that have a Prometheus or an Alertmanager of their own, by name; the home region's are `prometheus` and `alertmanager`.
+    A region without its own has the home region's."""
     metrics: tuple[MetricCheck, ...] = METRICS
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"

@@ -1,6 +1,6 @@
 """WebSocket drops by the logs and by Prometheus together. A log ends with its pod; Prometheus keeps what pods that are gone have dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,20 +19,24 @@ class Drops(NamedTuple):
 
 
 async def measured(
-    metrics: Metrics | None, settings: WebsocketSettings, now: datetime, *, within: float
-) -> Mapping[str, MetricHistory]:
-    """Return `connections` and `drops` over the time that is looked at, each where it is set and Prometheus is configured."""
+    metrics: Metrics | None,
+    settings: WebsocketSettings,
+    now: datetime,
+    *,
+    within: float,
+    regions: Sequence[str] = (),
+) -> tuple[MetricHistory, ...]:
+    """Return `connections` and `drops` over the time that is looked at, each where it is set, by each Prometheus of these regions, or of all."""
     queries = settings.queries()
     if metrics is None or not queries:
-        return {}
-    found = await metrics.histories(queries, now, MINUTES * 60, points=MINUTES, within=within)
-    return {each.query.name: each for each in found}
+        return ()
+    return await metrics.histories(queries, now, MINUTES * 60, points=MINUTES, within=within, regions=regions)
 
 
-def known_drops(histories: Mapping[str, MetricHistory]) -> MetricHistory | None:
-    """Return the drops a minute by Prometheus; None where it has no data."""
-    found = histories.get("drops")
-    return found if found is not None and any(value is not None for value in found.values) else None
+def known_drops(histories: Sequence[MetricHistory]) -> tuple[MetricHistory, ...]:
+    """Return the drops a minute by each Prometheus that has data: those that rise first, then the most."""
+    known = [each for each in histories if each.query.name == "drops" and any(v is not None for v in each.values)]
+    return tuple(sorted(known, key=lambda each: (drops_of(None, each).rise is None, -(each.now or 0.0))))
 
 
 def drops_of(reading: WebsocketReading | None, counted: MetricHistory | None) -> Drops:

@@ -60,3 +60,53 @@ def test_regions_take_what_they_do_not_say_from_the_environments_cluster():
     assert (where.home, where.regions[1].maintenance, where.regions[0].bake_seconds) == ("us", "new nodes", 300.0)
     assert where.within("us").kubectl == "kubectl --kubeconfig /etc/kube/us"
     assert settings.environment("staging").regions == ()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "prometheus", "own"),
+    [
+        ({}, "http://127.0.0.1:1", {"us": ("http://127.0.0.1:2", "http://127.0.0.1:4")}),
+        ({"alertmanager": {"url": "http://127.0.0.1:5"}}, "http://127.0.0.1:1", {"us": ("http://127.0.0.1:2", None)}),
+        (
+            {"prometheus": {"url": "http://127.0.0.1:6"}, "alertmanager": {"url": "http://127.0.0.1:5"}},
+            "http://127.0.0.1:6",
+            {},
+        ),
+    ],
+)
+def test_metrics_are_read_from_a_regions_own_servers_unless_their_table_has_one_for_all(
+    metrics: dict[str, Any], prometheus: str, own: dict[str, tuple[str, str | None]]
+):
+    raw = configuration()
+    raw["environments"]["production"].update(
+        regions=[EU, US],
+        metrics=metrics,
+        verification={
+            "db_test": [],
+            "prometheus": {"url": "http://127.0.0.1:1"},
+            "alertmanager": {"url": "http://127.0.0.1:3", "matchers": ['team="emr"']},
+            "regions": {
+                "us": {"prometheus": {"url": "http://127.0.0.1:2"}, "alertmanager": {"url": "http://127.0.0.1:4"}}
+            },
+        },
+    )
+    found = validate(raw).monitoring("production")
+    assert found is not None
+    assert found.metrics.prometheus is not None
+    assert found.metrics.prometheus.url == prometheus
+    servers = {name: (each.prometheus, each.alertmanager) for name, each in found.own.items()}
+    assert {
+        name: (one.url if one is not None else None, other.url if other is not None else None)
+        for name, (one, other) in servers.items()
+    } == own
+    assert all(other is None or other.matchers == ('team="emr"',) for _, other in servers.values())
+
+
+def test_a_prometheus_of_one_region_alone_is_enough_for_metrics():
+    raw = configuration()
+    raw["environments"]["production"].update(
+        regions=[EU, US], verification={"db_test": [], "regions": {"us": {"prometheus": {"url": "http://127.0.0.1:2"}}}}
+    )
+    found = validate(raw).monitoring("production")
+    assert found is not None
+    assert (found.metrics.prometheus, list(found.own)) == (None, ["us"])

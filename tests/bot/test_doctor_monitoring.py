@@ -8,7 +8,9 @@ from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
 
 
-def configured(prometheus: str, alertmanager: str) -> Settings:
+def configured(prometheus: str, alertmanager: str, us: str = "") -> Settings:
+    regions = [{"name": name, "cluster": {"context": name}} for name in ("eu", "us")] if us else []
+    own = {"regions": {"us": {"prometheus": {"url": us}}}} if us else {}
     return validate(
         {
             "bot": {"sandbox": True},
@@ -16,10 +18,12 @@ def configured(prometheus: str, alertmanager: str) -> Settings:
             "environments": {
                 "production": {
                     "namespace": "omnicare-prod",
+                    "regions": regions,
                     "services": [{"name": "backend", "repository": "ghcr.io/omnicare/backend"}],
                     "verification": {
                         "prometheus": {"url": prometheus},
                         "alertmanager": {"url": alertmanager, "receivers": ["pagerduty", "slack"]},
+                        **own,
                     },
                 }
             },
@@ -49,3 +53,19 @@ async def test_each_query_and_receiver_is_tried_and_what_a_deploy_would_stop_for
             "production: critical alert rules 0",
             "production: page load p95 has no result",
         ]
+
+
+async def test_a_region_with_a_prometheus_of_its_own_is_tried_for_itself() -> None:
+    prometheus, us, alertmanager = (
+        PrometheusServer(Cluster()),
+        PrometheusServer(Cluster()),
+        AlertmanagerServer(Cluster()),
+    )
+    async with prometheus.serve() as metrics, us.serve() as own, alertmanager.serve() as alerts:
+        us.silent.add("storage_encrypted")
+        found = [each async for each in monitoring(configured(metrics, alerts, own), "production")]
+    said = [each.sentence for each in found if " can" in each.sentence]
+    assert said == [
+        "production: 18 metrics can be read in eu.",
+        "production: 1 metric of 18 can't be read in us: encryption (no data).",
+    ]

@@ -1,11 +1,14 @@
 """`metrics`, as people see it: the answer, the table, and the picture below it."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from sandbox.outside.prometheus import Raised
 from sandbox.scenarios import BY_NAME
 from tests.support.worlds import ON_CALL, Story, story
 
@@ -44,3 +47,51 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     here.world.prometheus.silent.add("db_query_duration_seconds")
     await here.type(ON_CALL, "/omnicare metrics db-p95 --since 1h")
     assert "Database p95 (no data)" in await here.answered("1 of 1 metric is unknown")
+
+
+async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that_is_silent_is_named(
+    tmp_path: Path,
+) -> None:
+    async with story(tmp_path / "world", parts=("verification",), regions=("eu", "us")) as here:
+        await here.inside()
+        prometheus, alertmanager = here.world.monitoring["us"]
+        prometheus.raised["http_requests_total"] = Raised(time.time() - 1500)
+        alertmanager.fire("HighErrorRate", 23)
+
+        async def typed(command: str, words: str) -> str:
+            before = len(here.messages())
+            await here.type(ON_CALL, f"/omnicare {command}")
+            await here.until(lambda: len(here.messages()) > before, "an answer")
+            return (await here.answered(words)).replace('"}, {"type": "text", "text": "', "")
+
+        said = await typed("status", "error rate above its limit in us, 1 alert fires in us")
+        under_eu, under_us = said.partition('"text": "us", "style"')[::2]
+        assert '"text": "eu", "style"' in under_eu
+        assert "Error rate: 0.0" in under_eu
+        assert "Alerts: none" in under_eu
+        assert "Error rate: 2." in under_us
+        assert "Alerts: HighErrorRate since " in under_us
+        said = await typed("metrics", "production: error rate in us is above its limit")
+        assert "us: " in said.partition("Alerts: ")[2]
+        assert "metrics --region us" in said
+        files = here.world.workspace.files
+        await here.until(lambda: any(each.shares for each in files.values()), "the picture")
+        (picture,) = files.values()
+        assert re.search(r"Error rate: 2\.\d+ % \(us\), above its limit since ", picture.alt_txt or "")
+        assert "HighErrorRate in us." in (picture.alt_txt or "")
+        said = await typed("metrics error-rate --region eu", "eu in production: ")
+        assert "1 metric within its limit in eu" in said
+        said = await typed("diagnose", "the limit is 0.1 % (us)")
+        assert "metrics error-rate --region us" in said
+        assert "1 alert fires: HighErrorRate (us)" in said
+
+        prometheus.fault = alertmanager.fault = lambda _: web.Response(status=503)
+        said = await typed("status", "unknown, because Alertmanager does not answer")
+        assert "unknown: Prometheus answers with status 503" in said
+        assert "Error rate: 0.0" in said
+        said = await typed("metrics error-rate", "production: all metrics in us are unknown")
+        assert "all in us (Prometheus answers with status 503)" in said
+        await here.type(ON_CALL, "/omnicare home")
+        await here.whispered(ON_CALL, "alerts in us unknown")
+        await here.type(ON_CALL, "/omnicare metrics --region us --env staging")
+        await here.whispered(ON_CALL, "staging")

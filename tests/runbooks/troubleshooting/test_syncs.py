@@ -11,6 +11,7 @@ import pytest
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.clients.prometheus.regions import RegionMonitoring
 from runbooks.database.pool import ApplicationPool, PoolScript
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import MetricsSettings
@@ -29,6 +30,7 @@ from sandbox.cluster.settings import Settings
 from sandbox.outside.prometheus import PrometheusServer, Raised
 from sandbox.sync_queue import SyncQueue, scripts_of
 from tests.support.cases import PRODUCTION, case
+from tests.support.two_regions import with_regions
 
 _POOL = b'{"max": 4, "total": 4, "active": %d, "idle": 1, "waiting": %d}\n'
 
@@ -134,6 +136,20 @@ async def test_drops_that_go_on_after_a_restart_are_counted_by_prometheus(here: 
     assert " by Prometheus, up from " in one.evidence[0]
     assert "All its pods have started since then" in one.evidence[-1]
     assert one.to_do[0].command == "sync websocket"
+
+
+async def test_drops_that_a_regions_own_prometheus_counts_are_named_with_the_region(here: Here):
+    where, now = with_regions(), here.cluster.clock.now()
+    home, us = PrometheusServer(here.cluster), PrometheusServer(here.cluster)
+    us.raised["websocket_disconnects_total"] = Raised((now - timedelta(minutes=12)).timestamp())
+    regions = {name: {ClusterClient: here.client} for name in ("eu", "us")}
+    async with home.serve(), us.serve():
+        own = {"us": RegionMonitoring(prometheus=MonitoringServer(url=us.url))}
+        found = Metrics(where, MetricsSettings(prometheus=MonitoringServer(url=home.url)), own)
+        clients: dict[type, object] = {Queue: Queue(here.client, where, SyncScripts()), Metrics: found}
+        async with case(clients, cluster=here.client, environment=where, regions=regions, now=now) as asked:
+            (one,) = (await Websockets().look(asked)).found
+    assert (one.region, one.cause) == ("us", "backend: WebSocket connections drop")
 
 
 async def test_a_pool_that_is_used_up_is_named_and_one_that_is_not_understood_is_unknown(here: Here):
