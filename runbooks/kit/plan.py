@@ -15,6 +15,7 @@ from pydantic import JsonValue, model_validator
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Step, StepName, StoredStep
 from runbooks.kit.targets import Frozen
+from runbooks.kit.versions import TAG
 from runbooks.wording import listed, short_digest, shortened
 
 
@@ -54,10 +55,10 @@ class Image(Frozen):
 
     @classmethod
     def parse(cls, reference: str) -> "Image":
-        """Takes `repository[:tag][@digest]` apart; a port in the registry's address is not a tag."""
+        """Takes `repository[:tag][@digest]` apart; a port in the registry's address is not a tag, nor is a text that no registry takes as one."""
         name, _, digest = reference.partition("@")
         slash, colon = name.rfind("/"), name.rfind(":")
-        tagged = colon > slash
+        tagged = colon > slash and TAG.fullmatch(name, colon + 1) is not None
         return cls(
             repository=name[:colon] if tagged else name,
             tag=name[colon + 1 :] if tagged else None,

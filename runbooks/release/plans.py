@@ -9,7 +9,7 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.deployments.images import usable
 from runbooks.deployments.places import Place, Reached, for_deploy, for_rollback
-from runbooks.deployments.service_state import ServiceState, kubectl_lines, pinned, with_record
+from runbooks.deployments.service_state import ServiceState, kubectl_lines, pinned, running_version, with_record
 from runbooks.fleet.fleet import Fleet, Release
 from runbooks.fleet.records import unknown_holder
 from runbooks.kit.errors import PermanentError, RunbookError
@@ -236,7 +236,8 @@ async def plan_rollback(
     changed = {change.named for change in changes}
     waves = {place.name: await _waves(place, changes) for place in there}
     version = versions(change.after for change in changes)
-    left = _left(changes) if to is None else None
+    # a tag that somebody wrote beside another image must not make a good release bad
+    left = running_version([each for each in chosen if each.named in changed], releases) or None if to is None else None
     where = environment.name + (f" ({listed(reached.regions)} only)" if reached.regions else "")
     return Plan(
         title=f"Roll back {where} to {version}" if changes else f"{where} already runs {to or 'it'}. Nothing to do.",
@@ -471,9 +472,3 @@ def _usual(releases: Sequence[Release]) -> float | None:
 def _end(state: ServiceState, targets: Mapping[str, Image]) -> str:
     after = targets.get(state.named) or pinned(state)
     return after.reference if after is not None else ""
-
-
-def _left(changes: Sequence[ImageChange]) -> str | None:
-    """The version that is left, where all services leave the same one."""
-    tags = {change.before.tag for change in changes}
-    return tags.pop() if len(tags) == 1 else None

@@ -144,6 +144,24 @@ async def test_a_record_of_another_registry_is_no_release(here: Place, registry:
     assert raised.value.code is ReasonCode.FOREIGN_IMAGE
 
 
+@pytest.mark.parametrize("registry_of", ["ghcr.evil.example", "ghcr.io"])
+@pytest.mark.parametrize("tag", ["v1.1.0", "v1.2.0", "v1.1.0 (good, by Tomas)"])
+async def test_a_tag_beside_another_image_makes_no_good_release_bad(
+    here: Place, registry: RegistryClient, registry_of: str, tag: str
+):
+    """Else whoever sets an image takes a good release away, by the hand of the person who goes back from it."""
+    await _both(here)
+    for version in ("v1.1.0", "v1.2.0"):
+        await here.fleet.record_release(here.environment, _release_of(version))
+    for name in ("backend", "frontend"):
+        await here.set_image(name, f"{registry_of}/omnicare/{name}:{tag}@sha256:{'a' * 64}")
+    plan = await _plan_back(here, registry)
+    assert {change.after.tag for change in images_of(plan)} == {"v1.2.0"}
+    assert [step.left for step in plan.steps if isinstance(step, Record)] == [None]
+    assert not [note for note in plan.notes if "is marked bad" in note]
+    assert "Tomas" not in f"{plan.title} {plan.in_short} {plan.links}"
+
+
 async def test_a_forged_annotation_puts_nobodys_name_on_a_foreign_image(here: Place, registry: RegistryClient):
     await _both(here)
     await here.fleet.record_release(here.environment, _release_of("v1.2.0"))
