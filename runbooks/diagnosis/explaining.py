@@ -148,13 +148,17 @@ async def _last_log(
 
 def _counted(cause: Cause, looked: _Looked) -> tuple[Cause, list[str]]:
     """Return the cause with what only the nodes tell: how much capacity is missing, how the node is."""
-    if cause.pod is None or not looked.nodes:
+    if cause.pod is None:
         return cause, []
     if cause.code is ReasonCode.NODE_LOST:
-        return cause, [nodes.now(cause.pod, looked.nodes)]
+        return cause, [nodes.now(cause.pod, looked.nodes)] if looked.nodes else []
+    if cause.code is not ReasonCode.UNSCHEDULABLE:
+        return cause, []
     lack, how = scheduling.missing(cause.pod, looked.nodes, looked.neighbours)
-    takers = scheduling.largest(cause.pod, looked.nodes, looked.neighbours)
-    return (replace(cause, what=f"{cause.what}, {lack}") if lack else cause), [how, takers]
+    large = scheduling.too_large(cause.pod, looked.nodes)
+    takers = "" if large else scheduling.largest(cause.pod, looked.nodes, looked.neighbours)
+    what = f"{cause.what}, {lack}" if lack else cause.what
+    return replace(cause, what=what, usual=scheduling.sized(cause.usual, large=large)), [how, takers]
 
 
 def _events(snapshot: Snapshot, cause: Cause) -> list[str]:

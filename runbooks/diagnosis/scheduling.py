@@ -22,14 +22,29 @@ _COUNTED = re.compile(r"(\d+) (.*)", re.DOTALL)
 _TAINT = re.compile(r"(?:untolerated taint|had taint)(?:\(s\))? ?(?:\{([^:}]*): ?([^}]*)\})?")
 _INSUFFICIENT = re.compile(r"Insufficient (\S+)")
 _BLOCKING = ("NoSchedule", "NoExecute")
+_PASSING = "node.kubernetes.io/"
+"""Kubernetes' own taints begin so: cordoned, not ready, disk pressure. They say nothing about the node's size."""
+_EVERY_NODE_HAS = ("cpu", "memory", "ephemeral-storage")
+"""A node without such an amount is one whose amount could not be read."""
 _TAKERS = 3
 _TELLING = 0.1
 """Of what the largest requests: who requests less does not fill a node."""
 
 _ROOM = usual(
     ("the nodes are full", "add or free a node: a rollout needs capacity for one more pod"),
-    ("the pod requests more than any node has", "lower `resources.requests` on the Deployment"),
     ("the cluster autoscaler has reached its limit", "check its limits and events"),
+)
+_TOO_LARGE = usual(
+    (
+        "no node that the pod may run on is large enough, even empty",
+        "lower `resources.requests` on the Deployment, or add a larger node",
+    ),
+)
+_SIZE_UNKNOWN = usual(
+    (
+        "the pod may request more than any node has (unknown: not all amounts could be read)",
+        "compare `resources.requests` on the Deployment with `nodes`",
+    ),
 )
 _TAINTS = usual(
     ("the free nodes are reserved for something else", "add a toleration to the Deployment, if it may run there"),
@@ -114,14 +129,45 @@ def _kind(text: str) -> tuple[str, str]:
     return "other", text.replace("node(s) ", "").strip()
 
 
+def sized(causes: Sequence[UsualCause], *, large: bool | None) -> tuple[UsualCause, ...]:
+    """Return the usual causes with what `too_large` says of the pod: that it is too large for every node, or that nobody knows."""
+    if large is None:
+        return (*causes, *_SIZE_UNKNOWN)
+    return (*_TOO_LARGE, *(each for each in causes if each not in _ROOM)) if large else tuple(causes)
+
+
+def too_large(pod: PodView, nodes: Sequence[NodeView]) -> bool | None:
+    """Return whether the pod requests more than any node has that it may run on, if that were empty; None where that is not known."""
+    needs = {resource: asked(pod, resource) for resource in _insufficient(pod)}
+    if not needs:
+        return False
+    allowed = [node for node in nodes if _allows(node, pod, passing=False)]
+    sizes = [{resource: _size(node, resource) for resource in needs} for node in allowed]
+    if not sizes or not all(needs.values()):
+        return None
+    if any(all(size is not None and needs[each] <= size for each, size in node.items()) for node in sizes):
+        return False
+    over = all(any(size is not None and needs[each] > size for each, size in node.items()) for node in sizes)
+    return True if over else None
+
+
+def _insufficient(pod: PodView) -> list[str]:
+    """Return the resources of which the scheduler says that a node has too little left."""
+    return list(dict.fromkeys(found[1].rstrip(",.") for found in _INSUFFICIENT.finditer(pod.unschedulable)))
+
+
+def _size(node: NodeView, resource: str) -> float | None:
+    """Return how much of it the node has for pods; None where that could not be read."""
+    return amount(node.allocatable.get(resource, 0)) or (None if resource in _EVERY_NODE_HAS else 0.0)
+
+
 def missing(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodView]) -> tuple[str, str]:
     """Return how much is missing and how that was counted; empty texts where it is not known.
 
     `neighbours` are the pods that the bot may see; those of other namespaces take room too, so what is missing is a lower bound.
     """
-    wanted = [found[1] for found in _INSUFFICIENT.finditer(pod.unschedulable)]
     fitting = [node for node in nodes if _fits(node, pod)]
-    for resource in dict.fromkeys(word.rstrip(",.") for word in wanted):
+    for resource in _insufficient(pod):
         needs = asked(pod, resource)
         if not fitting or not needs:
             continue
@@ -141,8 +187,7 @@ def largest(pod: PodView, nodes: Sequence[NodeView], neighbours: Sequence[PodVie
     """Return which pods request most of what is missing, on the nodes that the pod may be placed on; empty where that is not known."""
     there = {node.name for node in nodes if _fits(node, pod)}
     others = [each for each in neighbours if each.node in there and not each.over and each.uid != pod.uid]
-    for found in _INSUFFICIENT.finditer(pod.unschedulable):
-        resource = found[1].rstrip(",.")
+    for resource in _insufficient(pod):
         takers = sorted(((asked(each, resource), each) for each in others), key=lambda each: (-each[0], each[1].name))
         named = [
             _taker(each, shown(resource, much)) for much, each in takers[:_TAKERS] if much > takers[0][0] * _TELLING
@@ -160,9 +205,18 @@ def _taker(pod: PodView, much: str) -> str:
 
 def _fits(node: NodeView, pod: PodView) -> bool:
     """Return whether the pod may be placed on the node, apart from its free capacity."""
-    blocked = any(taint.effect in _BLOCKING and not taint.tolerated(pod.tolerations) for taint in node.taints)
-    labelled = all(node.labels.get(key) == value for key, value in pod.wanted_labels.items())
-    return node.ready and not node.cordoned and not blocked and labelled
+    return node.ready and not node.cordoned and _allows(node, pod)
+
+
+def _allows(node: NodeView, pod: PodView, *, passing: bool = True) -> bool:
+    """Return whether labels and taints let the pod onto the node; `passing`: Kubernetes' own taints count, too."""
+    blocked = any(
+        taint.effect in _BLOCKING
+        and (passing or not taint.key.startswith(_PASSING))
+        and not taint.tolerated(pod.tolerations)
+        for taint in node.taints
+    )
+    return not blocked and all(node.labels.get(key) == value for key, value in pod.wanted_labels.items())
 
 
 def _left(node: NodeView, neighbours: Sequence[PodView], resource: str) -> float:

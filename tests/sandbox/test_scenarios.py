@@ -17,6 +17,8 @@ from runbooks.redaction.redactor import default_redactor
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutSettings
 from sandbox.cluster import Cluster, seed_omnicare
+from sandbox.cluster.fields import Writer
+from sandbox.cluster.resources import DEPLOYMENT, Json
 from sandbox.cluster.seed import image
 from sandbox.cluster.settings import Settings
 from sandbox.outside.registry import VERSIONS
@@ -133,6 +135,25 @@ async def test_the_missing_amount_is_counted(tmp_path: Path):
         _, error = await rolled(client, scenario)
     assert "at least 0.1 cpu is missing" in error.diagnosis.cause
     assert any(line.startswith("The pod requests 0.1 cpu; node-") for line in error.diagnosis.seen)
+    assert not any(
+        "large enough" in each.cause or "more than any node" in each.cause for each in error.diagnosis.causes
+    )
+
+
+async def test_a_pod_that_no_empty_node_could_take_is_told_so_and_not_that_the_nodes_are_full(tmp_path: Path):
+    scenario = next(scenario for scenario in SCENARIOS if scenario.name == "unschedulable")
+
+    def enlarge(draft: Json) -> None:
+        draft["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "900"}}
+
+    async with opened(tmp_path) as (cluster, client):
+        play(cluster, replace(scenario, acts=(), deadline=3))
+        cluster.api.modify(DEPLOYMENT, PRODUCTION, "backend", enlarge, Writer("kubectl-edit"))
+        _, error = await rolled(client, scenario)
+    causes = [each.cause for each in error.diagnosis.causes]
+    assert causes[0] == "no node that the pod may run on is large enough, even empty"
+    assert "the nodes are full" not in causes
+    assert not any(line.startswith("Most is requested by ") for line in error.diagnosis.seen)
 
 
 async def test_a_reset_takes_everything_back(tmp_path: Path):
