@@ -77,7 +77,10 @@ class CacheCommand(Observation):
             buttons=_buttons(context, found),
             data={
                 "environment": where,
-                "findings": [{"about": each.kind.value, "says": each.says, "grave": each.grave} for each in found],
+                "findings": [
+                    {"about": each.kind.value, "says": each.says, "grave": each.grave, "evidence": list(each.evidence)}
+                    for each in found
+                ],
                 "elasticache": [each.model_dump(mode="json") for each in groups],
                 "regions": {region: [_data(each) for each in reading.nodes] for region, reading in regions.items()},
             },
@@ -87,12 +90,13 @@ class CacheCommand(Observation):
 def _troubles(found: tuple[CacheTrouble, ...]) -> Iterator[Element]:
     """The first one is the card's title."""
     for place, each in enumerate(found[:_TROUBLES]):
-        said = words(Strong(text=f"{each.says}. ")) if place else words()
+        title = words(Strong(text=f"{each.says}. ")) if place else words()
         node = (
             words("Node ", Code(text=each.address), ". ") if each.address not in ("", *each.says.split()) else words()
         )
-        if place or each.to_do:
-            yield Paragraph(text=words(said, node, sentence(each.to_do)))
+        shown = "".join(f"{said}. " for said in each.evidence)
+        if place or shown or each.to_do:
+            yield Paragraph(text=words(title, node, shown, sentence(each.to_do)))
     if (more := len(found) - _TROUBLES) > 0:
         yield Note(text=words(f"{counted(more, 'more finding')} about nodes in the table."))
 

@@ -1,10 +1,11 @@
 """What is wrong with a cache as ElastiCache sees it: failovers, nodes that it replaces, maintenance, old snapshots."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from runbooks.cache.judging import CacheTrouble, CacheTroubleKind
-from runbooks.clients.aws.elasticache import CacheGroup, GroupNode, ServiceUpdate
+from runbooks.clients.aws.elasticache import CacheGroup, GroupEvent, GroupNode, ServiceUpdate
 from runbooks.wording import age_since, by_count, counted, listed
 
 _WELL = ("available", "snapshotting", "modifying", "")
@@ -15,6 +16,7 @@ _LATELY = timedelta(minutes=30)
 _SNAPSHOT = timedelta(hours=36)
 """ElastiCache makes an automatic one each day."""
 _NAMED = 3
+_NAME = re.compile(r"[a-zA-Z0-9-]+")
 
 
 def troubles(groups: Sequence[CacheGroup], now: datetime) -> tuple[CacheTrouble, ...]:
@@ -25,16 +27,24 @@ def troubles(groups: Sequence[CacheGroup], now: datetime) -> tuple[CacheTrouble,
 
 def _of(group: CacheGroup, now: datetime) -> Iterator[CacheTrouble]:
     yield from _status(group)
-    yield from _failover(group, now)
-    yield from _nodes(group)
+    failing = _in_failover(group, now)
+    yield from _failover(group, now, failing)
+    yield from _nodes(group, [each for each in group.nodes if each not in failing])
     yield from _updates(group, now)
     yield from _snapshots(group, now)
 
 
 def _trouble(
-    says: str, to_do: str, *, grave: bool = False, ahead: bool = False, seconds: float | None = None
+    says: str,
+    to_do: str,
+    *,
+    grave: bool = False,
+    ahead: bool = False,
+    seconds: float | None = None,
+    evidence: tuple[str, ...] = (),
 ) -> CacheTrouble:
-    return CacheTrouble(CacheTroubleKind.SERVICE, says, to_do, grave=grave, ahead=ahead, seconds=seconds)
+    kind = CacheTroubleKind.SERVICE
+    return CacheTrouble(kind, says, to_do, grave=grave, ahead=ahead, seconds=seconds, evidence=evidence)
 
 
 def _status(group: CacheGroup) -> Iterator[CacheTrouble]:
@@ -51,36 +61,62 @@ def _status(group: CacheGroup) -> Iterator[CacheTrouble]:
         )
 
 
-def _failover(group: CacheGroup, now: datetime) -> Iterator[CacheTrouble]:
-    told = next((each for each in group.events if each.failover and now - each.at <= _LATELY), None)
+def _told(group: CacheGroup, now: datetime) -> GroupEvent | None:
+    return next((each for each in group.events if each.failover and now - each.at <= _LATELY), None)
+
+
+def _in_failover(group: CacheGroup, now: datetime) -> list[GroupNode]:
+    """Return the nodes that are on their way because of the failover: of its shard, or named in ElastiCache's words. One that is broken is not."""
+    told = _told(group, now)
+    named = {group.promoted, *(_NAME.findall(told.text) if told is not None else ())} - {""}
+    shards = {each.shard for each in group.nodes if each.id in named} - {""}
+    bad = [each for each in group.nodes if each.status not in (*_WELL, *_BROKEN)]
+    return [each for each in bad if each.id in named or each.shard in shards]
+
+
+def _failover(group: CacheGroup, now: datetime, failing: Sequence[GroupNode]) -> Iterator[CacheTrouble]:
+    told = _told(group, now)
+    evidence = tuple(_reports(failing, state) for state in _states(failing))
     said = f" ElastiCache says: {told.text}" if told is not None else ""
     if group.promoted:
         yield _trouble(
             f"ElastiCache is making {group.promoted} the primary of {group.name}",
             f"Writes fail until it is done, usually within a minute.{said}",
             grave=True,
+            evidence=evidence,
         )
     elif told is not None:
         yield _trouble(
             f"ElastiCache reported a failover in {group.name} {age_since(told.at, now)} ago",
             f"Clients that kept their old connection may still fail: restart the service whose errors go on.{said}",
+            grave=any(each.role == "primary" for each in failing),
             seconds=(now - told.at).total_seconds(),
+            evidence=evidence,
         )
 
 
-def _nodes(group: CacheGroup) -> Iterator[CacheTrouble]:
-    bad = [each for each in group.nodes if each.status not in _WELL]
-    for state in dict.fromkeys(each.status for each in bad):
+def _states(nodes: Sequence[GroupNode]) -> Collection[str]:
+    return dict.fromkeys(each.status for each in nodes)
+
+
+def _reports(nodes: Sequence[GroupNode], state: str) -> str:
+    alike = (_named(each) for each in nodes if each.status == state)
+    return f"ElastiCache reports the status of {listed(alike, most=_NAMED)} as {state}"
+
+
+def _nodes(group: CacheGroup, nodes: Sequence[GroupNode]) -> Iterator[CacheTrouble]:
+    bad = [each for each in nodes if each.status not in _WELL]
+    for state in _states(bad):
         alike = [each for each in bad if each.status == state]
         yield _trouble(
-            f"ElastiCache reports the status of {listed(map(_named, alike), most=_NAMED)} as {state}",
+            _reports(alike, state),
             "This usually ends by itself within minutes; if not, open a case with AWS."
             if state not in _BROKEN
             else "Replace it, or restore it from a snapshot, in AWS's console.",
             grave=state in _BROKEN or any(each.role == "primary" for each in alike),
         )
     told = [shard for shard, status in group.shards.items() if status not in _WELL]
-    if told and not bad:
+    if told and not any(each.status not in _WELL for each in group.nodes):
         yield _trouble(
             f"ElastiCache: {by_count(len(told), 'shard', 'shards')} {listed(told, most=_NAMED)} of {group.name} "
             f"{by_count(len(told), 'is', 'are')} {listed(dict.fromkeys(group.shards[each] for each in told))}",

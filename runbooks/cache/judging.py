@@ -58,6 +58,8 @@ class CacheTrouble:
     """It did not answer in time, which may also be the bot's or the network's fault."""
     ahead: bool = False
     """It will be trouble, and is none yet."""
+    evidence: tuple[str, ...] = ()
+    """What else showed it, each a sentence without its full stop."""
     usual: bool = False
     """Many caches are so all the time; it says something only beside a fallen hit ratio."""
 

@@ -97,7 +97,10 @@ def _finding(each: CacheTrouble, case: Case) -> Finding:
     return Finding(
         kind=_KINDS.get(each.kind, Trouble.CACHE),
         cause=each.says,
-        evidence=(f"Node {each.address}.",) if each.address and each.address not in each.says else (),
+        evidence=(
+            *([f"Node {each.address}."] if each.address and each.address not in each.says else []),
+            *(f"{said}." for said in each.evidence),
+        ),
         confidence=_confidence(each),
         since=began,
         ahead=each.ahead,

@@ -46,6 +46,8 @@ SAYS = {
     "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
 }
 """Scenario → what else stands on its card: how it is mended, and what shows it."""
+ALONE = ("cache-failover",)
+"""Scenarios of which nothing else is a cause: what else is seen of them is evidence."""
 PAIRS = (
     ("image-pull", "crash-loop"),
     ("bad-config", "image-pull"),
@@ -70,6 +72,8 @@ async def test_each_cause_is_named_first_and_two_at_once_are_both_named(tmp_path
                 said = await diagnosed(here, words)
             if f"production: {words}" not in said.partition("\n")[0]:
                 wrong.append(f"{name}: {said[:200]}")
+            if name in ALONE and "Cause 2: " in said:
+                wrong.append(f"{name} is not alone: {said}")
             wrong += [f"{name} does not say {each}: {said}" for each in SAYS.get(name, ()) if each not in said]
         for pair in PAIRS:
             async with on(here, *pair):

@@ -62,14 +62,13 @@ async def test_what_elasticache_tells_is_read_and_a_failover_is_a_cause_that_nam
     )
     assert not (await _said(client)).findings
     there.want(broken=True)
-    first, second = (await _said(client)).findings
+    (first,) = (await _said(client)).findings
     assert first.cause == f"ElastiCache is making {GROUP}-0001-002 the primary of {GROUP}"
     assert (first.kind, first.confidence) == (Trouble.CACHE_SERVICE, Confidence.CERTAIN)
     assert "Writes fail until it is done" in first.to_do[0].text
     assert f"ElastiCache says: Failover from master node {GROUP}-0001-001" in first.to_do[0].text
-    assert (
-        second.cause
-        == f"ElastiCache reports the status of node {GROUP}-0001-001 in us-east-1a as rebooting cluster nodes"
+    assert first.evidence == (
+        f"ElastiCache reports the status of node {GROUP}-0001-001 in us-east-1a as rebooting cluster nodes.",
     )
     there.want(broken=False)
     there.snapshot_age, there.updates = timedelta(days=4), ["redis-20261101"]
@@ -125,6 +124,34 @@ def test_what_is_on_its_way_or_planned_is_no_trouble_and_what_stops_writes_is_gr
 ):
     found = groups.troubles([_group(**told)], NOW)
     assert [(each.says, each.grave) for each in found] == ([(says, grave)] if says else [])
+
+
+OLD, NEW = GroupNode(id="g-1", shard="1", status="rebooting"), GroupNode(id="g-2", shard="1", status="available")
+BEGUN = GroupEvent(at=NOW - timedelta(minutes=2), text="Failover from master node g-1 to replica node g-2 has begun")
+
+
+@pytest.mark.parametrize(
+    ("told", "evidence", "others"),
+    [
+        ({"promoted": "g-2", "nodes": [OLD, NEW]}, ["node g-1 as rebooting"], []),
+        ({"events": [BEGUN], "nodes": [OLD, NEW]}, ["node g-1 as rebooting"], []),
+        ({"events": [BEGUN], "nodes": [OLD.model_copy(update={"shard": ""})]}, ["node g-1 as rebooting"], []),
+        ({"promoted": "g-2", "nodes": [OLD, NEW, GroupNode(id="g-12", shard="2", status="creating")]}, ["node g-1 as rebooting"], ["node g-12 as creating"]),
+        ({"promoted": "g-2", "nodes": [NEW, GroupNode(id="g-3", shard="1", status="incompatible-network")]}, [], ["node g-3 as incompatible-network"]),
+        ({"events": [BEGUN.model_copy(update={"at": NOW - timedelta(hours=1)})], "nodes": [OLD, NEW]}, None, ["node g-1 as rebooting"]),
+    ],
+)  # fmt: skip
+def test_nodes_that_are_on_their_way_because_of_a_failover_are_its_evidence_and_others_a_cause_of_their_own(
+    told: dict[str, object], evidence: list[str] | None, others: list[str]
+):
+    """None: there is no failover."""
+    found = groups.troubles([_group(**told)], NOW)
+    failover = [each for each in found if "is making" in each.says or "failover" in each.says]
+    says = "ElastiCache reports the status of "
+    assert [each.evidence for each in failover] == (
+        [tuple(f"{says}{each}" for each in evidence)] if evidence is not None else []
+    )
+    assert {each.says for each in found if each not in failover} == {f"{says}{each}" for each in others}
 
 
 def test_maintenance_that_waits_is_told_with_its_window():
