@@ -119,7 +119,7 @@ async def _memory(reading: Callable[[], Awaitable[logs.LogReading]], idle: float
     gc.collect()
     _begin_anew()
     found = await reading()
-    return max(0.0, _status("VmHWM") - idle), found.read, found.groups.lines
+    return max(0.0, _status("VmHWM") - idle), found.counts.read, found.counts.matching
 
 
 def _begin_anew() -> None:

@@ -29,6 +29,7 @@ from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
 from commands.kit.disclosure import Disclosed, Disclosure, RawLine
 from commands.kit.follows import LiveState
+from commands.kit.log_counts import count_words
 from commands.kit.log_lines import followed, line_of, moment_of, record_of
 from commands.kit.parsing import UsageError
 from commands.kit.regions import RegionName, lines_of
@@ -40,7 +41,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.observe import by_hand
 from runbooks.redaction.unredacted import Unredacted
-from runbooks.wording import by_count, counted, duration
+from runbooks.wording import counted, duration
 
 _IN_MESSAGE = 20
 """Lines that stand in the message itself; more go to a file in the thread."""
@@ -212,19 +213,21 @@ class LogCard:
         self._found = found
         self._record = record
         self._lines = [self._line(line) for line in found.lines]
+        self._counted = count_words(found, asked, context.now)
 
     def card(self) -> Card:
         found = self._found
         return Card(
-            title=words(Strong(text=f"{found.title} in {self._context.where.shown}"), " · ", *self._count()),
-            summary=f"{found.title} in {self._context.where.shown}: {_words(self._count())}",
+            title=words(Strong(text=f"{found.title} in {self._context.where.shown}"), " · ", *self._counted.headline),
+            summary=f"{found.title} in {self._context.where.shown}: {_words(self._counted.headline)}",
             body=(*self._summary(), *self._text(), *(Note(text=note) for note in self._notes())),
             buttons=() if self._request.raw else self._buttons(),  # each look gives its own reason
             data={
                 "target": found.title,
-                "read": found.read,
-                "matched": found.groups.lines,
-                "left_out": found.left_out,
+                "read": found.counts.read,
+                "matched": found.counts.matching,
+                "shown": found.counts.shown,
+                "left_out": found.counts.left_out,
                 "levels": {str(level): count for level, count in found.groups.levels.items()},
                 "shapes": [
                     {**shape.model_dump(mode="json", exclude={"sources"}), "pods": self._names(shape)}
@@ -238,29 +241,15 @@ class LogCard:
             records=tuple(map(record_of, found.lines)),
         )
 
-    def _count(self) -> tuple[Plain | Code, ...]:
-        """How many, of what: a part of a sentence."""
-        found, lines = self._found, self._found.groups.lines
-        pods = counted(found.streams, "container" if self._request.all_containers else "pod")
-        if self._request.grep is None:
-            return (Plain(text=f"{counted(lines, 'line')} of {pods}"),)
-        verb = by_count(lines, "matches", "match")
-        return (
-            Plain(text=f"{counted(lines, 'line')} of {pods} {verb} "),
-            Code(text=self._request.grep),
-            Plain(text=f", of {found.read:,} read"),
-        )
-
     def _summary(self) -> list[Element]:
         groups = self._found.groups
-        if not groups.lines:
-            return []
         levels = [f"{level} {count:,}" for level, count in groups.levels.items() if level is not logs.LogLevel.NONE]
         if levels and (rest := groups.levels.get(logs.LogLevel.NONE)):
             levels.append(f"no level {rest:,}")
         body: list[Element] = [Note(text=words(" · ".join(levels)))] if levels else []
         # a table of messages that were written once each says no more than the lines below it
-        if groups.rarer or any(shape.count > 1 for shape in groups.shapes) or groups.lines > len(self._lines):
+        alone = all(shape.count == 1 for shape in groups.shapes) and not groups.rarer
+        if groups.shapes and not (alone and not self._found.counts.left_out):
             rows = tuple(self._row(shape) for shape in groups.shapes)
             body.append(
                 Table(
@@ -285,24 +274,24 @@ class LogCard:
 
     def _many(self, shape: logs.Shape) -> str:
         count = len(shape.sources)
-        return f"all {count}" if count == self._found.streams else f"{count} of {self._found.streams}"
+        streams = self._found.counts.streams
+        return f"all {count}" if count == streams else f"{count} of {streams}"
 
     def _text(self) -> list[Element]:
-        count = len(self._lines)
         zone = f"times in {self._context.now.tzname() or 'UTC'}"
-        if count > _IN_MESSAGE:
+        if len(self._lines) > _IN_MESSAGE:
             label = f"The newest {_BESIDE_FILE} ({zone})"
             newest = Preformatted(label=label, text="\n".join(self._lines[-_BESIDE_FILE:]), log=True, excerpt=True)
             file = Attachment(
                 filename=f"{self._found.title}-{self._context.now:%H%M%S}.log",
                 content="\n".join(self._lines) + "\n",
-                summary=f"{counted(count, 'line')}, oldest first ({zone})",
+                summary=f"{self._counted.shown}, oldest first ({zone})",
                 log=True,
             )
             return [newest, file]
-        if not count:
+        if not self._lines:
             return []
-        return [Preformatted(label=f"{counted(count, 'line')} ({zone})", text="\n".join(self._lines), log=True)]
+        return [Preformatted(label=f"{self._counted.shown} ({zone})", text="\n".join(self._lines), log=True)]
 
     def _line(self, line: logs.LogLine) -> str:
         return line_of(line, self._context.now.tzinfo)
@@ -312,20 +301,12 @@ class LogCard:
         notes: list[Text] = []
         if self._record is not None:
             notes.append(self._window(self._record))
-        elif asked.until and found.groups.lines:
+        elif asked.until and found.counts.matching:
             notes.append(words("Read up to ", *self._until(), "."))
-        if not found.groups.lines and found.streams and not found.silent:
+        if not found.counts.matching and found.counts.streams and not found.silent:
             # with no stream at all it is said why there is none
             notes.append(words(f"No lines {'match' if asked.grep else 'were written'}", *self._span(), "."))
-        notes += self._left_out()
-        if found.more:
-            notes.append(
-                words(
-                    f"Only the last {counted(asked.tail, 'line')} of each pod {by_count(asked.tail, 'was', 'were')} read; ",
-                    Code(text="--since 1h"),
-                    " reads a whole hour.",
-                )
-            )
+        notes += self._counted.missing
         if found.cut:
             notes.append(
                 words(
@@ -341,22 +322,6 @@ class LogCard:
             notes.append(words("Unredacted, except values of Secrets that the bot itself has read."))
         notes += [words(Code(text=each.pod), f" is missing or incomplete: {each.why}.") for each in found.silent]
         return [*notes, *(words(note) for note in found.notes)]
-
-    def _left_out(self) -> list[Text]:
-        """How many lines are not here, and how to have them."""
-        found, tail = self._found, self._request.tail
-        if not found.left_out:
-            return []
-        if not tail:
-            return [words("Summary only; ", Code(text="--tail 100"), " shows the newest lines.")]
-        if tail < logs.MOST:
-            how = Code(text=f"--tail {min(logs.MOST, max(100, tail * 10))}"), " shows more."
-        elif (oldest := moment_of(found.oldest)) is not None:
-            until = f"{oldest.astimezone(self._context.now.tzinfo):%Y-%m-%d %H:%M}"
-            how = Code(text=f'--until "{until}"'), " shows earlier lines."
-        else:  # no line has a time by which earlier ones could be asked for
-            how = Code(text="--grep"), " shows fewer."
-        return [words(f"{counted(found.left_out, 'older line')} omitted here; ", *how)]
 
     def _until(self) -> tuple[Moment, ...]:
         """With its day: a time that is still to come today was meant as yesterday's."""

@@ -2,7 +2,7 @@
 
 from runbooks.logs.following import Fresh, follow
 from runbooks.logs.grouping import Groups, Shape
-from runbooks.logs.model import LogLine, LogReading, Silent
+from runbooks.logs.model import LogCounts, LogLine, LogReading, Silent
 from runbooks.logs.parsing import LogLevel
 from runbooks.logs.reading import MOST, Asked, LogLimits, read
 from runbooks.logs.unredacted import Unread, unread
@@ -12,6 +12,7 @@ __all__ = [
     "Asked",
     "Fresh",
     "Groups",
+    "LogCounts",
     "LogLevel",
     "LogLimits",
     "LogLine",

@@ -43,7 +43,6 @@ class Shape(Frozen):
 class Groups(Frozen):
     """All lines, grouped."""
 
-    lines: int
     levels: dict[LogLevel, int]
     shapes: tuple[Shape, ...]
     """The most frequent first."""
@@ -122,9 +121,7 @@ class Grouping:
             for each in ordered[:most]
         )  # fmt: skip
         levels = {level: self._levels[level] for level in LogLevel if self._levels[level]}
-        return Groups(
-            lines=self.lines, levels=levels, shapes=shown, rarer=self.lines - sum(each.count for each in shown)
-        )
+        return Groups(levels=levels, shapes=shown, rarer=self.lines - sum(each.count for each in shown))
 
     def _key(self, key: bytes, line: bytes, scope: Scope) -> _Key:
         known = self._known.get(key)

@@ -25,24 +25,34 @@ class Silent(Frozen):
     why: str
 
 
+class LogCounts(Frozen):
+    """How many lines a reading is about. What is shown and what is left out are together what matches, which is a part of what was read."""
+
+    streams: int
+    read: int
+    matching: int
+    shown: int
+    each: int = 0
+    """Only the newest so many lines of each stream were read, and there may be older ones; 0: no older ones were left unread."""
+
+    @property
+    def left_out(self) -> int:
+        """Matching lines older than the first one that is shown."""
+        return self.matching - self.shown
+
+
 class LogReading(Frozen):
     """The newest lines of all streams, oldest first, and the summary of all lines that were read."""
 
     title: str
-    streams: int
+    counts: LogCounts
     lines: tuple[LogLine, ...]
-    read: int
-    """Number of lines that were read."""
     groups: Groups
     """Of all lines that match."""
     labels: tuple[str, ...]
     """The streams' names, by the numbers in `groups`."""
     begins: tuple[str, ...] = ()
     """When the first line of each stream was written that was read, matching or not, as the kubelet's stamp; empty where none was read."""
-    more: bool = False
-    """Whether older lines were not read because the newest were enough."""
-    left_out: int = 0
-    """Number of matching lines older than the first one here."""
     oldest: str = ""
     """When the first one here was written, as the kubelet's stamp."""
     cut: int = 0

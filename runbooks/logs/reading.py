@@ -15,7 +15,7 @@ from runbooks.kit.targets import Environment, Frozen
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern, text_of
-from runbooks.logs.model import LogLine, LogReading, Silent
+from runbooks.logs.model import LogCounts, LogLine, LogReading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
 from runbooks.logs.sources import LogSource, LogSources, sources
@@ -95,17 +95,19 @@ async def read_from(
     await _all(readers, work.limits.all)
     labels = [source.label for source in found.found]
     lines, removed, cut = shown(work.newest.entries(), labels, work.marks)
-    groups = work.grouping.groups(SHAPES)
     return LogReading(
         title=found.title,
-        streams=len(found.found),
+        counts=LogCounts(
+            streams=len(found.found),
+            read=sum(reader.lines for reader in readers),
+            matching=work.grouping.lines,
+            shown=len(lines),
+            each=(work.tail or 0) if any(reader.more for reader in readers) else 0,
+        ),
         lines=tuple(lines),
-        read=sum(reader.lines for reader in readers),
-        groups=groups,
+        groups=work.grouping.groups(SHAPES),
         labels=tuple(labels),
         begins=tuple(reader.begins for reader in readers),
-        more=any(reader.more for reader in readers),
-        left_out=groups.lines - len(lines),
         oldest=lines[0].at if lines else "",
         cut=cut,
         removed=removed,

@@ -300,7 +300,7 @@ def read(
         closes=_closes(event for _, _, event in events),
         pods=_pods(found, pods, service, counts),
         rise=rise,
-        left_out=found.left_out,
+        left_out=found.counts.left_out,
         notes=found.notes,
     )
 
@@ -311,7 +311,7 @@ def _covered(found: LogReading, start: datetime) -> datetime | None:
     if len(begins) * 2 < len(found.labels) or not begins:
         return None
     begun = begins[(len(found.labels) + 1) // 2 - 1]
-    oldest = read_time(found.oldest) if found.left_out else None
+    oldest = read_time(found.oldest) if found.counts.left_out else None
     return max(begun, start, oldest or start)
 
 

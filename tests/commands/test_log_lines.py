@@ -37,9 +37,10 @@ def test_a_line_has_the_readers_time() -> None:
 def test_earlier_lines_of_a_log_without_times_are_not_offered_by_time(stamp: str) -> None:
     line = logs.LogLine(at=stamp, pod="x2lqp", text="hello")
     shape = logs.Shape(text="hello", level=logs.LogLevel.NONE, count=7, first=stamp, last=stamp, sources=(0,))
-    groups = Groups(lines=7, levels={}, shapes=(shape,), rarer=0)
+    groups = Groups(levels={}, shapes=(shape,), rarer=0)
+    counts = logs.LogCounts(streams=1, read=7, matching=7, shown=1)
     found = logs.LogReading(
-        title="backend", streams=1, lines=(line,), read=7, groups=groups, labels=("x2lqp",), left_out=6, oldest=stamp
+        title="backend", counts=counts, lines=(line,), groups=groups, labels=("x2lqp",), oldest=stamp
     )
     request = cast("Any", Logs)(target="backend", tail=logs.MOST, env="production")
     context = cast(

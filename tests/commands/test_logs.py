@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from commands.kit.card import Table
 from commands.observe.logs import LogCard, Logs
+from runbooks.logs import Asked
 from runbooks.logs.grouping import Groups, Shape
-from runbooks.logs.model import LogLine, LogReading
+from runbooks.logs.model import LogCounts, LogLine, LogReading
 from runbooks.logs.parsing import LogLevel
 
 
@@ -16,15 +17,14 @@ def tables(count: int, *, lines: int = 2) -> int:
     shape = Shape(text="starting", level=LogLevel.INFO, count=count, first=at, last=at, sources=(0,))
     found = LogReading(
         title="backend",
-        streams=1,
+        counts=LogCounts(streams=1, read=lines, matching=lines, shown=2),
         lines=tuple(LogLine(at=at, pod="x", text=f"line {number}") for number in range(2)),
-        read=lines,
-        groups=Groups(lines=lines, levels={LogLevel.INFO: lines}, shapes=(shape, shape), rarer=0),
+        groups=Groups(levels={LogLevel.INFO: lines}, shapes=(shape, shape), rarer=0),
         labels=("x",),
     )
     where = SimpleNamespace(name="production", shown="production")
     context = cast("Any", SimpleNamespace(where=where, now=datetime(2026, 3, 1, 3, 0, tzinfo=UTC)))
-    card = LogCard(Logs(target="backend", env="production"), context, found, None, cast("Any", None)).card()
+    card = LogCard(Logs(target="backend", env="production"), context, found, None, Asked(target="backend")).card()
     return sum(isinstance(each, Table) for each in card.body)
 
 

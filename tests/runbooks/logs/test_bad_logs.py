@@ -104,14 +104,14 @@ async def test_a_pod_that_floods_is_seen_in_the_summary_and_what_drowns_in_it_to
     asked = Asked(target="backend", since=datetime.now(UTC) - timedelta(minutes=10), tail=20)
     while True:  # it writes while the test looks
         found = await logs.read(world[1].cluster, world[1].environment, asked)
-        if found.groups.levels.get(LogLevel.FATAL) and found.groups.lines > 500:
+        if found.groups.levels.get(LogLevel.FATAL) and found.counts.matching > 500:
             break
     first = found.groups.shapes[0]
     assert first.text == "ERROR retry # of request <id> failed: ECONNRESET postgres-primary:#"
     assert [found.labels[source] for source in first.sources] == [pods[0]]
     assert any(shape.text.startswith("FATAL connection pool") for shape in found.groups.shapes)
     assert len(found.lines) == 20
-    assert found.left_out == found.groups.lines - 20
+    assert found.counts.left_out == found.counts.matching - 20
 
 
 async def test_nothing_of_patients_leaves(world: tuple[Cluster, Place]):
@@ -151,7 +151,7 @@ async def test_a_person_is_not_found_by_a_pattern_that_sees_only_a_line_of_a_blo
             world[1].environment,
             Asked(target="backend", since=since, grep=f'"{name}|="{name}|\\*{name}'),
         )
-        assert (name, found.groups.lines) == (name, 0)
+        assert (name, found.counts.matching) == (name, 0)
 
 
 async def test_nothing_of_patients_is_followed_over_several_lines(world: tuple[Cluster, Place]):
@@ -200,7 +200,7 @@ async def test_every_container_of_the_pods_by_its_name(world: tuple[Cluster, Pla
     every = await logs.read(here.cluster, here.environment, Asked(target="backend", every_container=True))
     assert all("/" not in line.pod for line in one.lines)
     assert {line.pod.partition("/")[2] for line in every.lines} == {"backend", "proxy"}
-    assert every.streams > one.streams
+    assert every.counts.streams > one.counts.streams
 
 
 async def test_a_container_that_was_put_into_a_running_pod_is_described_and_read(world: tuple[Cluster, Place]):
@@ -209,7 +209,7 @@ async def test_a_container_that_was_put_into_a_running_pod_is_described_and_read
     cluster.add_ephemeral(here.namespace, name, "debugger", "ghcr.io/omnicare/tools:v1")
     one = await logs.read(here.cluster, here.environment, Asked(target=name))
     every = await logs.read(here.cluster, here.environment, Asked(target=name, every_container=True))
-    assert one.streams == 1
+    assert one.counts.streams == 1
     assert {line.pod.partition("/")[2] for line in every.lines} == {"backend", "debugger"}
     found = await describe(here.cluster, here.environment, name)
     assert [(each.name, each.state) for each in found.containers] == [

@@ -203,7 +203,7 @@ def test_a_pattern_finds_nothing_by_what_is_taken_out(grep: str):
     found = pattern.lines(PRIVATE * 3)
     assert grouping.take(found, 0) == []
     groups = grouping.groups(10)
-    assert (groups.lines, groups.shapes, groups.levels) == (0, (), {})
+    assert (grouping.lines, groups.shapes, groups.levels) == (0, (), {})
 
 
 @pytest.mark.parametrize(
@@ -244,6 +244,6 @@ def test_shapes_are_bounded_and_the_rarest_are_counted_together():
         grouping.take([f"2026-01-01T00:00:01Z say {each}".encode() for each in word[start : start + 50]], 0)
     grouping.take([b"2026-01-01T00:00:02Z often"] * 10, 1)
     groups = grouping.groups(5)
-    assert groups.lines == 3010
+    assert grouping.lines == 3010
     assert groups.shapes[0].text == "often"
     assert groups.rarer == 3010 - sum(shape.count for shape in groups.shapes)

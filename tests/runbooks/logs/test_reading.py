@@ -20,8 +20,8 @@ async def test_the_pods_lines_are_merged_in_time_order_and_bounded(here: Place):
     assert len(found.lines) == 4
     assert [line.at for line in found.lines] == sorted(line.at for line in found.lines)
     assert found.silent == ()
-    assert found.streams == 2
-    assert found.left_out > 0 or found.more
+    assert found.counts.streams == 2
+    assert found.counts.left_out > 0 or found.counts.each
 
 
 async def test_a_pattern_counts_what_it_leaves_out(here: Place):
@@ -30,10 +30,10 @@ async def test_a_pattern_counts_what_it_leaves_out(here: Place):
     few = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=1, grep="INFO"))
     assert len(every.lines) > 1
     assert len(few.lines) == 1
-    assert few.left_out + 1 >= len(every.lines)
+    assert few.counts.left_out + 1 >= len(every.lines)
     assert all("INFO" in line.text for line in every.lines)
-    assert sum(every.groups.levels.values()) == every.groups.lines == len(every.lines)
-    assert sum(shape.count for shape in every.groups.shapes) + every.groups.rarer == every.groups.lines
+    assert sum(every.groups.levels.values()) == every.counts.matching == len(every.lines)
+    assert sum(shape.count for shape in every.groups.shapes) + every.groups.rarer == every.counts.matching
 
 
 async def test_an_anchor_means_the_lines_own_beginning(here: Place):
@@ -47,7 +47,7 @@ async def test_the_summary_alone_has_no_lines(here: Place):
     await here.deploy("backend", replicas=1)
     found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=0, since=LONG_AGO))
     assert found.lines == ()
-    assert found.groups.lines == found.read > 0
+    assert found.counts.matching == found.counts.read > 0
 
 
 async def test_a_window_has_two_ends(here: Place):
@@ -81,7 +81,7 @@ async def test_a_pod_without_a_log_is_named_and_the_others_are_shown(here: Place
     await here.until("backend", lambda d: d.observed_generation >= d.generation and d.total > d.updated > 0)
     found = await logs.read(here.cluster, here.environment, Asked(target="backend", tail=3))
     assert found.lines
-    assert found.streams == 2
+    assert found.counts.streams == 2
 
 
 async def test_the_life_before_the_last_restart(here: Place):

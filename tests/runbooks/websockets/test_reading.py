@@ -11,7 +11,7 @@ import pytest
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import PodView
 from runbooks.kit.targets import Environment, Service
-from runbooks.logs import Groups, LogLine, LogReading, Silent
+from runbooks.logs import Groups, LogCounts, LogLine, LogReading, Silent
 from runbooks.logs.blocks import stamped
 from runbooks.websockets import reading
 from runbooks.websockets.reading import LineKind, Spread, WebsocketReading, event_of, look, read
@@ -74,11 +74,10 @@ def found(drops: Iterable[tuple[float, str]], *, begins: timedelta = timedelta(0
     """A reading with a drop at each (minute, pod)."""
     text = "WARN websocket connection lost code=1006"
     lines = tuple(LogLine(at=stamped(START + timedelta(minutes=at)), pod=pod, text=text) for at, pod in sorted(drops))
-    groups = Groups(lines=len(lines), levels={}, shapes=(), rarer=0)
+    groups = Groups(levels={}, shapes=(), rarer=0)
     begun = (stamped(START + begins),) * len(PODS)
-    return LogReading(
-        title="backend", streams=3, lines=lines, read=len(lines), groups=groups, labels=PODS, begins=begun, **more
-    )
+    counts = LogCounts(streams=3, read=len(lines), matching=len(lines), shown=len(lines))
+    return LogReading(title="backend", counts=counts, lines=lines, groups=groups, labels=PODS, begins=begun, **more)
 
 
 def pods(nodes: Iterable[str] = ("node-1", "node-2", "node-3")) -> list[PodView]:
