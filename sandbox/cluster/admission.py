@@ -1,4 +1,4 @@
-"""What a namespace's ResourceQuotas and LimitRanges refuse when a pod is made, in the API server's own words; and images rewritten."""
+"""What is refused when a pod is made, in the API server's own words: by quotas, limit ranges, webhooks that do not answer; and images rewritten."""
 
 from __future__ import annotations
 
@@ -7,15 +7,33 @@ from collections.abc import Iterator, Mapping
 
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.quantities import quantity, requested
-from sandbox.cluster.resources import DEPLOYMENT, LIMIT_RANGE, POD, RESOURCE_QUOTA, Json, Kind
+from sandbox.cluster.resources import (
+    DEPLOYMENT,
+    ENDPOINTS,
+    LIMIT_RANGE,
+    MUTATING_WEBHOOKS,
+    NAMESPACE,
+    POD,
+    RESOURCE_QUOTA,
+    SERVICE,
+    VALIDATING_WEBHOOKS,
+    Json,
+    Kind,
+)
+from sandbox.cluster.selectors import labels_of, selects
 from sandbox.cluster.store import Store
 
 _COMPUTE = ("cpu", "memory")
 
 
 def admit(store: Store, pod: Json) -> None:
-    """Raises Forbidden where the pod may not be made."""
+    """Raises Forbidden where the pod may not be made, and InternalError where a webhook that must answer does not."""
     namespace = pod["metadata"]["namespace"]
+    for kind in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
+        for webhook in (each for found in store.all(kind) for each in found.get("webhooks") or []):
+            if _must_answer(store, webhook, namespace) and (why := _no_answer(store, webhook["clientConfig"])):
+                message = f'failed calling webhook "{webhook["name"]}": failed to call webhook: {why}'
+                raise ApiError(500, "InternalError", f"Internal error occurred: {message}")
     rules = [rule for each in store.all(LIMIT_RANGE, namespace) for rule in _limited(each, pod)]
     if rules:
         raise _forbidden(pod, rules[0] if len(rules) == 1 else f"[{', '.join(rules)}]")
@@ -23,6 +41,31 @@ def admit(store: Store, pod: Json) -> None:
         why = _exceeded(store, quota, pod)
         if why:
             raise _forbidden(pod, why)
+
+
+def _must_answer(store: Store, webhook: Json, namespace: str) -> bool:
+    """Return whether no pod is made in the namespace without its answer."""
+    there, selector = store.get(NAMESPACE, "", namespace), webhook.get("namespaceSelector")
+    asked = not selector or (there is not None and selects(selector, labels_of(there)))
+    about = any(
+        {"pods", "*", "*/*"} & {*rule.get("resources", ())} and {"CREATE", "*"} & {*rule.get("operations", ())}
+        for rule in webhook.get("rules") or []
+    )
+    return asked and about and webhook.get("failurePolicy", "Fail") == "Fail"
+
+
+def _no_answer(store: Store, client: Json) -> str:
+    """Return why nobody answers; empty for a webhook with pods, which allows everything here."""
+    service = client.get("service")
+    if service is None:
+        return ""
+    namespace, name = service["namespace"], service["name"]
+    url = f"https://{name}.{namespace}.svc:{service.get('port', 443)}{service.get('path', '/')}?timeout=10s"
+    if store.get(SERVICE, namespace, name) is None:
+        return f'Post "{url}": service "{name}" not found'
+    behind = store.get(ENDPOINTS, namespace, name) or {}
+    ready = any(subset.get("addresses") for subset in behind.get("subsets") or [])
+    return "" if ready else f'Post "{url}": no endpoints available for service "{name}"'
 
 
 def rewritten(kind: Kind, obj: Json, mirrors: Mapping[str, str]) -> Json:

@@ -97,7 +97,7 @@ MUTATING_WEBHOOKS = Kind(
     namespaced=False,
 )
 AS_WRITTEN = (CRON_JOB, DISRUPTION_BUDGET, INGRESS, NETWORK_POLICY, VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS)
-"""Kept as they were written, as autoscalers are: nothing is scheduled, counted, routed, blocked or asked."""
+"""Kept as they were written, as autoscalers are: nothing is scheduled, counted, routed or blocked. A webhook is never asked; that its pods are gone is seen."""
 _MEASURED = ("get", "list")
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods", verbs=_MEASURED)
 NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", namespaced=False, verbs=_MEASURED)

@@ -36,11 +36,14 @@ class Make(Act):
     """An object is created, in production's namespace unless it says another."""
 
     manifest: Json
+    minutes: float = 0.0
+    """Since when it is there."""
 
     def changes(self, stage: Stage) -> Iterator[Change]:
         kind = by_kind(self.manifest["apiVersion"], self.manifest["kind"])
         assert kind is not None, "the sandbox's cluster serves it"
-        yield _object(stage.cluster, kind, self.manifest["metadata"]["name"], lambda: self.manifest)
+        ago = timedelta(minutes=self.minutes)
+        yield _object(stage.cluster, kind, self.manifest["metadata"]["name"], lambda: self.manifest, ago)
 
 
 @dataclass(frozen=True)
@@ -217,16 +220,17 @@ class GiveUp(Act):
 def _object(
     cluster: Cluster, kind: Kind, name: str, wanted: Callable[[], Json | None], ago: timedelta = timedelta()
 ) -> Change:
-    """Return the change of a whole object of production; `wanted` is asked once the one that was there is gone."""
+    """Return the change of a whole object of production, or of the cluster; `wanted` is asked once the one that was there is gone."""
+    namespace = PRODUCTION if kind.namespaced else ""
 
     def is_there() -> bool:
-        return cluster.store.get(kind, PRODUCTION, name) is not None
+        return cluster.store.get(kind, namespace, name) is not None
 
     gone = False
 
     def put() -> None:
         nonlocal gone
-        cluster.replace(kind, PRODUCTION, name, None)
+        cluster.replace(kind, namespace, name, None)
         manifest = wanted()
         gone = manifest is None
         if manifest is not None:
@@ -234,10 +238,10 @@ def _object(
                 cluster.create(manifest)
 
     def remember() -> Callable[[], None]:
-        before = cluster.store.get(kind, PRODUCTION, name)
-        return lambda: cluster.replace(kind, PRODUCTION, name, before)
+        before = cluster.store.get(kind, namespace, name)
+        return lambda: cluster.replace(kind, namespace, name, before)
 
-    return Change(f"{kind.name}/{PRODUCTION}/{name}", put, remember, lambda: is_there() != gone)
+    return Change(f"{kind.name}/{namespace}/{name}", put, remember, lambda: is_there() != gone)
 
 
 def entry(cluster: Cluster, kind: Kind, namespace: str, name: str, key: str, value: str | None) -> Change:

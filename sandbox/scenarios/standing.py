@@ -1,9 +1,10 @@
 """What is wrong with production now, since a while: nobody has to deploy first."""
 
 from sandbox.scenarios.capacity_acts import AutoscalerAtMost
-from sandbox.scenarios.cluster_acts import FillDisk, FillNodes
+from sandbox.scenarios.cluster_acts import FillDisk, FillNodes, Make
 from sandbox.scenarios.rolling_acts import Configure, Restart, Scale, SetImage
 from sandbox.scenarios.scenario import Scenario
+from sandbox.scenarios.surrounding_acts import MovePort, ScheduledJobFails, required_webhook
 from sandbox.scenarios.world_acts import Alert, BreakMetrics
 
 _ERRORS, _REQUESTS_TAKE = "http_requests_total", "http_request_duration_seconds"
@@ -79,5 +80,27 @@ STANDING: tuple[Scenario, ...] = (
             BreakMetrics("container_cpu_usage_seconds_total", 24, 94),
             BreakMetrics(_REQUESTS_TAKE, 23, 430),
         ),
+    ),
+    Scenario(
+        "job-failed",
+        "The hourly Job that sends appointment reminders failed 35 minutes ago.",
+        "diagnose",
+        "CronJob appointment-reminders: its last Job failed",
+        (ScheduledJobFails("appointment-reminders", "ghcr.io/omnicare/reminders:v3.2.0-crash", 35),),
+    ),
+    Scenario(
+        "webhook-down",
+        "Somebody uninstalled the image policy and left its admission webhook, so the cluster refuses new pods. "
+        "20 minutes ago the frontend was scaled to 5 pods; two are missing.",
+        "diagnose",
+        "The cluster refuses changes to pods: Service image-policy in policies does not exist",
+        (Make(required_webhook("image-policy", "policies"), 40), Scale("frontend", 5, 20)),
+    ),
+    Scenario(
+        "service-port",
+        "25 minutes ago somebody changed the target port of the backend's Service to one on which nothing listens; requests fail.",
+        "diagnose",
+        "backend: its Service backend leads to port 3002",
+        (MovePort("backend", 3002, 25), BreakMetrics(_ERRORS, 24, 38)),
     ),
 )

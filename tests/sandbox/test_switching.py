@@ -14,8 +14,10 @@ from sandbox.cluster.clock import parse
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import (
     CONFIG_MAP,
+    CRON_JOB,
     DEPLOYMENT,
     EVENT,
+    JOB,
     LIMIT_RANGE,
     NODE,
     PERSISTENT_VOLUME_CLAIM,
@@ -23,6 +25,8 @@ from sandbox.cluster.resources import (
     REPLICA_SET,
     RESOURCE_QUOTA,
     SECRET,
+    SERVICE,
+    VALIDATING_WEBHOOKS,
     Json,
 )
 from sandbox.cluster.seed import image
@@ -34,13 +38,17 @@ from sandbox.world import SandboxWorld, opened
 
 KINDS = (
     CONFIG_MAP,
+    CRON_JOB,
     DEPLOYMENT,
+    JOB,
     LIMIT_RANGE,
     NODE,
     PERSISTENT_VOLUME_CLAIM,
     REPLICA_SET,
     RESOURCE_QUOTA,
     SECRET,
+    SERVICE,
+    VALIDATING_WEBHOOKS,
 )
 
 

@@ -8,6 +8,7 @@ from sandbox.cluster.api import Api
 from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers.owners import CONTROLLER, condition, is_leaving, owned, owner_of, reference_to
 from sandbox.cluster.controllers.queue import Queue
+from sandbox.cluster.errors import ApiError
 from sandbox.cluster.events import Events
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import JOB, POD, Json
@@ -15,6 +16,7 @@ from sandbox.cluster.store import Change
 
 _WRITER, _STATUS = Writer(CONTROLLER), Writer(CONTROLLER, subresource="status")
 _COMPONENT = "job-controller"
+_RETRY = 5.0
 
 
 class Jobs:
@@ -49,9 +51,7 @@ class Jobs:
                     self._api.delete(POD, namespace, pod["metadata"]["name"])
             active, failed = 0, failed + active
         if ended is None and not spec.get("suspend"):
-            for _ in range(min(spec["parallelism"], spec["completions"] - done) - active):
-                self._start(job)
-                active += 1
+            active += self._start_up_to(min(spec["parallelism"], spec["completions"] - done) - active, job)
         self._record(job, {"active": active, "succeeded": done, "failed": failed}, ended)
 
     def _ended(self, job: Json, done: int, failed: int) -> Json | None:
@@ -88,6 +88,17 @@ class Jobs:
         left = self._seconds_left(job, job["spec"].get("ttlSecondsAfterFinished"), ended)
         if left is not None and left <= 0:
             self._api.delete(JOB, job["metadata"]["namespace"], job["metadata"]["name"])
+
+    def _start_up_to(self, most: int, job: Json) -> int:
+        """Return how many pods were started; the others are tried again later."""
+        for started in range(most):
+            try:
+                self._start(job)
+            except ApiError as error:
+                self._events.warning(_COMPONENT, job, "FailedCreate", f"Error creating: {error.message}")
+                self.queue.add_later(job["metadata"]["namespace"], job["metadata"]["name"], _RETRY)
+                return started
+        return max(0, most)
 
     def _start(self, job: Json) -> None:
         template = copy.deepcopy(job["spec"]["template"])

@@ -31,6 +31,9 @@ FIRST = {
     "error-rate": "Error rate: ",
     "disk-full": "Node node-1 has a disk that is nearly full",
     "hpa-max": "backend: its autoscaler is at its maximum of 3 pods and wants more",
+    "job-failed": "CronJob appointment-reminders: its last Job failed (BackoffLimitExceeded)",
+    "webhook-down": "The cluster refuses changes to pods: Service image-policy in policies does not exist, and admission webhook ",
+    "service-port": "backend: its Service backend leads to port 3002, which no container or probe of its pods names",
     "cert-expiry": "The certificate of api.omnicare-health.com",
     "cache-full": "The primary of shard 2 is full",
     "cache-replica-down": "The replica of shard 3 lost its primary",
@@ -43,10 +46,15 @@ SAYS = {
     "pending": ("Most is requested by nightly-export-node-1", "scale frontend 3 --env production"),
     "slow-db": ("reading all of audit_events", "The most expensive step of its plan", "db explain q"),
     "bad-config": ("restart backend --env production",),
+    "webhook-down": (
+        "delete the webhook's configuration",
+        "frontend: admission webhook pods.image-policy.example does not answer",
+    ),
+    "service-port": ("targetPort", "Likely consequences: ", "Error rate: 3"),
     "pool-exhausted": ("db kill ", "restart backend --env production", "9 requests waiting"),
 }
 """Scenario → what else stands on its card: how it is mended, and what shows it."""
-ALONE = ("cache-failover",)
+ALONE = ("cache-failover", "job-failed", "webhook-down", "service-port")
 """Scenarios of which nothing else is a cause: what else is seen of them is evidence."""
 PAIRS = (
     ("image-pull", "crash-loop"),

@@ -15,11 +15,12 @@ from sandbox.cluster.controllers.owners import condition
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.images import image_id
-from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, EVENT, NAMESPACE, POD, REPLICA_SET
+from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINTS, EVENT, NAMESPACE, POD, REPLICA_SET
 from sandbox.cluster.routes import Routes
 from sandbox.cluster.settings import ADMIN
 from sandbox.cluster.watch import Watch
 from sandbox.outside.registry import digest_of
+from sandbox.scenarios.surrounding_acts import required_webhook
 from tests.support.clusters import QUICK, sandbox_cluster
 
 PRODUCTION = "omnicare-prod"
@@ -324,6 +325,30 @@ def test_nothing_is_made_in_a_namespace_that_is_going(seeded):
         seeded.api.get(NAMESPACE, "", "omnicare-staging")
     assert seeded.pods("omnicare-staging") == ()
     assert len(seeded.pods(PRODUCTION)) == 6
+
+
+def test_no_pod_is_made_while_a_webhook_that_must_answer_has_no_pods(seeded):
+    pod = {"metadata": {"name": "one"}, "spec": {"containers": [{"name": "one", "image": f"{BACKEND}:v1.2.0"}]}}
+
+    def make(name, namespace=PRODUCTION):
+        body = {**pod, "metadata": {"name": name}}
+        return seeded.api.create(POD, namespace, body, Writer("kubectl-create"))
+
+    seeded.create(required_webhook("image-policy", PRODUCTION))
+    for where, why in (("no Service", "not found"), ("no pods", "no endpoints available for service")):
+        if where == "no pods":
+            spec = {"selector": {"app": "image-policy"}, "ports": [{"port": 443}]}
+            metadata = {"name": "image-policy", "namespace": PRODUCTION}
+            seeded.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+        with pytest.raises(ApiError, match="failed calling webhook") as refused:
+            make("one")
+        assert (refused.value.code, refused.value.reason) == (500, "InternalError")
+        assert why in refused.value.message
+    assert make("one", "omnicare-staging"), "it asks about production only"
+    at = {"addresses": [{"ip": "10.0.0.9"}], "ports": [{"port": 443}]}
+    behind = {"metadata": {"name": "image-policy"}, "subsets": [at]}
+    seeded.api.create(ENDPOINTS, PRODUCTION, behind, Writer("kubectl-create"))
+    assert make("one")
 
 
 def test_stored_objects_are_never_changed_in_place(seeded):
