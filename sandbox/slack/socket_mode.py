@@ -10,6 +10,7 @@ import itertools
 import json
 import uuid
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -19,7 +20,7 @@ from sandbox.slack.workspace import NotDelivered, Workspace
 
 
 class _Lost(Exception):
-    """The connection ended before the envelope was acknowledged."""
+    """The connection has ended: nothing can be sent, and what was sent last may not have been acknowledged."""
 
 
 class Connection:
@@ -36,10 +37,20 @@ class Connection:
         self._transport = transport
 
     async def send(self, message: Json) -> None:
+        await self._sent(lambda: self.socket.send_str(json.dumps(message, separators=(",", ":"))))
+
+    async def ping(self) -> None:
+        await self._sent(lambda: self.socket.ping(b"Ping from sandbox"))
+
+    async def pong(self, data: bytes) -> None:
+        await self._sent(lambda: self.socket.pong(data))
+
+    async def _sent(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Everything is sent through here, because the app may have gone at any moment."""
         if self.silent:
             return
         try:
-            await self.socket.send_str(json.dumps(message, separators=(",", ":")))
+            await send()
         except (ConnectionError, RuntimeError) as error:
             raise _Lost from error
 
@@ -162,18 +173,26 @@ class Hub:
 
     # Connections
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """One connection from hello to its end."""
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One connection from hello to its end, which may come before hello."""
         socket = web.WebSocketResponse(autoping=False, autoclose=True, compress=False, max_msg_size=0)
-        await socket.prepare(request)
-        settings = self._workspace.settings
-        if self.connected >= settings.connections_at_most:
-            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
-            await socket.close()
-            return socket
-        transport = request.transport if isinstance(request.transport, asyncio.Transport) else None
-        connection = Connection(socket, transport, next(self._numbers))
-        await connection.send(self._hello(connection))
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # the app has gone; aiohttp drops this answer without a traceback
+        with contextlib.suppress(ConnectionError, _Lost):
+            transport = request.transport if isinstance(request.transport, asyncio.Transport) else None
+            connection = Connection(socket, transport, next(self._numbers))
+            if self.connected >= self._workspace.settings.connections_at_most:
+                await connection.send({"type": "disconnect", "reason": "too_many_websockets"})
+                await socket.close()
+            else:
+                await connection.send(self._hello(connection))
+                await self._attend(connection)
+        return socket
+
+    async def _attend(self, connection: Connection) -> None:
+        """Until it ends, deliveries may go to it."""
         self._remember(connection)
         pings = self._start(self._ping(connection))
         try:
@@ -181,7 +200,6 @@ class Hub:
         finally:
             pings.cancel()
             self._forget(connection)
-        return socket
 
     def _hello(self, connection: Connection) -> Json:
         return {
@@ -200,8 +218,8 @@ class Hub:
             if connection.silent:
                 continue
             if message.type is WSMsgType.PING:
-                with contextlib.suppress(ConnectionError, RuntimeError):
-                    await connection.socket.pong(message.data)
+                with contextlib.suppress(_Lost):
+                    await connection.pong(message.data)
             elif message.type is WSMsgType.TEXT:
                 self._acknowledge(message.data)
 
@@ -219,9 +237,8 @@ class Hub:
     async def _ping(self, connection: Connection) -> None:
         while not connection.socket.closed:
             await asyncio.sleep(self._workspace.settings.ping_every)
-            if not connection.silent:
-                with contextlib.suppress(ConnectionError, RuntimeError):
-                    await connection.socket.ping(b"Ping from sandbox")
+            with contextlib.suppress(_Lost):
+                await connection.ping()
 
     def _remember(self, connection: Connection) -> None:
         self.connections.append(connection)

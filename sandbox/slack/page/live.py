@@ -264,13 +264,17 @@ def stream_handler(
 ) -> Callable[[web.Request], Any]:
     """A tab claims its stream once; one that is not known any more is told to load the page again."""
 
-    async def handle(request: web.Request) -> web.WebSocketResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=4096)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # the tab has gone; aiohttp drops this answer without a traceback
         tab = tabs.get(request.match_info["tab"])
         if tab is None or tab.claimed:
-            await socket.send_json({"op": "stale"})
-            await socket.close()
+            with suppress(ConnectionError):  # the tab may have gone
+                await socket.send_json({"op": "stale"})
+                await socket.close()
             return socket
         tab.claimed = True
         try:

@@ -1,6 +1,8 @@
 import asyncio
+import socket
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.slack.workspace import SlackSettings
 from tests.sandbox.slack.conftest import SHORT
@@ -136,7 +138,6 @@ async def test_the_app_is_seen_to_come_and_go(slack, until):
 
 async def test_a_link_works_once(slack):
     import aiohttp
-    from slack_sdk.web.async_client import AsyncWebClient
 
     client = AsyncWebClient(base_url=slack.server.api_url)
     url = (await client.apps_connections_open(app_token=slack.server.app_token))["url"]
@@ -149,9 +150,28 @@ async def test_a_link_works_once(slack):
             await session.ws_connect(url)
 
 
+@pytest.mark.parametrize("most", [10, 0])
+async def test_an_app_that_leaves_before_it_is_greeted_leaves_no_traceback(start, most, caplog):
+    slack = await start(SlackSettings(connections_at_most=most, rates={"apps.connections.open": (1000, 1000)}))
+    client = AsyncWebClient(base_url=slack.server.api_url)
+    for _ in range(20):
+        url = (await client.apps_connections_open(app_token=slack.server.app_token))["url"]
+        asked = (
+            f"GET {url.partition(str(slack.server.port))[2]} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", slack.server.port)) as gone:  # before the server looks
+            gone.sendall(asked.encode())
+    await slack.connect() if most else await slack.server_call("api.test")
+    async with asyncio.timeout(60):
+        while slack.server.socket.connected > len(slack.handlers):
+            open_ones = [connection.ended for connection in slack.server.socket.connections]
+            await asyncio.wait(open_ones, return_when=asyncio.FIRST_COMPLETED)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_no_more_than_ten_connections_are_taken(start):
     import aiohttp
-    from slack_sdk.web.async_client import AsyncWebClient
 
     slack = await start(SlackSettings(connections_at_most=1))
     client = AsyncWebClient(base_url=slack.server.api_url)
