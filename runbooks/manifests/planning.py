@@ -101,7 +101,7 @@ async def _step(
         owned = cut_redacted(" ".join(error.evidence), _OWNERS)
         after = await tried(take_over=True)
     changed = differences(now, after.data)
-    if not changed:
+    if not changed and found is not None:
         return None
     return ApplyConfigMap(
         namespace=namespace,
@@ -147,11 +147,15 @@ def plan_of(found: Changes, environment: Environment, version: str, *, its_own: 
     title = f"Apply the configuration of {version} to {environment.name}"
     if not found.steps:
         title = f"{environment.name} already has the configuration of {version}. Nothing to do."
+    if not found.names:
+        title = f"The manifests of {version} contain no ConfigMap. Nothing to do."
     steps = tuple(step.model_copy(update={"alone": True, "version": version}) for step in found.steps)
     taken = tuple(f"{each.title} takes over values from another owner: {each.owned}" for each in steps if each.owned)
     # nothing checks here that the release runs well with it, and a rollback must not bring back what broke it
     unrecorded = () if its_own or not steps else (_NOT_RECORDED,)
-    return Plan(title=title, steps=steps, notes=(*_not_applied(found), *unrecorded), warnings=taken)
+    return Plan(
+        title=title, steps=steps, notes=(*_not_applied(found), *unrecorded), warnings=(*taken, *_emptied(found))
+    )
 
 
 def _together(found: Sequence[Changes]) -> Changes:
@@ -161,6 +165,14 @@ def _together(found: Sequence[Changes]) -> Changes:
 
 def _not_applied(found: Changes) -> tuple[str, ...]:
     return (f"Not applied, because the bot applies only ConfigMaps: {listed(found.others)}.",) if found.others else ()
+
+
+def _emptied(found: Changes) -> tuple[str, ...]:
+    """Return which ConfigMaps lose what they have: a file without `data` may be a mistake."""
+    emptied = (each for each in found.steps if each.differences and not each.wanted.data)
+    return tuple(
+        f"{each.title} has no keys in {each.wanted.source}, so {each.amount} will be removed." for each in emptied
+    )
 
 
 async def plan_part(train: Train) -> Part:
@@ -174,7 +186,9 @@ async def plan_part(train: Train) -> Part:
     changed = (changes_of(client, github, where, settings, train.version) for client, where in there)
     found = _together(await side_by_side(*changed))
     said = _RESTART if found.steps else "The configuration does not change."
-    return Part(after=(*found.steps, found.kept), notes=(said, *_not_applied(found)))
+    if not found.names:
+        said = f"The manifests of {train.version} contain no ConfigMap, so the configuration does not change."
+    return Part(after=(*found.steps, found.kept), notes=(said, *_not_applied(found)), warnings=_emptied(found))
 
 
 async def _taken_back(train: Train, github: GithubClient, settings: ManifestSettings) -> Part:

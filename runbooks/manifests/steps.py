@@ -54,6 +54,7 @@ class ApplyConfigMap(Step):
     namespace: str
     wanted: WantedConfigMap
     differences: tuple[KeyChange, ...]
+    """Empty where there is no such ConfigMap yet and the file has no keys for it."""
     commit: str
     """The commit that the file is read at."""
     version: str = ""
@@ -106,6 +107,8 @@ class ApplyConfigMap(Step):
             )
             for each in self.differences[:_ROWS]
         )
+        if not rows:
+            rows = ((Cell(text=f"{self.wanted.name}{self.place}"), _cell(None), Cell(text=self.amount, strong=True)),)
         more = len(self.differences) - _ROWS
         caption = f"and {counted(more, 'more key')}" if more > 0 else ""
         return Shown(columns=("Configuration", "Now", "Next"), rows=rows, caption=caption)
@@ -133,7 +136,7 @@ class ApplyConfigMap(Step):
     @property
     def amount(self) -> str:
         """`1 key`."""
-        return counted(len(self.differences), "key")
+        return counted(len(self.differences), "key") if self.differences else "created without keys"
 
     def by_hand(self) -> tuple[str, ...]:
         file = shlex.quote(f"{self.commit}:{self.wanted.source}")

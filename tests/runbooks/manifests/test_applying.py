@@ -84,6 +84,39 @@ async def test_what_differs_is_planned_key_by_key_applied_once_and_then_nothing_
     assert [(each.key, each.before, each.after) for each in step.differences] == [("LOG_LEVEL", "warn", None)]
 
 
+async def test_a_config_map_without_data_is_created_and_one_that_loses_its_keys_says_so_first(
+    here: Place, github: Github
+) -> None:
+    (step,) = await _planned(here, github)
+    ((name, now, then),) = step.shown().rows
+    assert (name.text, now.text, then.text) == ("backend-config", "not there", "created without keys")
+    await _done(here, step)
+    assert await _data(here) == {}
+    assert await _planned(here, github) == ()
+    (step,) = await _planned(here, github, LOG_LEVEL="info", SYNC="on")
+    await _done(here, step)
+    await _planned(here, github)
+    plan = await plan_config_apply(_client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here))
+    assert plan.warnings == (f"ConfigMap backend-config has no keys in {CONFIG}, so 2 keys will be removed.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("", ()),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: backend}\n", ("Not applied, because the bot applies only ConfigMaps: Service backend.",)),
+    ],
+)  # fmt: skip
+async def test_a_release_without_a_config_map_has_nothing_to_apply_and_says_why(
+    here: Place, github: Github, text: str, notes: tuple[str, ...]
+) -> None:
+    github.versions["v2.0.0"].files[CONFIG] = text
+    plan = await plan_config_apply(_client(github), here.environment, SETTINGS, "v2.0.0", places=_places(here))
+    assert plan.empty
+    assert plan.title == "The manifests of v2.0.0 contain no ConfigMap. Nothing to do."
+    assert plan.notes == notes
+
+
 @pytest.mark.parametrize("back", [False, True])
 async def test_a_run_that_was_overtaken_or_asked_to_stop_applies_nothing_more(
     here: Place, github: Github, *, back: bool
