@@ -122,7 +122,8 @@ async def _certificates(world: SandboxWorld, stack: AsyncExitStack) -> Tables:
     def add() -> None:
         hosts.renew()
         for namespace in namespaces:
-            seed_secret(world.cluster, hosts, namespace)
+            for cluster in (world.cluster, *(region.cluster for region in world.regions.values())):
+                seed_secret(cluster, hosts, namespace)
 
     world.after_seed.append(add)
     add()
