@@ -18,7 +18,7 @@ from tests.support.terminals import ended, omnicare, read_until, run_of, started
 from tests.support.worlds import Story, story
 
 SHOWN = Path(__file__).parents[2] / "artefacts" / "night"
-STOPWATCH = re.compile(r"\d+ s of the (guide's )?5 min budget")
+STOPWATCH = re.compile(r"\d+\ss of the (guide's )?5\smin budget")
 THUMB = 44
 """Pixels: what a thumb hits without looking twice."""
 

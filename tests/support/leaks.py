@@ -53,10 +53,10 @@ def _left(world: SandboxWorld, messages: Iterable[Message]) -> Iterator[tuple[st
     """(where, all that was said there)."""
     slack = world.workspace
     private = [each for person in slack.people for each in slack.ephemerals(person)]
-    yield "messages", json.dumps([(each.text, each.blocks) for each in (*messages, *private)], default=str)
+    yield "messages", _written([(each.text, each.blocks) for each in (*messages, *private)])
     for file in slack.files.values():
         yield f"file {file.name}", (file.content or b"").decode(errors="replace")
-    yield "forms and homes", json.dumps([view.view for view in slack.views.values()], default=str)
+    yield "forms and homes", _written([view.view for view in slack.views.values()])
     state = world.folder / "state"
     for path in sorted(state.glob("*.sqlite*")) if state.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # SQLite takes its companions away when the bot ends
@@ -64,6 +64,11 @@ def _left(world: SandboxWorld, messages: Iterable[Message]) -> Iterator[tuple[st
     log = world.folder / "bot.log"
     if log.exists():
         yield log.name, log.read_text(encoding="utf-8", errors="replace")
+
+
+def _written(value: object) -> str:
+    """A no-break space, which stands between a number and its unit, hides nothing."""
+    return json.dumps(value, default=str).replace("\\u00a0", " ")
 
 
 def nothing_leaked(world: SandboxWorld, messages: Iterable[Message]) -> None:

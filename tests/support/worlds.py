@@ -437,8 +437,8 @@ DEPLOYED = [
 
 
 def shown_text(message: Message) -> str:
-    """Notification text and the words of the blocks."""
-    return f"{message.text}\n{json.dumps(message.blocks, ensure_ascii=False)}"
+    """Notification text and the words of the blocks, as a person reads them: a no-break space is a space."""
+    return f"{message.text}\n{json.dumps(message.blocks, ensure_ascii=False)}".replace("\u00a0", " ")
 
 
 def _elsewhere(place: Place | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bot.boundary.accounts import Directory
 from bot.surfaces.slack.json_path import list_at, text_at
 from bot.surfaces.slack.render.buttons import actions, choosing
 from bot.surfaces.slack.render.elements import Drawing, rich_text, section
-from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened
+from bot.surfaces.slack.render.mrkdwn import Block, escaped, line, rich, shortened, unbroken
 from bot.surfaces.slack.render.truncation import Truncation, as_text
 from commands.kit.card import Attachment, Card, words
 from runbooks.metrics.chart import Chart
@@ -81,7 +81,9 @@ def _title(card: Card, names: Directory) -> Block:
             element["text"] = kept
             left -= len(kept)
     sign: list[Block] = [{"type": "text", "text": f"{card.state.sign} "}] if card.state else []
-    took: list[Block] = [{"type": "text", "text": f" · {duration(card.elapsed)}"}] if card.elapsed is not None else []
+    took: list[Block] = (
+        [{"type": "text", "text": unbroken(f" · {duration(card.elapsed)}")}] if card.elapsed is not None else []
+    )
     return rich_text(
         section([*sign, *elements, *took] or [{"type": "text", "text": line(card.summary)[:_TITLE] or "…"}])
     )

@@ -1,10 +1,12 @@
 """The parts of a card as blocks; `blocks` puts them together. `truncation` sees to their sizes."""
 
+import re
+from collections.abc import Iterator
 from typing import assert_never
 
 from bot.boundary.accounts import Directory
 from bot.surfaces.slack.render.buttons import actions
-from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened
+from bot.surfaces.slack.render.mrkdwn import BREAK, Block, clean, line, mrkdwn, plain, rich, shortened, unbroken
 from bot.surfaces.slack.render.truncation import step_line, table_lines
 from commands.kit.card import (
     Attachment,
@@ -31,6 +33,9 @@ _FIELD = 2000
 _FIELDS = 10
 _CONTEXT = 3000
 _LONG_CELL = 24
+_LETTERS = 38
+"""Letters of one width that a line has on a phone."""
+_COUNT = re.compile(r"[\d,.]+")
 _NOTHING = "–"  # noqa: RUF001 - a cell must not be empty
 
 _TASK = {
@@ -85,7 +90,7 @@ class Drawing:
         if not text.spans:
             return []
         if all(isinstance(span, Plain) for span in text.spans):
-            said = plain(text, self._names)
+            said = unbroken(plain(text, self._names))
             if not said.strip():
                 return []
             return [{"type": "context", "elements": [{"type": "plain_text", "text": said[:_CONTEXT], "emoji": False}]}]
@@ -120,12 +125,31 @@ class Drawing:
         width = len(table.columns)
         self._tables += 1
         if not self._newest or self._tables > 1 or not width:  # Slack takes one table a message
-            lines = "\n".join(table_lines(table, self._names))
-            return [*caption, *self._preformatted(lines, "")]
+            lines = table_lines(table, self._names)
+            if max(map(len, lines)) > _LETTERS:
+                return [*caption, *self._rows(table)]
+            return [*caption, *self._preformatted("\n".join(lines), "")]
         head = [raw(column) for column in table.columns]
         rows = [[self._cell(cell) for cell in (*row, *(Text(),) * width)[:width]] for row in table.rows]
         settings = [{"is_wrapped": self._is_long(table, place)} for place in range(width)]
         return [*caption, {"type": "table", "rows": [head, *rows], "column_settings": settings}]
+
+    def _rows(self, table: Table) -> list[Block]:
+        """Return each row on a line of its own, every value behind its column's name: in letters of one width it would break anywhere."""
+        rows = ([*self._values(table.columns, row)] for row in table.rows)
+        lines = (words(*(part for value in row for part in (" · ", value))).spans[1:] for row in rows if row)
+        return self.paragraph(Text(spans=tuple(span for each in lines for span in (Plain(text=BREAK), *each))[1:]))
+
+    def _values(self, columns: tuple[str, ...], row: tuple[Text, ...]) -> Iterator[Text]:
+        """Yield a row's values; what it is about stands first and speaks for itself, unless it is a bare number."""
+        for place, (column, cell) in enumerate(zip(columns, row, strict=False)):
+            said = plain(cell, self._names).strip()
+            if not said:
+                continue
+            if place or not column or _COUNT.fullmatch(said):
+                yield words(f"{column}: " if column else "", cell)
+            else:
+                yield words(Strong(text=said)) if all(isinstance(each, Plain) for each in cell.spans) else cell
 
     def _is_long(self, table: Table, place: int) -> bool:
         """Return whether a column has long cells, which are wrapped so that a thread's narrow table shows the last column too."""
@@ -133,7 +157,7 @@ class Drawing:
 
     def _cell(self, cell: Text) -> Block:
         if all(isinstance(span, Plain) for span in cell.spans):
-            return raw(plain(cell, self._names))
+            return raw(unbroken(plain(cell, self._names)))
         elements = rich(cell, self._names)
         return rich_text(section(elements)) if elements else raw("")
 
@@ -150,13 +174,13 @@ class Drawing:
         task: Block = {
             "type": "task_card",
             "task_id": f"step-{place}",
-            "title": (line(step.title) or f"Step {place + 1}") + took,
+            "title": unbroken((line(step.title) or f"Step {place + 1}") + took),
             "status": _TASK[step.status],
         }
         detail = step.detail or ("skipped" if step.status is StepStatus.SKIPPED else "")
         if said := line(detail):
             where = "output" if step.status is StepStatus.FAILED else "details"
-            task[where] = rich_text(section([{"type": "text", "text": said}]))
+            task[where] = rich_text(section([{"type": "text", "text": unbroken(said)}]))
         return task
 
     def _preformatted(self, text: str, label: str) -> list[Block]:

@@ -4,6 +4,7 @@ A form's inputs have the parameters' names as block ids. What is not to be chang
 goes through Slack in `private_metadata` and comes back; the dispatcher checks it like anything else that comes in.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bot.boundary.inbound import Answer, CommandChoice, Form, FormField
@@ -28,6 +29,7 @@ _METADATA = 3000
 _OPTIONS = 100
 _OPTION = 75
 _VALUE = 3000
+_TYPED = re.compile(r"`([^`]*)`")
 
 
 class TooMuch(Exception):
@@ -44,7 +46,7 @@ def form_view(form: Form, origin: Origin, *, fixed: Mapping[str, str] | None = N
     intro = clean(form.intro).strip()
     blocks: list[Block] = []
     if intro:
-        blocks.append({"type": "section", "text": _plain(intro, 3000)})
+        blocks.append({"type": "section", "text": _plain(_quoted(intro), 3000)})
     blocks += [_input(field, suggests=suggests) for field in fields]
     return {
         "type": "modal",
@@ -135,15 +137,27 @@ def _input(field: FormField, *, suggests: bool) -> Block:
         "element": {**element, "action_id": INPUT},
         "optional": optional,
     }
-    if field.hint.strip() and not field.flag:
-        block["hint"] = _plain(field.hint, 2000)
+    beside = field.flag and _fits(field.hint)
+    if field.hint.strip() not in ("", field.label) and not beside:
+        block["hint"] = _plain(_quoted(field.hint), 2000)
     return block
+
+
+def _quoted(text: str) -> str:
+    """Return words of ours with quotation marks for backticks, which plain text would show as they are."""
+    return _TYPED.sub(r"“\1”", text)
+
+
+def _fits(hint: str) -> bool:
+    """Return whether it can stand beside a checkbox; if not, it stands under it, uncut."""
+    return len(_quoted(hint)) <= _OPTION
 
 
 def _element(field: FormField, *, suggests: bool) -> Block:
     filled = clean(field.filled).strip()
     if field.flag:
-        yes = option(YES, shortened(field.hint or field.label, _OPTION))
+        beside = _quoted(field.hint or field.label)
+        yes = option(YES, beside if _fits(beside) else "Yes")
         return {"type": "checkboxes", "options": [yes], **({"initial_options": [yes]} if filled == YES else {})}
     if field.options and all(len(each) <= _OPTION for each in field.options):
         offered = [option(each) for each in dict.fromkeys(field.options)][:_OPTIONS]

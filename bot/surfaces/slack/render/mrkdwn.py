@@ -24,6 +24,8 @@ and line breaks by other names. Joiners inside an emoji or a script stay.
 BREAK = "\n"
 """A span that is nothing else ends the line. Inside data a line break is a space, so no data can pose as a line of ours."""
 
+_UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|ms|s|min|h|days?|%|[a-z]*/(?:s|min|h))(?![\w/])"
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})")
 _MARKUP = re.compile(r"[*_~`]|:[\w+'-]+:|^\s*(?:>|&gt;|[-•]\s|\d+\.\s)", re.MULTILINE)
 _LONGEST_URL = 3000
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -37,6 +39,14 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """Return the text, cleaned, on one line."""
     return clean(text).replace("\n", " ")
+
+
+def unbroken(text: str) -> str:
+    """Return the text with a no-break space between each number and its unit, so that no line ends between them.
+
+    For words that are read in Slack only: what may be pasted or is read by a program keeps its spaces.
+    """
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def in_lines(text: str) -> Text:
@@ -100,7 +110,8 @@ def _element(span: Span, names: Directory) -> Block | None:
     match span:
         case Plain() | Strong() | Code():
             styles = {Plain: None, Strong: {"bold": True}, Code: {"code": True}}
-            return _styled(_said(span), styles[type(span)])
+            said = _said(span)
+            return _styled(said if isinstance(span, Code) else unbroken(said), styles[type(span)])
         case PersonName():
             account = names.slack_id(span.key) if span.mention else None
             return {"type": "user", "user_id": account} if account else _styled(line(names.name(span.key)), None)
@@ -144,7 +155,7 @@ def mrkdwn(text: Text, names: Directory) -> str | None:
 def _marked(span: Span, names: Directory) -> str | None:
     match span:
         case Plain() | Strong():
-            return _unmarked(_said(span), "*" if isinstance(span, Strong) else "")
+            return _unmarked(unbroken(_said(span)), "*" if isinstance(span, Strong) else "")
         case Code():
             words = _said(span)
             return None if "`" in words or not words.strip() else f"`{escaped(words)}`"

@@ -3,6 +3,8 @@
 import pytest
 
 from bot.boundary.inbound import Answer, Exit, Form, FormField
+from bot.surfaces.slack.origin import Origin
+from bot.surfaces.slack.render.modals import form_view
 from commands.kit.card import Button, OpenForm, RunAct
 from tests.bot.surfaces.slack.conftest import Slack, card
 
@@ -21,6 +23,26 @@ async def _opened(slack: Slack, does: OpenForm | RunAct, action: str) -> str:
     await slack.workspace.click("requester", posted.ts, "deploys", action)
     await slack.until(lambda: bool(slack.workspace.modals_of("requester")))
     return slack.workspace.modals_of("requester")[-1].id
+
+
+def test_a_hint_is_whole_whatever_its_length_and_shows_no_backticks() -> None:
+    long = (
+        "go back though the older release can't run on the database's schema; needs a reason, as `help rollback` says"
+    )
+    fields = (
+        FormField(name="anyway", label="Anyway", hint=long, required=False, flag=True),
+        FormField(name="dry_run", label="Dry run", hint="only `plan`", required=False, flag=True),
+        FormField(name="env", label="Environment", hint="Environment", required=True),
+    )
+    form = Form(command="rollback", title="Rollback", intro="Go back.", fields=fields, submit="Request")
+    blocks = form_view(form, Origin(account="U1REQUESTER"))["blocks"]
+    assert isinstance(blocks, list)
+    _, anyway, dry_run, env = blocks
+    assert anyway["hint"]["text"] == long.replace("`help rollback`", "“help rollback”")
+    assert anyway["element"]["options"][0]["text"]["text"] == "Yes"
+    assert dry_run["element"]["options"][0]["text"]["text"] == "only “plan”"
+    assert "hint" not in dry_run
+    assert "hint" not in env, "the label says it"
 
 
 async def test_a_form_comes_back_as_a_filled_delivery(slack: Slack) -> None:

@@ -217,6 +217,48 @@ def test_short_parts_are_left_out_only_where_slack_takes_no_more_blocks() -> Non
     assert len(more.blocks) <= 50
 
 
+def test_a_second_table_that_is_too_wide_for_a_phone_has_its_values_behind_their_names() -> None:
+    first = Table(columns=("A",), rows=((words("1"),),))
+    since = datetime(2026, 11, 18, 6, 12, tzinfo=UTC)
+    rows = (
+        (words("backend"), words("v1.2.0 be0af7"), words(Strong(text="v2.0.0 b81c07")), words(Moment(at=since))),
+        (words("7"), words(), words("*bold* <!channel>"), words("frontend")),
+    )
+    wide = Table(columns=("Service", "Now", "Next", "Running since"), rows=rows)
+    narrow = Table(columns=("CDN", "To invalidate"), rows=((words("E2EXAMPLE"), words("/*")),))
+    made = drawn(card("x", body=(first, wide, narrow)), Names()).blocks
+    assert [block["type"] for block in made] == ["rich_text", "table", "rich_text", "rich_text"]
+    (section,) = [element for element in _objects(made[2]) if element.get("type") == "rich_text_section"]
+    said = "".join(str(part.get("text", "<date>")) for part in section["elements"])
+    assert said == (
+        "backend · Now: v1.2.0 be0af7 · Next: v2.0.0 b81c07 · Running since: <date>\n"
+        "Service: 7 · Next: *bold* <!channel> · Running since: frontend"
+    )
+    assert "E2EXAMPLE  /*" in json.dumps(made[3])
+
+
+def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps_its_spaces() -> None:
+    said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, v1 s3"
+    shown = card(
+        "x",
+        body=(
+            Paragraph(text=words(Strong(text=said), Code(text="logs --since 5 min"))),
+            Note(text=words(said)),
+            Facts(facts=(Fact(label="Usual", value=words(said, " ", Code(text="5 min"))),)),
+            Table(columns=("a",), rows=((words(said),),)),
+            StepList(title="Steps", steps=(StepLine(title="A", status=StepStatus.RUNNING, detail=said, seconds=72),)),
+            Preformatted(text="sleep 5 s"),
+        ),
+    )
+    made = json.dumps(drawn(shown, Names()).blocks, ensure_ascii=False)
+    kept = "12_writes/s, 4.1_M rows, 1_min 12_s, 20_% of 71_MiB in 2_days, 3 pods, v1 s3".replace("_", "\u00a0")
+    assert made.count(kept) == 5
+    assert "A · 1\u00a0min 12\u00a0s" in made
+    assert "logs --since 5 min" in made
+    assert "`5 min`" in made
+    assert "sleep 5 s" in made
+
+
 def test_each_state_of_a_message_has_new_block_ids() -> None:
     first, second = (drawn(card("x"), Names()).blocks[0]["block_id"] for _ in range(2))
     assert first != second
@@ -230,7 +272,7 @@ def test_newest_blocks_can_be_left_out() -> None:
     assert {"plan", "table"} <= {block["type"] for block in drawn(shown, Names()).blocks}
     old = drawn(shown, Names(), newest=False).blocks
     assert {block["type"] for block in old} == {"rich_text"}
-    assert "✓ Backend · 3/3 · 21 s" in json.dumps(old, ensure_ascii=False)
+    assert "✓ Backend · 3/3 · 21\u00a0s" in json.dumps(old, ensure_ascii=False)
 
 
 @given(act=_acts)
