@@ -14,11 +14,13 @@ from commands.kit.types import EnvironmentName, Version
 from runbooks.clients.github.client import GithubClient
 from runbooks.deployments.places import Place
 from runbooks.deployments.running_release import contradiction
-from runbooks.deployments.service_state import current, running_version
+from runbooks.deployments.service_state import ServiceState, current, running_version
+from runbooks.fleet.fleet import Release
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
+from runbooks.kit.versions import TAG
 from runbooks.kit.waiting import side_by_side
 from runbooks.manifests.planning import plan_config_apply
 from runbooks.manifests.settings import ManifestSettings
@@ -87,7 +89,7 @@ class ConfigApply(Operation):
         runs = listed(f"{name} runs {versions_of(each)}" for name, each in zip(where, found, strict=True))
         if why := await contradiction(states, releases, context.registry, runs):
             raise PermanentError(
-                f"{why}. Name the release whose configuration you want, such as `config apply v2.0.0`.",
+                f"{why}. Name the release whose configuration you want, such as `config apply {_example(states, releases)}`.",
                 code=ReasonCode.USAGE,
                 advice=("`releases` lists those that are recorded.",),
             )
@@ -116,3 +118,11 @@ class ConfigApply(Operation):
             Button(label=name.capitalize(), does=Typed(text=f"{name} --env {where}")) for name in ("diagnose", "status")
         )
         return result_card(outcome, succeeded=(*restart, *looking), went_back=True)
+
+
+def _example(states: Sequence[ServiceState], releases: Sequence[Release]) -> str:
+    """Return a version that can be typed: the newest that is recorded as good, else one that a service runs as its own repository has it."""
+    good = [each.version for each in releases if each.verdict == "good" and TAG.fullmatch(each.version)]
+    untouched = sorted(states, key=lambda state: state.by_hand or state.drifted)
+    running = [version for state in untouched if (version := running_version([state], releases))]
+    return next(iter((*good, *running)), "VERSION")

@@ -318,14 +318,12 @@ class Plan(Frozen):
 
     @property
     def in_short(self) -> str:
-        """`backend and frontend v1.2.0 → v2.0.0`."""
-        briefs = [brief for step in self.steps for brief in step.in_short()]
-        subjects = list(dict.fromkeys(brief.subject for brief in briefs))
-        return " ".join(
-            filter(
-                None,
-                (listed(subjects) if subjects else "", "; ".join(sorted({brief.change for brief in briefs} - {""}))),
-            )
+        """`backend and frontend v1.2.0 → v2.0.0`; subjects of which the same is said stand together."""
+        alike: dict[tuple[str, str], dict[str, None]] = {}
+        for brief in (brief for step in self.steps for brief in step.in_short()):
+            alike.setdefault((brief.act, brief.change), {})[brief.subject] = None
+        return ", ".join(
+            " ".join(filter(None, (act, listed(subjects), change))) for (act, change), subjects in alike.items()
         )
 
     @property

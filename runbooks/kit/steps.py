@@ -99,10 +99,12 @@ class Shown(Frozen):
 
 
 class Brief(Frozen):
-    """A step in a few words, for the one line in the channel: `backend` and `v1.2.0 → v2.0.0`."""
+    """A step in a few words, for the one line in the channel: `backend` and `v1.2.0 → v2.0.0`; `restart of`, `backend` and `on v1.2.0`."""
 
     subject: str
     change: str = ""
+    act: str = ""
+    """Said before the subject."""
 
 
 class Undo(Frozen):

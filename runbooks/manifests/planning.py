@@ -1,6 +1,7 @@
 """What of the release's configuration differs from the cluster's, as steps: for `config apply` and for the release train."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,6 +24,8 @@ from runbooks.wording import listed
 
 ALONE = "alone"
 """The option of a rollback with the services that go back, where it is not all of them."""
+_FAILED = re.compile(r"^Apply failed with \d+ conflicts?: ")
+"""How the server begins: nothing has failed, the dry run asked who owns what."""
 _OWNERS = 200
 """Characters of the server's words about who owns which value."""
 _NOT_RECORDED = (
@@ -98,7 +101,7 @@ async def _step(
     except OwnedByAnother as error:
         if not take_over:
             raise
-        owned = cut_redacted(" ".join(error.evidence), _OWNERS)
+        owned = cut_redacted(_FAILED.sub("", " ".join(error.evidence)), _OWNERS).replace("`", "'")
         after = await tried(take_over=True)
     changed = differences(now, after.data)
     if not changed and found is not None:
@@ -150,7 +153,9 @@ def plan_of(found: Changes, environment: Environment, version: str, *, its_own: 
     if not found.names:
         title = f"The manifests of {version} contain no ConfigMap. Nothing to do."
     steps = tuple(step.model_copy(update={"alone": True, "version": version}) for step in found.steps)
-    taken = tuple(f"{each.title} takes over values from another owner: {each.owned}" for each in steps if each.owned)
+    taken = tuple(
+        f"{each.title} takes over values that have another owner: {each.owned}" for each in steps if each.owned
+    )
     # nothing checks here that the release runs well with it, and a rollback must not bring back what broke it
     unrecorded = () if its_own or not steps else (_NOT_RECORDED,)
     return Plan(

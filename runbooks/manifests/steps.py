@@ -131,7 +131,7 @@ class ApplyConfigMap(Step):
         )
 
     def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=self.title, change=self.amount),) if self.alone else ()
+        return (Brief(act=f"{self.amount} of", subject=self.title),) if self.alone else ()
 
     @property
     def amount(self) -> str:

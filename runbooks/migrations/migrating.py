@@ -153,7 +153,7 @@ class ApplyMigrations(SchemaStep):
         if not self.alone:
             return ()
         count = counted(len(self.pending), "migration") if self.pending is not None else "migrations"
-        return (Brief(subject="the database", change=count),)
+        return (Brief(act=f"{count} of", subject="the database"),)
 
     @property
     def may_do_nothing(self) -> bool:

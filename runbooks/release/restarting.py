@@ -33,7 +33,7 @@ class RestartService(ServiceStep):
         return f"{self.change.service.capitalize()} restart{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=self.change.service, change=f"{self.change.after.tag or '?'}, new pods"),)
+        return (Brief(act="restart of", subject=self.change.service, change=f"on {self.change.after.tag or '?'}"),)
 
     def by_hand(self) -> tuple[str, ...]:
         where = f"deployment/{self.change.deployment} -n {self.change.namespace}"

@@ -160,7 +160,7 @@ class RollBack(Step):
 
     @property
     def word(self) -> str:
-        return f"all of {self.region}" if self.region else "all at once"
+        return f"all services in {self.region}" if self.region else "all at once"
 
     def changes(self) -> dict[str, JsonValue]:
         return {"images": [{**change.substance()} for change in self.images]}

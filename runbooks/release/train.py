@@ -22,6 +22,7 @@ from runbooks.kit.steps import Step
 from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, PlansPart, Train
 from runbooks.kit.waiting import side_by_side
+from runbooks.manifests import changed_outside
 from runbooks.manifests import planning as manifests
 from runbooks.migrations import planning as migrations
 from runbooks.migrations.migrating import ALONE, ApplyMigrations, image_of
@@ -44,6 +45,7 @@ PARTS: tuple[tuple[str, PlansPart], ...] = (
     ("migrations", migrations.plan_part),
     ("CDN invalidation", invalidating.plan_part),
     ("configuration", manifests.plan_part),
+    ("what others changed of the configuration", changed_outside.plan_part),
     ("verification", verification.plan_part),
     ("the sheet", sheet_making.plan_part),
 )

@@ -66,7 +66,7 @@ class ReplaceValues(Step):
         return f"New values in Secret {self.secret}{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
-        return (Brief(subject=f"Secret {self.secret}", change=f"{counted(len(self.keys), 'new value')}"),)
+        return (Brief(act=f"{counted(len(self.keys), 'new value')} in", subject=f"Secret {self.secret}"),)
 
     async def apply(self, context: StepContext) -> Rotated:
         cluster = context.use(ClusterClient)

@@ -8,6 +8,8 @@ import pytest
 
 from sandbox.cluster.resources import CONFIG_MAP
 from sandbox.outside.github import CONFIG, commit_of, error
+from sandbox.scenarios.rolling_acts import Configure, SetImage
+from sandbox.scenarios.scenario import Act, Scenario
 from tests.support.worlds import APPROVER, ON_CALL, PRODUCTION, REQUESTER, Story, story
 
 
@@ -20,6 +22,10 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 
 def _config(here: Story) -> dict[str, str]:
     return dict(here.world.cluster.store.get(CONFIG_MAP, PRODUCTION, "backend-config")["data"])
+
+
+def _by_hand(act: Act) -> Scenario:
+    return Scenario(type(act).__name__, "Somebody did it by hand.", "diagnose", "", (act,))
 
 
 def _applied(here: Story, batch: str) -> None:
@@ -70,6 +76,18 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     kept = here.releases()[0].configuration
     assert kept is not None
     assert kept.commit == commit_of("v2.0.0")
+
+
+async def test_what_only_a_config_map_has_wrong_is_put_back_without_a_rollback(here: Story):
+    await here.type(ON_CALL, "/omnicare rollback --dry-run")
+    assert "was changed by" not in await here.answered("Dry run: ")
+    await here.world.play(_by_hand(Configure("backend-config", "FHIR", "R5", 20)))
+    await here.type(ON_CALL, "/omnicare rollback --dry-run")
+    plan = await here.answered("ConfigMap backend-config (FHIR) was changed by kubectl-edit after v1.2.0 was deployed.")
+    assert "config apply --take-over --restart --env production" in plan
+    await here.world.play(_by_hand(SetImage("frontend", "v2.1.0-errors", 10)))
+    await here.type(REQUESTER, "/omnicare config apply")
+    assert "such as `config apply v1.2.0`" in await here.answered("Name the release whose configuration you want")
 
 
 async def test_a_rollback_does_not_ask_again_for_what_the_overtaken_deploy_has_just_applied(here: Story):

@@ -4,6 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from runbooks.kit.plan import Image, ImageChange, Plan
+from runbooks.manifests.reading import WantedConfigMap
+from runbooks.manifests.steps import ApplyConfigMap, KeyChange
 from runbooks.release.region_by_region import deployed
 from runbooks.release.restarting import RestartService
 from runbooks.release.steps import CheckRollout, Record, RollBack, Rollout, Take
@@ -58,6 +60,22 @@ def test_a_yes_to_a_rollback_covers_none_to_another_image_though_it_says_the_sam
     )
     assert first.ends_as(first)
     assert not second.ends_as(first)
+
+
+def test_a_plan_in_short_says_what_is_done_with_what():
+    restarts = [RestartService(change=change(V1, V1, each), cause="restart") for each in ("backend", "frontend")]
+    assert Plan(title="Restart", steps=tuple(restarts)).in_short == "restart of backend and frontend on v1"
+    config_map = ApplyConfigMap(
+        namespace="emr",
+        wanted=WantedConfigMap(name="backend-config", data={"FHIR": "R4"}, source="config.yml"),
+        differences=(KeyChange(key="FHIR", before="R5", after="R4"),),
+        commit="a" * 40,
+        alone=True,
+    )
+    both = Plan(title="Apply", steps=(config_map, restarts[0]))
+    assert both.in_short == "1 key of ConfigMap backend-config, restart of backend on v1"
+    apart = (Rollout(change=change(V1, V2), cause="x"), Rollout(change=change(V2, V2, "frontend"), cause="x"))
+    assert Plan(title="Deploy", steps=apart).in_short == "backend v1 → v2, frontend v2 → v2"
 
 
 def test_a_plan_of_nothing_says_nothing_in_short():
