@@ -54,7 +54,7 @@ def commands_card(specs: tuple[CommandSpec, ...]) -> Card:
 def group_card(group: str, specs: tuple[CommandSpec, ...]) -> Card:
     """Return a card with the commands of a group, and what each of them does."""
     own = next((own for name, _, own in grouped(specs) if name == group), [])
-    lines = [part for each in own for part in ("\n", Code(text=each.name), f" · {each.summary}")]
+    lines = [part for each in own for part in ("\n", Code(text=each.name), " · ", sentence(each.summary))]
     return Card(
         title=words(Strong(text=GROUPS[group])),
         summary=f"{GROUPS[group]}: {', '.join(each.name for each in own)}",
@@ -90,7 +90,7 @@ def command_card(spec: CommandSpec, known: tuple[str, ...] = ()) -> Card:
         else OpenForm(command=spec.name)
     )
     return Card(
-        title=words(Strong(text=spec.name), f": {spec.summary}"),
+        title=words(Strong(text=spec.name), ": ", sentence(spec.summary)),
         summary=f"{spec.name}: {spec.summary}",
         body=(
             Paragraph(text=words("Usage: ", Code(text=spec.usage))),

@@ -24,7 +24,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Observation
 from commands.kit.context import Context
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.cache import groups as groups_of_cache
 from runbooks.cache import judging
@@ -46,7 +46,13 @@ class CacheCommand(Observation):
     """Show the cache: memory, evictions, hit ratio, clients, replication, cluster state and slow commands of each node."""
 
     tool = "redis-cli"
-    meta = QueryMeta(permission="fleet:read", examples=["", "--env production"], name="cache", refreshes=True)
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "--env production"],
+        name="cache",
+        refreshes=True,
+        next=(FollowUp(command="diagnose", trouble=True),),
+    )
 
     env: EnvironmentName = option("where", default=CHANNEL_DEFAULT)
 

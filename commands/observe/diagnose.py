@@ -1,5 +1,6 @@
 """`diagnose [SERVICE]`: what is wrong, the most likely cause first, then what was found well and what nobody could look at."""
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -47,6 +48,10 @@ _SHARE = 0.85
 """Of the time for an answer: the rest is for what comes before and after, and what is known by then is shown."""
 _SHARE_BY_HAND = 0.6
 """The same for the lines to run by hand: those for all pods are looked up afterwards."""
+_HEADLINE, _LEAST = 80, 30
+"""Characters of a cause in the title, where it has a place to end; the rest stands under it."""
+_PLACES = re.compile(r"(?:; |: |, and )(?![^()]*\))| \((?=[^()]*\)$)")
+"""Where a cause may end in the title: after a clause, or before what stands in parentheses at its end."""
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
@@ -178,6 +183,7 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     first = next(iter(found.findings), None)
     whose = f"{asked.service} in {context.where.name}" if asked.service and first is None else context.where.name
     text = f"{whose}: {_answer(found)}"
+    title = f"{whose}: {_headline(first.cause)[0]}{_where(first)}" if first is not None else text
     body: list[Element] = []
     pairs = list(zip(found.findings, found.caused_by, strict=True))
     others = [each for each, cause in pairs[1:] if cause is None]
@@ -196,7 +202,7 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     body += [*_changed(found), *_notes(found)]
     return Card(
         state=_state(found),
-        title=words(Strong(text=text)),
+        title=words(Strong(text=title)),
         summary=text,
         body=tuple(body),
         about=CardSubject(service=first.service) if first is not None and first.service and not asked.service else None,
@@ -221,6 +227,17 @@ def _answer(found: Diagnosed) -> str:
     return "no problem found in what you may see" if found.not_permitted else "nothing is wrong"
 
 
+def _headline(cause: str) -> tuple[str, str]:
+    """Return a cause in few words for the title, and the rest of it as a sentence, which is empty where all of it is short."""
+    places = [place for place in _PLACES.finditer(cause) if place.start() >= _LEAST]
+    if len(cause) <= _HEADLINE or not places:
+        return cause, ""
+    fitting = [place for place in places if place.start() <= _HEADLINE]
+    place = fitting[-1] if fitting else places[0]
+    rest = cause[place.end() :].removesuffix(")" if place[0] == " (" else "")
+    return cause[: place.start()], f"{rest[:1].upper()}{rest[1:]}."
+
+
 def _state(found: Diagnosed) -> State:
     if any(each.confidence is not Confidence.POSSIBLE and not each.ahead for each in found.findings):
         return State.FAILED
@@ -231,7 +248,9 @@ def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, number
     """The most likely cause, which the title names: its evidence, and what to do."""
     unexplained = " The cause was not found." if finding.measured else ""
     number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
-    yield Paragraph(text=words(number, _how_sure(finding), unexplained))
+    _, rest = _headline(finding.cause)
+    how_sure = words(number, _how_sure(finding), unexplained)
+    yield Paragraph(text=words(*_lines([words(rest), how_sure] if rest else [how_sure])))
     shown = [*finding.evidence[:_EVIDENCE], *(_as_evidence(each) for each in alike[:_ALIKE])]
     if shown:
         yield Paragraph(text=words(*_lines(words(f"• {line}") for line in shown)))

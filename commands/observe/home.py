@@ -192,7 +192,10 @@ class Glance:
 
     def shown(self) -> list[Element]:
         """Return its part of the card."""
-        counts = ", ".join(f"{each.state.named} {each.state.readiness}" for each in self.services or ())
+        by_region: dict[str, list[str]] = {}
+        for each in self.services or ():
+            by_region.setdefault(each.state.region, []).append(f"{each.state.service} {each.state.readiness}")
+        counts = "; ".join(f"{f'{name}: ' if name else ''}{', '.join(own)}" for name, own in by_region.items())
         line = " · ".join(filter(None, (counts, self.firing)))
         locked: list[Element] = [Paragraph(text=self.lock)] if self.lock is not None else []
         if self.record is None:

@@ -22,7 +22,7 @@ from commands.kit.card import (
 from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, lines_of, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, NodeName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
@@ -44,7 +44,12 @@ _EVENTS = 10
 class Nodes(Observation):
     """List the nodes: readiness, pressure, cordons, taints, versions and how full each is. With a name: its conditions, pods and events."""
 
-    meta = QueryMeta(permission="fleet:read", examples=["", "node-1", "--env staging"], refreshes=True)
+    meta = QueryMeta(
+        permission="fleet:read",
+        examples=["", "node-1", "--env staging"],
+        refreshes=True,
+        next=(FollowUp(command="diagnose", trouble=True),),
+    )
 
     name: NodeName | None = argument("only this node", default=None)
     region: RegionName | None = option("only this region; default: all")

@@ -27,7 +27,7 @@ from commands.kit.card import (
 from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, lines_of, names_of
-from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, argument, option
+from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import EnvironmentName, ServiceName
 from runbooks.deployments.places import asked, named
 from runbooks.fleet.records import Release
@@ -88,7 +88,11 @@ class SyncWebsocket(Observation):
     """
 
     meta = QueryMeta(
-        permission="sync:read", examples=["", "backend --env staging"], name="sync websocket", refreshes=True
+        permission="sync:read",
+        examples=["", "backend --env staging"],
+        name="sync websocket",
+        refreshes=True,
+        next=(FollowUp(command="diagnose", trouble=True),),
     )
 
     service: ServiceName | None = argument("whose connections; default: the configured service", default=None)

@@ -132,7 +132,7 @@ def _taken_up(restart: Change, changes: Sequence[Change]) -> Change:
     if not written:
         return restart
     newest = max(written, key=lambda each: each.at)
-    what = f"{newest.what} and read when {restart.service} restarted"
+    what = f"{newest.what}; {restart.service} read it when it restarted"
     known = {"undo": newest.undo, "known": newest.known, "about": newest.about}
     return restart.model_copy(update={"what": what, "at": newest.at, "how": "configuration", **known})
 
@@ -453,7 +453,8 @@ def _reads(found: Listed, service: Service, config_map: str) -> bool:
 
 def _and_restart(back: ToDo, services: Sequence[str]) -> ToDo:
     text = f"{back.text} and restart {listed(services)}, whose pods read it when they start"
-    return back.model_copy(update={"text": text, "command": f"{back.command} --restart"})
+    label = f"Apply configuration, restart {listed(services)}…"
+    return back.model_copy(update={"text": text, "command": f"{back.command} --restart", "label": label})
 
 
 def _restart(service: str) -> ToDo:

@@ -8,7 +8,7 @@ DATABASE: tuple[Scenario, ...] = (
         "slow-db",
         "For 15 minutes the search in the audit trail, which has no index, has made the database and every request slow.",
         "diagnose",
-        "The database has become slower, and statement",
+        "The database has become slower",
         (
             BreakDatabase("heavy"),
             BreakMetrics("db_query_duration_seconds", 15, 310),

@@ -53,7 +53,7 @@ STANDING: tuple[Scenario, ...] = (
         "bad-config",
         "20 minutes ago somebody changed FHIR in backend-config and restarted the backend; since then requests are slow or fail.",
         "diagnose",
-        "ConfigMap backend-config (FHIR) was changed by kubectl-edit and read when backend restarted",
+        "ConfigMap backend-config (FHIR) was changed by kubectl-edit",
         (
             Configure("backend-config", "FHIR", "R5", 20),
             Restart("backend", 18),

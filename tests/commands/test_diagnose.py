@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from commands.kit.card import Card, Code, Paragraph, Typed
+import pytest
+
+from commands.kit.card import Card, Code, Paragraph, Strong, Typed
 from commands.kit.context import RunRecord
 from commands.kit.registry import load
 from commands.observe.diagnose import Diagnose, began, card_of, in_their_regions, orders_of
@@ -74,6 +76,32 @@ async def test_what_who_asks_may_not_do_is_no_button_and_says_which_permission_i
     assert f"• Somebody with {kill.permission} can end it, after an approval: db kill 4711" in paragraphs(made)[-1]
     assert [each.does for each in made.buttons] == [Typed(text="db activity --env production")]
     assert "Kill 4711…" in [each.label for each in (await card(BLOCKED)).buttons]
+
+
+@pytest.mark.parametrize(
+    ("cause", "title", "rest"),
+    [
+        ("The replica does not replay what it receives", "The replica does not replay what it receives", ""),
+        (
+            "ConfigMap backend-config (FHIR) was changed by kubectl-edit; backend read it when it restarted; since then API p95: 640 ms",
+            "ConfigMap backend-config (FHIR) was changed by kubectl-edit",
+            "Backend read it when it restarted; since then API p95: 640 ms.",
+        ),
+        (
+            "frontend: no node has room for the new pod: insufficient cpu (2 of 5 new pods; 3 old pods still serve)",
+            "frontend: no node has room for the new pod: insufficient cpu",
+            "2 of 5 new pods; 3 old pods still serve.",
+        ),
+        (f"backend: {'x' * 200}", f"backend: {'x' * 200}", ""),
+    ],
+)
+async def test_the_title_names_a_long_cause_in_few_words_and_the_rest_stands_under_it(
+    cause: str, title: str, rest: str
+) -> None:
+    made = await card(PAUSED.model_copy(update={"cause": cause, "region": "eu"}))
+    assert "".join(span.text for span in made.title.spans if isinstance(span, Strong)) == f"production: {title} (eu)"
+    assert paragraphs(made)[0] == "\n".join(filter(None, (rest, "Certain.")))
+    assert made.summary == f"production: {cause} (eu)", "a notification says all of it"
 
 
 def test_a_run_that_ended_before_its_first_step_changed_nothing() -> None:

@@ -18,7 +18,7 @@ FIRST = {
     "oom": "backend: the container is killed for using more memory than its limit of 512Mi",
     "pending": "frontend: no node has room for the new pod: insufficient cpu",
     "bad-release": "backend v1.2.0 → v2.1.0-errors, set outside the bot (kubectl-set); since then error rate: ",
-    "bad-config": "ConfigMap backend-config (FHIR) was changed by kubectl-edit and read when backend restarted; since then error rate: ",
+    "bad-config": "ConfigMap backend-config (FHIR) was changed by kubectl-edit; backend read it when it restarted; since then error rate: ",
     "slow-db": "The database has become slower, and statement",
     "database-slow": "The primary answers slowly",
     "blocked-db": "4 sessions of the database wait for pid",

@@ -116,7 +116,7 @@ def test_a_change_of_another_service_is_the_suspect_only_where_no_other_fits():
 def test_a_restart_is_blamed_for_the_configuration_that_it_took_up():
     restart = change(11, 11, "A restart of backend", how="restart", service="backend")
     config = change(13, 13, "ConfigMap backend-config", how="configuration")
-    assert named(10, restart, config) == "ConfigMap backend-config and read when backend restarted"
+    assert named(10, restart, config) == "ConfigMap backend-config; backend read it when it restarted"
     assert named(10, restart, change(40, 40, how="configuration")) == "A restart of backend"
     assert named(10, restart, change(10.5, 10.5, "later", how="configuration")) == "later"
 
