@@ -1,6 +1,7 @@
 """Each scenario breaks what it says: the card's first words name the cause, Kubernetes' own message and advice stand beside it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -78,7 +79,7 @@ async def rolled(client: ClusterClient, scenario: Scenario, **settings: float) -
             client,
             change(scenario.tag),
             cause="a test",
-            settings=RolloutSettings.model_validate({"deadline_seconds": 12, **settings}),
+            settings=RolloutSettings.model_validate({"deadline_seconds": 60, **settings}),
         )
     return pulse, caught.value
 
@@ -95,7 +96,7 @@ async def test_the_cause_comes_first_with_its_message_and_what_to_do(scenario: S
     assert found.causes, found
     assert all(each.cause and each.to_do for each in found.causes)
     if scenario.deadline:
-        assert any(", 1 s" in said or ", 2 s" in said for said in pulse.said), pulse.said
+        assert any(re.search(r", [1-9] s", said) for said in pulse.said), pulse.said
     told = "\n".join((*found.said, *found.seen, *found.log))
     assert default_redactor().text(told) == told
     assert "hunter2" not in told
@@ -120,12 +121,13 @@ async def test_what_ran_shows_its_last_log_lines(name: str, tmp_path: Path):
 async def test_what_only_takes_long_is_explained_and_ends_well(tmp_path: Path):
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == "slow")
     async with opened(tmp_path) as (cluster, client):
-        play(cluster, replace(scenario, acts=(SlowStart(2.5),)))
+        play(cluster, replace(scenario, acts=(SlowStart(4.5),)))
         pulse = PlainPulse(RUN_ID)
         settings = RolloutSettings(explain_seconds=1, tick_seconds=0.3)
         result = await rollouts.roll_out(pulse, client, change(scenario.tag), cause="a test", settings=settings)
     assert result.ready == 3
-    assert any("; 1 pod not ready: it runs, but is not ready, 2 s" in said for said in pulse.said), pulse.said
+    late = re.compile(r"; 1 pod not ready: it runs, but is not ready, [1-4] s")
+    assert any(late.search(said) for said in pulse.said), pulse.said
 
 
 async def test_the_missing_amount_is_counted(tmp_path: Path):

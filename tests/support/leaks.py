@@ -27,7 +27,7 @@ def _invented() -> dict[str, str]:
     return found | dict.fromkeys(LOG_SECRETS, "a secret of the logs")
 
 
-def _stands_in(said: str, value: str) -> bool:
+def stands_in(said: str, value: str) -> bool:
     """Whether `value` is there; a number only as a whole one, since digits of a time or an id may be the same by chance."""
     if not value.isdigit() or value not in said:
         return value in said
@@ -36,7 +36,7 @@ def _stands_in(said: str, value: str) -> bool:
 
 def nothing_shown(said: str) -> None:
     """Of what a terminal showed. Raises AssertionError with what it was, never with the value."""
-    leaked = {what for value, what in _invented().items() if _stands_in(said, value)}
+    leaked = {what for value, what in _invented().items() if stands_in(said, value)}
     assert not leaked, f"a terminal was shown: {sorted(leaked)}"
 
 
@@ -78,6 +78,6 @@ def nothing_leaked(world: SandboxWorld, messages: Iterable[Message]) -> None:
         f"{what} is in {where}"
         for where, said in _left(world, messages)
         for value, what in private.items()
-        if _stands_in(said, value)
+        if stands_in(said, value)
     }
     assert not leaked, sorted(leaked)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sandbox.scenarios import BY_NAME
+from tests.bot.runs.test_status import status
 from tests.support.caches import PRIVATE
 from tests.support.worlds import ON_CALL, story
 
@@ -20,8 +21,7 @@ async def test_the_answer_comes_first_and_nothing_of_a_patient_is_in_it(tmp_path
         assert " on primary of shard 2" in said
         assert PRIVATE.lower() not in said.lower()
         assert "(OOM)" in said
-        await here.type(ON_CALL, "/omnicare status")
-        said = await here.answered("production runs v1.2.0, the cache is full")
+        said = await status(here, "production runs v1.2.0, the cache is full")
         assert "🟡" in said
         assert "*Cache*" in said
         await here.type(ON_CALL, "/omnicare cache --env staging")

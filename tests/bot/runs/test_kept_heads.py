@@ -127,7 +127,7 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
     (newest,) = kept(here)
     await here.until(lambda: f"event {newest.seq} of {newest.book} has the hash {newest.hash}" in texts(here), "told")
     bucket = Bucket(where, throw_away=True)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while newest not in await copied(bucket):  # noqa: ASYNC110 - what is looked at is in a server
             await asyncio.sleep(0.1)
     await here.leave()

@@ -113,7 +113,7 @@ async def test_what_was_broken_past_the_bot_is_red_too(here: Story):
 
 async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(here: Story):
     here.world.sync[PRODUCTION].break_it("stuck")
-    assert "sync is stuck" in await status(here, "🟡")
+    assert "🟡" in await status(here, "sync is stuck")
     assert looks(here) == ["Sync", "Diagnose", "Pods", "Refresh", "kubectl"]
     here.world.sync[PRODUCTION].break_it("silent")
     said = await status(here, "sync does not answer")
