@@ -50,10 +50,12 @@ async def test_killed_in_the_middle_of_a_rollback_that_it_runs_and_the_ordinary_
             assert holder(state(here)) is None, "what is killed holds nothing"
             await here.start()
             await asyncio.gather(ended(clicking), ended(asking))
-        (full,) = [
-            event.run for event in here.events() if event.name == "run:succeeded" and "rollback" in str(event.run)
-        ]
-        assert full is not None
+
+        def ended_well() -> str | None:
+            found = (event.run for event in here.events() if event.name == "run:succeeded")
+            return next((run for run in found if run and "rollback" in run), None)
+
+        full = await here.until(ended_well, "the rollback has ended")
         await here.ended_with(full, "Back on v1.2.0 in production")
         for service in SERVICES:
             assert here.pod_digests(service) == {digest_of(service, "v1.2.0")}

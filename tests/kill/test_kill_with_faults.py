@@ -22,13 +22,13 @@ from tests.faults.wires import Changes, Wires
 from tests.support.interference import Fault, How, cluster_through, interfering
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story, story
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(540)]
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
 
 WRITES = [step for step in DEPLOY if step.kind == WRITE]
 GOING_BACK = [step for step in ROLLBACK if step.kind == WRITE][::-1]
 """The particular ones first: putting `maxSurge` back names the run, too, as taking the Deployments does."""
 GOING_BACK.append(Step("frontend: the change", WRITE, patching("frontend", "/image")))
-PATIENCE = 90.0
+PATIENCE = 240.0
 """Seconds for a run whose bot is killed at each of its steps."""
 
 
