@@ -14,9 +14,9 @@ from tests.faults.wires import Changes, Wires
 from tests.support.interference import How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
-ONCE = 60.0
+ONCE = 240.0
 """Seconds of patience for a run that meets a fault at each of its steps."""
 
 EVERYWHERE = frozenset({READ, WRITE, WATCH, POST, EDIT})

@@ -29,11 +29,11 @@ from tests.faults.wires import Changes
 from tests.support.interference import MALFORMED, Fault, How, Interference, cluster_through, interfering
 from tests.support.worlds import APPROVER, PRODUCTION, SERVICES, Story, story
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 FOREVER = 10**6
 UNANSWERED = {ReasonCode.CLUSTER_UNREACHABLE, ReasonCode.CLUSTER_REFUSED}
-ONCE = 90.0
+ONCE = 240.0
 JOBS = "/apis/batch/v1/namespaces/omnicare-prod/jobs"
 GITHUB, AWS, REGISTRY, CLUSTER = "github", "aws", "registry", "cluster"
 PROMETHEUS, ALERTS = "prometheus", "alertmanager"

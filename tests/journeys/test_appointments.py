@@ -12,7 +12,7 @@ from tests.support.browser import PHONE
 from tests.support.pages import reading, says, shot, thread_of
 from tests.support.worlds import APPROVER, Story, story
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 FOLDER = "appointments"
 
@@ -57,6 +57,8 @@ async def test_a_deploy_at_a_time_from_its_plan_to_a_no_go(here: Story) -> None:
 async def test_the_form_offers_it(here: Story) -> None:
     async with reading(here, "maya") as page:
         await here.type("maya", "/omnicare deplyo v2.0.0")
+        await here.whispered("maya", "Did you mean")
+        await says(page.get_by_role("log").first, "Did you mean")
         await page.get_by_role("button", name=re.compile("deploy")).last.click()
         form = page.get_by_role("dialog", name="Deploy")
         await form.get_by_label(re.compile(r"^At\b")).first.fill("yesterday")

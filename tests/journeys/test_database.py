@@ -16,7 +16,7 @@ from sandbox.world import _page
 from tests.support.browser import PHONE, WIDE, chromium, visit
 from tests.support.worlds import Story, story
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 SHOWN = Path(__file__).parents[2] / "artefacts" / "database"
 
