@@ -239,14 +239,15 @@ def _headline(cause: str) -> tuple[str, str]:
 
 
 def _state(found: Diagnosed) -> State:
-    if any(each.confidence is not Confidence.POSSIBLE and not each.ahead for each in found.findings):
+    now = [each for each in found.findings if not each.ahead and not each.recovering]
+    if any(each.confidence is not Confidence.POSSIBLE for each in now):
         return State.FAILED
     return State.WAITING if found.findings or found.unknown else State.DONE
 
 
 def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, numbered: bool) -> Iterator[Element]:
     """The most likely cause, which the title names: its evidence, and what to do."""
-    unexplained = " The cause was not found." if finding.measured else ""
+    unexplained = " The cause was not found." if finding.measured and not finding.recovering else ""
     number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
     _, rest = _headline(finding.cause)
     how_sure = words(number, _how_sure(finding), unexplained)

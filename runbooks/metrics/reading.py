@@ -88,11 +88,12 @@ class Metrics:
         *,
         points: int = POINTS,
         within: float | None = None,
+        window: float | None = None,
         regions: Sequence[str] = (),
     ) -> tuple[MetricHistory, ...]:
         """Return what each was in the last seconds, at most so many points, by each Prometheus of these regions, or of all.
 
-        `within`: the time limit, where it is shorter.
+        `within`: the time limit, where it is shorter. `window`: the seconds over which rates are taken, where they are not the configured ones.
         """
         limit = min(self.settings.deadline_seconds, within or self.settings.deadline_seconds)
         step = max(_FINEST, _even(max(seconds, SHORTEST) / points))
@@ -100,7 +101,7 @@ class Metrics:
         count = int(max(seconds, SHORTEST) // step) + 1
         start = datetime.fromtimestamp(end - step * (count - 1), UTC).astimezone(now.tzinfo)
         pairs = [(query, each) for query in queries for each in self._asked(regions)]
-        return tuple(await asyncio.gather(*(self._history(*pair, start, step, count, limit) for pair in pairs)))
+        return tuple(await asyncio.gather(*(self._history(*pair, start, step, count, limit, window) for pair in pairs)))
 
     async def newest_by(self, label: str, query: str, now: datetime, region: str = "") -> dict[str, float]:
         """Return what a query gives now in a region for each value of the label; nothing where it has no data. Raises `RunbookError`."""
@@ -155,7 +156,14 @@ class Metrics:
         return [each for each in self._prometheus if _about(each.regions, regions)]
 
     async def _history(
-        self, query: MetricQuery, prometheus: _Prometheus, start: datetime, step: float, count: int, limit: float
+        self,
+        query: MetricQuery,
+        prometheus: _Prometheus,
+        start: datetime,
+        step: float,
+        count: int,
+        limit: float,
+        window: float | None,
     ) -> MetricHistory:
         empty = MetricHistory(
             query=query, start=start, step=timedelta(seconds=step), count=count, regions=prometheus.regions
@@ -163,7 +171,7 @@ class Metrics:
         try:
             async with asyncio.timeout(limit), prometheus.turns:
                 found = await prometheus.client.range(
-                    self._written(query.query, step), start=start.timestamp(), step=step, count=count
+                    self._written(query.query, step, window), start=start.timestamp(), step=step, count=count
                 )
         except TimeoutError:
             return _without(empty, f"no answer within {limit:g} s")
@@ -171,9 +179,9 @@ class Metrics:
             return _without(empty, error.message.rstrip("."))
         return _with(empty, found)
 
-    def _written(self, query: str, step: float) -> str:
-        where, window = self._environment, f"{round(max(self.settings.window_seconds, step))}s"
-        return written_out(query, {"window": window, "namespace": where.namespace, "environment": where.name})
+    def _written(self, query: str, step: float, window: float | None = None) -> str:
+        where, over = self._environment, f"{round(max(window or self.settings.window_seconds, step))}s"
+        return written_out(query, {"window": over, "namespace": where.namespace, "environment": where.name})
 
 
 async def _firing(regions: tuple[str, ...], client: AlertmanagerClient, seconds: float) -> FiringAlerts:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
-from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, p95
+from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, names_in, p95
 from runbooks.kit.targets import Frozen
 from runbooks.wording import measured
 
@@ -58,6 +58,11 @@ class MetricQuery(Frozen):
         if self.limit is None:
             return True
         return value < self.limit if self.must_be == "below" else value >= self.limit
+
+    @property
+    def rate(self) -> bool:
+        """Whether its value is taken over the window, so that it contains minutes that are over."""
+        return "window" in names_in(self.query)
 
     def worse(self, one: float, other: float) -> float:
         """Return the worse of two values."""

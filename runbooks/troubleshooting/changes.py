@@ -142,7 +142,9 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
 
     Before a mere symptom that nothing else explains, or only what has no known start or was wrong long before, such a change is a finding of its own.
     """
-    with_suspects = _nearest([(each, suspect(each, changes)) for each in findings])
+    with_suspects = _nearest(
+        [(each, None if _is_over(each, findings) else suspect(each, changes)) for each in findings]
+    )
     noticed = [(each.kind, change) for each, change in with_suspects if each.kind in _NOTICED]
     following = [_after(each, change) if change is not None else each for each, change in with_suspects]
     causes = {
@@ -151,6 +153,12 @@ def blamed(findings: Sequence[Finding], changes: Sequence[Change]) -> list[Findi
         if change is not None and each.kind in SYMPTOMS and not _explained(each, change, findings)
     }
     return [*causes.values(), *following]
+
+
+def _is_over(finding: Finding, findings: Sequence[Finding]) -> bool:
+    """Return whether only a number still shows it, or it is an alert of nothing but such numbers."""
+    causes = [each for each in findings if explains(each, finding)]
+    return finding.recovering or (bool(causes) and all(each.recovering for each in causes))
 
 
 def _nearest(with_suspects: Sequence[tuple[Finding, Change | None]]) -> list[tuple[Finding, Change | None]]:

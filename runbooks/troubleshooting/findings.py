@@ -133,6 +133,8 @@ class Finding(Frozen):
     """What it causes: findings of these kinds, of the same service and region, come after it."""
     ahead: bool = False
     """It will be trouble, and is none yet: it comes after what is."""
+    recovering: bool = False
+    """It is over, and only a number still shows it: no change is blamed for it."""
     measured: bool = False
     """It is a number beyond its limit, or an alert: what is wrong itself, of the same kind, explains it."""
 

@@ -29,6 +29,11 @@ def written_out(query: str, values: Mapping[str, str]) -> str:
     return _NAME.sub(lambda found: values[found[1]], query)
 
 
+def names_in(query: str) -> frozenset[str]:
+    """Return those of `NAMES` that stand in the query."""
+    return frozenset(_NAME.findall(query))
+
+
 def mistake_in(query: str) -> str:
     """Return what is wrong with a query that is to give one number; empty where it is right."""
     import promql_parser
