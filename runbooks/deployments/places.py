@@ -15,9 +15,6 @@ from runbooks.wording import by_count, listed
 
 T = TypeVar("T")
 
-_PATIENCE = 3.0
-"""Seconds that a plan waits for a region that it can do without."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -25,6 +22,8 @@ class Place:
 
     environment: Environment
     cluster: ClusterClient
+    patience: float = 3.0
+    """Seconds that a plan waits for it, if it can do without it."""
 
     @property
     def name(self) -> str:
@@ -122,7 +121,7 @@ async def _left_out(place: Place, version: str) -> str:
         f"is in maintenance ({place.region.maintenance})" if place.region.maintenance else "is not named by `--regions`"
     )
     try:
-        states = await place.states(patience=_PATIENCE)
+        states = await place.states(patience=place.patience)
         stays = f"stays on {versions_of(states)}"
     except RunbookError:
         stays = "does not say what it runs"
@@ -172,7 +171,7 @@ async def _answering(places: Sequence[Place], chosen: Sequence[Place], again: st
     async def one(place: Place) -> list[ServiceState] | RunbookError:
         away = place.name != place.environment.home and len(chosen) > 1
         try:
-            return await place.states(patience=_PATIENCE if away else None)
+            return await place.states(patience=place.patience if away else None)
         except RunbookError as error:
             if not away:
                 raise
@@ -206,10 +205,10 @@ async def asked(
 
     async def one(place: Place) -> Sequence[T] | RunbookError:
         try:
-            async with asyncio.timeout(_PATIENCE if len(places) > 1 else None):
+            async with asyncio.timeout(place.patience if len(places) > 1 else None):
                 return await ask(place)
         except TimeoutError:
-            return place.unanswered(_PATIENCE)
+            return place.unanswered(place.patience)
         except RunbookError as error:
             if place.name:
                 error.message = f"{place.name}: {error.message}"

@@ -58,8 +58,9 @@ class Diagnosed:
 async def diagnose(case: Case, rules: Sequence[Rule] = RULES, *, seconds: float = _SECONDS) -> Diagnosed:
     """Return what the rules say, and what changed before it began. A rule whose permission is missing does not look.
 
-    Within so many seconds: of what gives no answer by then that is what is known.
+    Within so many seconds, times the case's patience: of what gives no answer by then that is what is known.
     """
+    seconds *= case.patience
     ends = asyncio.get_running_loop().time() + seconds
     refused = [(rule.name, rule.permission) for rule in rules if rule.permission not in case.may]
     rules = [rule for rule in rules if rule.permission in case.may]
@@ -125,7 +126,7 @@ async def looked_again(
         async with asyncio.timeout_at(ends):
             for place, (rule, answer) in enumerate(zip(rules, answers, strict=True)):
                 if answer.unknown or any(finding.kind in _SILENT for finding in answer.found):
-                    again[place] = await _answer(rule, case, rule.seconds)
+                    again[place] = await _answer(rule, case, rule.within(case))
     return again
 
 
@@ -180,7 +181,7 @@ def _depths(findings: Sequence[Finding]) -> list[int]:
 
 
 async def _answer(rule: Rule, case: Case, seconds: float) -> RuleAnswer:
-    within = min(rule.seconds, seconds)
+    within = min(rule.within(case), seconds)
     try:
         async with asyncio.timeout(within):
             return await rule.look(case)

@@ -53,7 +53,7 @@ class Caches(Rule):
         if cache is None:
             return not_configured()
         regions, seen = await asyncio.gather(
-            cache.look(seconds=_LOOKS), groups.look() if groups is not None else _none()
+            cache.look(seconds=_LOOKS * case.patience), groups.look() if groups is not None else _none()
         )
         answers = any(reading.answered for reading in regions.values())
         troubles = [each for each in judging.troubles(regions) if _known(each, answers=answers)]

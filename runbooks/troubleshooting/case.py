@@ -128,6 +128,8 @@ class Case:
     """How far back changes and metrics are looked at."""
     may: frozenset[str]
     """The permissions of who asks, of those that rules need."""
+    patience: float
+    """How many times its usual time limit each rule has."""
     runs: ReadOnce[Sequence[RecentRun]]
     """The bot's own, newest first."""
     releases: ReadOnce[KnownReleases]
@@ -160,6 +162,7 @@ async def opened(
     now: datetime,
     may: frozenset[str],
     runs: Callable[[], Awaitable[Sequence[RecentRun]]],
+    patience: float = 1.0,
 ) -> AsyncGenerator[Case]:
     """Yield the case; what is still being read at the end is ended."""
     reads: list[_Closes] = []
@@ -176,7 +179,7 @@ async def opened(
             now,
             LOOKED_BACK.total_seconds(),
             points=_POINTS,
-            within=_METRICS_SECONDS,
+            within=_METRICS_SECONDS * patience,
             regions=[place.name for place in places if place.name],
         )
 
@@ -189,6 +192,7 @@ async def opened(
             now=now,
             since=now - LOOKED_BACK,
             may=may,
+            patience=patience,
             runs=ReadOnce(runs, reads),
             releases=ReadOnce(releases, reads),
             histories=ReadOnce(histories, reads),

@@ -23,7 +23,7 @@ class Expiry(Rule):
         settings = case.find(CertificateSettings)
         if settings is None:
             return not_configured()
-        quick = settings.model_copy(update={"seconds": min(settings.seconds, _HANDSHAKE)})
+        quick = settings.model_copy(update={"seconds": min(settings.seconds, _HANDSHAKE * case.patience)})
         seen = await look([each.place for each in case.places], case.environment, quick, case.now)
         if not seen.found and not seen.unknown:
             return not_configured()

@@ -81,7 +81,7 @@ class Alerts(Rule):
     async def look(self, case: Case) -> RuleAnswer:
         """Return one finding for all of them in a region: what is behind them is for other rules to say."""
         metrics = case.find(Metrics)
-        said = await metrics.alerts(self.seconds * _SHARE, case.regions) if metrics is not None else ()
+        said = await metrics.alerts(self.within(case) * _SHARE, case.regions) if metrics is not None else ()
         if not said:
             return not_configured()
         return RuleAnswer(

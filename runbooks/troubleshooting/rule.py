@@ -23,6 +23,10 @@ class Rule(ABC):
     seconds: ClassVar[float] = 5.0
     """Its time limit; the runner says when it is over."""
 
+    def within(self, case: Case) -> float:
+        """Return its time limit in this case, in seconds."""
+        return self.seconds * case.patience
+
     @abstractmethod
     async def look(self, case: Case) -> RuleAnswer:
         """Return what it found. A `RunbookError` that it raises is told as the reason why it could not look."""
@@ -41,10 +45,10 @@ class RegionRule(Rule):
 
     async def _there(self, case: Case, place: PlaceFacts) -> RuleAnswer:
         try:
-            async with asyncio.timeout(self.seconds * 0.9):
+            async with asyncio.timeout(self.within(case) * 0.9):
                 answer = await self.look_at(case, place)
         except TimeoutError:
-            answer = no_answer(self.seconds)
+            answer = no_answer(self.within(case))
         except RunbookError as error:
             answer = could_not_look(error.message)
         where = f"{place.region}: " if place.region else ""

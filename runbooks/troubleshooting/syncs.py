@@ -48,7 +48,7 @@ class SyncQueues(Rule):
         queue = case.find(SyncQueue)
         if queue is None:
             return not_configured()
-        status = await queue.status(seconds=self.seconds * 0.9)
+        status = await queue.status(seconds=self.within(case) * 0.9)
         if status.not_understood:
             return could_not_look(
                 f"the output of the status script in pod {status.pod} was not understood: {status.not_understood}"
@@ -96,7 +96,7 @@ class Websockets(RegionRule):
             return not_configured()
         answer, histories = await asyncio.gather(
             super().look(case),
-            measured(case.find(Metrics), settings, case.now, within=self.seconds * 0.7, regions=case.regions),
+            measured(case.find(Metrics), settings, case.now, within=self.within(case) * 0.7, regions=case.regions),
         )
         known = known_drops(histories)
         told = {each.region for each in answer.found}
@@ -112,7 +112,7 @@ class Websockets(RegionRule):
         """Return since when, and in which pods; unknown where some dropped and the logs don't reach back far enough to compare."""
         service = _service(case)
         assert service is not None, "it was asked"
-        limits = LogLimits(stream=self.seconds * 0.7, silence=3.0, all=self.seconds * 0.75)
+        limits = LogLimits(stream=self.within(case) * 0.7, silence=3.0, all=self.within(case) * 0.75)
         reading = await look(
             place.place.cluster, place.environment, service, _settings(case), case.now, most=_PODS, limits=limits
         )

@@ -27,8 +27,9 @@ async def case(
     runs: Sequence[RecentRun] = (),
     regions: Mapping[str, Mapping[type, object]] | None = None,
     may: frozenset[str] = PERMISSIONS,
+    patience: float = 20.0,
 ) -> AsyncGenerator[Case]:
-    """Yield it; without a cluster it has no regions to look at."""
+    """Yield it; without a cluster it has no regions to look at. Its rules have the time of a busy machine."""
 
     async def recent() -> Sequence[RecentRun]:
         return runs
@@ -42,5 +43,6 @@ async def case(
         now=now or datetime.now(UTC),
         may=may,
         runs=recent,
+        patience=patience,
     ) as made:
         yield made

@@ -40,7 +40,7 @@ class TwoRegions:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        return tuple(Place(self.environment.within(name), self.clusters[name]) for name in self.clusters)
+        return tuple(Place(self.environment.within(name), self.clusters[name], patience=30.0) for name in self.clusters)
 
     async def deploy(self, version: str = "v2.0.0", *regions: str) -> Plan:
         return await plan_deploy(

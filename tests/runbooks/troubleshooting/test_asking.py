@@ -131,7 +131,7 @@ class _Broken(Rule):
 
 
 async def test_a_rule_that_hangs_is_refused_or_fails_is_one_that_could_not_look():
-    async with case() as asked:
+    async with case(patience=1.0) as asked:
         said = await diagnose(asked, (_Says(), _Well(), _Hangs(), _Refused(), _Absent(), _Broken()))
     assert [each.kind for each in said.findings] == [Trouble.CACHE]
     assert said.well == ("nodes (3 nodes)",)

@@ -19,9 +19,9 @@ async def cluster() -> AsyncIterator[CacheCluster]:
         yield found
 
 
-async def _said(cluster: CacheCluster, *, configured: bool = True) -> Diagnosed:
+async def _said(cluster: CacheCluster, *, configured: bool = True, patience: float = 20.0) -> Diagnosed:
     clients: dict[type, object] = {Cache: cache(*cluster.addresses)} if configured else {}
-    async with case(clients) as asked:
+    async with case(clients, patience=patience) as asked:
         return await diagnose(asked, (Caches(),))
 
 
@@ -65,6 +65,6 @@ async def test_a_cache_that_is_gone_is_a_cause_and_one_that_refuses_the_bot_coul
 
 async def test_silence_alone_is_no_cause_because_the_bot_may_be_the_slow_one(cluster: CacheCluster):
     cluster.answer = b""
-    said = await _said(cluster)
+    said = await _said(cluster, patience=1.0)
     assert not said.findings
     assert "did not answer within 2 s" in said.unknown[0][1]
