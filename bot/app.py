@@ -36,7 +36,7 @@ from bot.runs.decisions import EngineRuns
 from bot.runs.engine import Engine, EngineSettings
 from bot.runs.heads import KeptHeads
 from bot.runs.heads_elsewhere import HeadCopies
-from bot.runs.heads_told import Telling, compared
+from bot.runs.heads_told import COMPARE_SECONDS, Telling, compared
 from bot.runs.scheduled_drills import ScheduledDrills
 from bot.surfaces.http.server import Web
 from bot.surfaces.terminal.server import SocketServer
@@ -173,7 +173,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
             clock=_now,
             of_the_machine=tuple(HERE),
         )
-        await compared(settings, runs.context, audit_log, runs.heads)
+        answered = await compared(settings, runs.context, audit_log, runs.heads, seconds=COMPARE_SECONDS)
         await _note(audit_log, EventName.BOT_STARTED, settings, slack=slack is not None)
         socket = SocketServer(
             settings.bot.socket_path,
@@ -199,7 +199,7 @@ async def running(settings: Settings, *, foreground: bool = False) -> AsyncItera
         edges.callback(follows.stop_all, "because the bot is being restarted")
         edges.push_async_callback(supervisor.close)
         runs.recovery.in_background(supervisor)
-        supervisor.start("copying the audit log's heads", copies.each_day)
+        supervisor.start("copying the audit log's heads", partial(copies.each_day, answered))
         drills = ScheduledDrills(settings, menu, runs.submissions, _now)
         supervisor.start("asking for restore drills", drills.keep)
         if not foreground:
@@ -221,7 +221,7 @@ def _heads(
     runs: DurableRuns, settings: Settings, audit_log: AuditLog, messenger: Messenger | None, stack: AsyncExitStack
 ) -> HeadCopies:
     """Who is told of the audit log's heads, and where they are copied to."""
-    compare = partial(compared, settings, runs.context, audit_log, runs.heads)
+    compare = partial(compared, settings, runs.context, audit_log, runs.heads, seconds=60.0)
     telling, copies = (
         Telling(settings, messenger, _now),
         HeadCopies(settings, audit_log, runs.heads, messenger, compare),

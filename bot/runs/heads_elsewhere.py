@@ -33,9 +33,9 @@ class HeadCopies:
         audit_log: AuditLog,
         heads: KeptHeads,
         messenger: Messenger | None,
-        compare: Callable[[], Awaitable[None]],
+        compare: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`compare`: compares the log with its kept heads."""
+        """`compare`: compares the log with its kept heads, and returns whether all who keep some have answered."""
         self._audit_log = audit_log
         self._heads = heads
         self._messenger = messenger
@@ -51,14 +51,22 @@ class HeadCopies:
         if self._channel is not None and self._messenger is not None:
             self._start(self._say(self._channel, head))
 
-    async def each_day(self) -> None:
-        """Compare once a day, also where nobody asks for anything, so that a cut log shows after a quiet week."""
+    async def each_day(self, answered: bool) -> None:
+        """Compare once a day, also where nobody asks for anything, so that a cut log shows after a quiet week.
+
+        Who keeps heads and did not answer is asked again until they do. `answered`: all of them did at the start.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             head = await self._audit_log.head()
             if head.seq and not self._heads.wrong:
                 self.keep(head)
-            await asyncio.sleep(_DAY)
-            await self._compare()
+            ends, pauses = loop.time() + _DAY, Pauses(first=1.0, longest=60.0)
+            while not answered and loop.time() < ends:
+                await asyncio.sleep(pauses.after())
+                answered = await self._compare()
+            await asyncio.sleep(max(0.0, ends - loop.time()))
+            answered = await self._compare()
 
     def stop(self) -> None:
         """What was not copied yet is covered by the head of the next start."""

@@ -19,8 +19,8 @@ from runbooks.kit.retry import Pauses, retried
 
 _log = logging.getLogger(__name__)
 
-_COMPARE_SECONDS = 3.0
-"""For an environment's kept heads; where its cluster does not answer, they are compared when a run has ended there."""
+COMPARE_SECONDS = 3.0
+"""What the start waits for kept heads; those that were not read by then are asked for again (`heads_elsewhere`)."""
 _WHAT_NOW = (
     "Only rollbacks can be started. Keep a copy of the log as it is, find out who could write to it, and "
     "run `omnicare audit verify` to see what was changed. The saved heads are kept."
@@ -67,26 +67,32 @@ class Telling:
             _log.warning("%s can't be told about the audit log", channel)
 
 
-async def compared(settings: Settings, context_of: MakesContext, audit_log: AuditLog, heads: KeptHeads) -> None:
-    """Compare the kept heads of each environment and of the bucket, as far as these answer."""
+async def compared(
+    settings: Settings, context_of: MakesContext, audit_log: AuditLog, heads: KeptHeads, *, seconds: float
+) -> bool:
+    """Compare the kept heads of each environment and of the bucket. Return whether all of them answered within so many seconds."""
 
-    async def one(name: str) -> None:
+    async def one(name: str) -> bool:
         context = context_of(Actor(key=audit_log.name, name=audit_log.name, surface="bot"), name)
         try:
-            async with asyncio.timeout(_COMPARE_SECONDS):
+            async with asyncio.timeout(seconds):
                 await heads.compare(context.fleet, context.where)
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's kept heads in %s could not be asked for", name)
+            return False
+        return True
 
-    async def elsewhere() -> None:
+    async def elsewhere() -> bool:
         where = bucket(settings)
         if where is None:
-            return
+            return True
         try:
-            async with asyncio.timeout(_COMPARE_SECONDS):
+            async with asyncio.timeout(seconds):
                 copies = [head for head in await copied(where) if head.book == audit_log.name]
                 await heads.look_for(copies, f"the bucket {where.settings.bucket}")
         except (RunbookError, TimeoutError):
             _log.warning("the audit log's heads in the bucket %s could not be asked for", where.settings.bucket)
+            return False
+        return True
 
-    await asyncio.gather(elsewhere(), *map(one, settings.environments))
+    return all(await asyncio.gather(elsewhere(), *map(one, settings.environments)))

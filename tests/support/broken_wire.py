@@ -17,6 +17,8 @@ class Wire:
         self._open: dict[int, asyncio.StreamWriter] = {}
         self._count = 0
         self.port = 0
+        self.refuses = False
+        """Whoever connects is turned away."""
 
     @property
     def connections(self) -> int:
@@ -33,6 +35,9 @@ class Wire:
             writer.transport.abort()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuses:
+            writer.transport.abort()
+            return
         self._count += 1
         number = self._count
         self._open[number] = writer

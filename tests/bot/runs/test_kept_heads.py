@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession
@@ -15,6 +16,7 @@ from runbooks.fleet.records import heads_from
 from sandbox.aws import BUCKET
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT
 from sandbox.people import DEPLOYS
+from tests.support.broken_wire import Wire
 from tests.support.falsified import chain_anew, cut_and_count, tampered
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story
 
@@ -115,8 +117,14 @@ async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_
     )
 
 
-async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_record_and_log_hide(here: Story) -> None:
-    endpoint = here.world.aws.url
+@pytest.mark.parametrize("at_start", [True, False], ids=["the bucket answers", "the bucket answers later"])
+async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_record_and_log_hide(
+    here: Story, at_start: bool
+) -> None:
+    aws = urlsplit(here.world.aws.url)
+    wire = Wire(str(aws.hostname), aws.port or 0)
+    server = await asyncio.start_server(wire.handle, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     where = BucketSettings(bucket=BUCKET, prefix="trail/", region="us-east-1", endpoint=endpoint)
     copies = {"audit_bucket": where.model_dump(exclude_none=True), "audit_channel": DEPLOYS}
     await here.leave()
@@ -135,5 +143,10 @@ async def test_heads_are_copied_to_the_bucket_and_the_channel_and_show_what_reco
     forget(here)
     assert verify(here.audit_log, kept(here)) == [], "log and record agree"
     assert AuditFindingKind.REWRITTEN in [each.kind for each in verify(here.audit_log, await copied(bucket))]
+    wire.refuses = not at_start
     await here.inside()
+    if not at_start:
+        assert "the one in the bucket" not in texts(here)
+        wire.refuses = False
     await here.until(lambda: "the one in the bucket omnicare-exports" in texts(here), "people are told")
+    server.close()
