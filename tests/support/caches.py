@@ -19,7 +19,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.redaction.redactor import default_redactor
 from sandbox.cache import CacheCluster
-from tests.support.ports import free_ports
+from sandbox.ports import free_ports
 
 PRIVATE = "Hollis-Amberton"
 """A patient in a key of the slow log."""

@@ -19,7 +19,7 @@ from aiohttp import web
 from sandbox.cluster import Cluster
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer
-from tests.support.ports import free_ports
+from sandbox.ports import free_ports
 
 NAMESPACE = "omnicare-prod"
 SCRAPES = "200ms"

@@ -15,8 +15,8 @@ from runbooks.clients.redis.parsing import facts_of
 from runbooks.kit.errors import TemporaryError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
+from sandbox.ports import free_ports
 from tests.support.caches import cache, installed, pinged, running, told
-from tests.support.ports import free_ports
 
 _MIB = 1 << 20
 

@@ -13,8 +13,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from sandbox.cache import CacheCluster
 from sandbox.cluster.certificates import self_signed
+from sandbox.ports import free_ports
 from tests.support.caches import cache, installed
-from tests.support.ports import free_ports
 
 
 @dataclass(frozen=True)
