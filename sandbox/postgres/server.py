@@ -11,13 +11,14 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sandbox.ports import free_ports
 
 SUPERUSER = "postgres"
 _PREFIX = "omnicare-postgres-"
@@ -84,7 +85,7 @@ class Server:
     """One server. `port` is known before it runs."""
 
     def __init__(self, binaries: Binaries, *, name: str = "primary", settings: Mapping[str, str] | None = None) -> None:
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self.password = "sandbox-superuser"  # noqa: S105 - a throw-away server on this machine
         self._settings = {**_SETTINGS, **(settings or {})}
         self._name = name
@@ -261,8 +262,3 @@ def _as_nobody() -> list[str]:
 def _give(path: Path) -> None:
     if _is_root():
         os.chown(path, _nobody().pw_uid, _nobody().pw_gid)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
