@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ def _config(here: Story) -> dict[str, str]:
 
 def _by_hand(act: Act) -> Scenario:
     return Scenario(type(act).__name__, "Somebody did it by hand.", "diagnose", "", (act,))
+
+
+def _edited(here: Story, batch: str) -> None:
+    """What `kubectl edit` does."""
+    found = copy.deepcopy(here.world.cluster.store.get(CONFIG_MAP, PRODUCTION, "backend-config"))
+    assert found is not None
+    found["data"]["OFFLINE_SYNC_BATCH"] = batch
+    edit = {"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    entry = {**edit, "time": at, "fieldsV1": {"f:data": {"f:OFFLINE_SYNC_BATCH": {}}}}
+    others = [each for each in found["metadata"]["managedFields"] if each["manager"] != "kubectl-edit"]
+    found["metadata"]["managedFields"] = [*others, entry]
+    here.world.cluster.store.put(CONFIG_MAP, found)
 
 
 def _applied(here: Story, batch: str) -> None:
@@ -88,6 +102,28 @@ async def test_what_only_a_config_map_has_wrong_is_put_back_without_a_rollback(h
     await here.world.play(_by_hand(SetImage("frontend", "v2.1.0-errors", 10)))
     await here.type(REQUESTER, "/omnicare config apply")
     assert "such as `config apply v1.2.0`" in await here.answered("Name the release whose configuration you want")
+
+
+async def test_what_is_taken_over_is_approved_anew_whenever_somebody_changes_it(here: Story):
+    _edited(here, "20")
+    run = await here.ask("config apply v2.0.0 --take-over --restart")
+    await here.says(run, "takes over values", "plan")
+    _edited(here, "33")
+    await here.press(APPROVER, "approve", run)
+    await here.says(run, '"33"', "plan")
+    await here.says(run, "The plan changed meanwhile", "approval")
+    assert _config(here)["OFFLINE_SYNC_BATCH"] == "33"
+    here.keep_unready("backend", "v1.2.0")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: _config(here)["OFFLINE_SYNC_BATCH"] == "50", "it is applied")
+    _edited(here, "9000")  # while the pods that read it start
+    here.let_ready("backend", "v1.2.0")
+    await here.ended_with(run, "Somebody changed OFFLINE_SYNC_BATCH in ConfigMap backend-config after this run applied")
+    again = await here.ask(f"retry {run}")
+    await here.says(again, '"9000"', "plan")
+    await here.press(APPROVER, "approve", again)
+    await here.ended_with(again, "production has the configuration of v2.0.0")
+    assert _config(here)["OFFLINE_SYNC_BATCH"] == "50"
 
 
 async def test_a_rollback_does_not_ask_again_for_what_the_overtaken_deploy_has_just_applied(here: Story):
