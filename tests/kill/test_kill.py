@@ -248,7 +248,7 @@ async def test_killed_again_and_again(tmp_path: Path):
 
 async def test_a_command_that_was_never_acknowledged_is_closed_in_words_and_can_be_given_again(tmp_path: Path):
     """Killed between book and engine, and Slack gave up: the person read that it failed, and types it again."""
-    async with story(tmp_path / "world") as here:
+    async with story(tmp_path / "world", times={"abandoned_after": 0.5}) as here:
         await here.start("request-noted")
         before = revisions(here)
         typing = asyncio.create_task(here.type("maya", "/omnicare deploy v2.0.0"))
@@ -269,7 +269,7 @@ async def test_a_command_that_was_never_acknowledged_is_closed_in_words_and_can_
 
 async def test_what_the_audit_trail_tells_of_a_run_stands_where_the_engine_has_lost_it(tmp_path: Path):
     """A lost database of the engine is no reason to write that a run never began."""
-    async with story(tmp_path / "world") as here:
+    async with story(tmp_path / "world", times={"abandoned_after": 0.5}) as here:
         await here.start()
         run = await here.ask("deploy v2.0.0")
         await here.says(run, "needs your approval", "approval")
