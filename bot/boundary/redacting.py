@@ -113,10 +113,12 @@ class _Redaction:
             case Facts():
                 return Facts(facts=tuple(self._fact(fact) for fact in element.facts))
             case Table():
-                return Table(
-                    columns=tuple(map(self._redact, element.columns)),
-                    rows=tuple(tuple(map(self._text, row)) for row in element.rows),
-                    caption=self._redact(element.caption),
+                return element.model_copy(
+                    update={
+                        "columns": tuple(map(self._redact, element.columns)),
+                        "rows": tuple(tuple(map(self._text, row)) for row in element.rows),
+                        "caption": self._redact(element.caption),
+                    }
                 )
             case StepList():
                 return StepList(title=self._redact(element.title), steps=tuple(map(self._step, element.steps)))

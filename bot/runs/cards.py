@@ -36,7 +36,7 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.kit.answers import read_time
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Cell
+from runbooks.kit.steps import Cell, Shown
 from runbooks.wording import counted, duration, listed, short_digest, short_id
 
 DIGEST_SHOWN = 8
@@ -162,16 +162,24 @@ def refused_buttons(plan: Plan) -> tuple[Button, ...]:
     return tuple(Button(label=label, does=Typed(text=text)) for label, text in given)
 
 
-def _tables(plan: Plan) -> list[Table]:
+def _tables(plan: Plan) -> list[Element]:
     """Return what the steps show; those that follow each other with the same columns in one table."""
-    tables: list[Table] = []
+    found: list[Element] = []
     for shown in filter(None, (step.shown() for step in plan.steps)):
-        rows = tuple(tuple(_cell(cell) for cell in row) for row in shown.rows)
-        if tables and tables[-1].columns == shown.columns and not shown.caption:
-            tables[-1] = tables[-1].model_copy(update={"rows": (*tables[-1].rows, *rows)})
-        else:
-            tables.append(Table(columns=shown.columns, rows=rows, caption=shown.caption))
-    return tables
+        if shown.summary:
+            found.append(Paragraph(text=words(Strong(text=f"{shown.label}: "), shown.summary)))
+        before = found[-1] if found else None
+        if isinstance(before, Table) and before.columns == shown.columns and not shown.caption:
+            found[-1] = before.model_copy(update={"rows": (*before.rows, *_rows(shown))})
+        elif shown.rows:
+            found.append(Table(columns=shown.columns, rows=_rows(shown), caption=shown.caption))
+        if shown.settled is not None:
+            found.append(Table(columns=shown.settled.columns, rows=_rows(shown.settled), minor=True))
+    return found
+
+
+def _rows(shown: Shown) -> tuple[tuple[Text, ...], ...]:
+    return tuple(tuple(_cell(cell) for cell in row) for row in shown.rows)
 
 
 def _cell(cell: Cell) -> Text:

@@ -160,6 +160,8 @@ class Table(Frozen):
     columns: tuple[str, ...]
     rows: tuple[tuple[Text, ...], ...]
     caption: str = ""
+    minor: bool = False
+    """It proves what the card says, and needs nobody's eyes: Slack shows it as small print, row after row."""
 
 
 class StepStatus(StrEnum):

@@ -1,5 +1,6 @@
 """The step that looks at the gates again, right before anything is changed."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
@@ -22,6 +23,12 @@ _SIGNS: dict[GateState, str] = {
     "failed": "✗ failed",
     "unknown": "? unknown",
     "waiting": "… waiting",
+}
+_COUNTED: dict[GateState, str] = {
+    "failed": "failed",
+    "unknown": "unknown",
+    "waiting": "waiting for a person",
+    "passed": "passed",
 }
 
 
@@ -64,13 +71,28 @@ class CheckGates(Step):
         return {"gates": states, **bound}
 
     def shown(self) -> Shown:
-        """What stops the release comes first, then what was overridden or has not passed; each in the order of the checklist."""
-        by_weight = sorted(self.results, key=lambda each: (not each.stops, not each.overridden, each.state == "passed"))
+        """What stops the release comes first, then what was overridden or has not passed; each in the order of the checklist.
+
+        What has passed is small print: it is proved there, and hides nothing that people decide about.
+        """
+        open_gates = [each for each in self.results if each.state != "passed"]
+        passed = [each for each in self.results if each.state == "passed"]
         rows = tuple(
             (Cell(text=each.name, strong=each.stops or each.overridden), Cell(text=_sign(each)), _evidence(each))
-            for each in by_weight
+            for each in sorted(open_gates, key=lambda each: (not each.stops, not each.overridden))
         )
-        return Shown(columns=("Gate", "State", "Evidence"), rows=rows)
+        proved = Shown(
+            columns=("Passed gate", "Evidence"),
+            rows=tuple((Cell(text=each.name), _evidence(each)) for each in passed),
+        )
+        counts = Counter(each.state for each in self.results)
+        return Shown(
+            columns=("Gate", "State", "Evidence"),
+            rows=rows,
+            label="Gates",
+            summary=", ".join(f"{counts[state]} {word}" for state, word in _COUNTED.items() if counts[state]),
+            settled=proved if passed else None,
+        )
 
     def in_short(self) -> tuple[Brief, ...]:
         return ()

@@ -96,6 +96,11 @@ class Shown(Frozen):
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
+    label: str = ""
+    summary: str = ""
+    """Said before the rows, under that label: what they come to."""
+    settled: "Shown | None" = None
+    """Rows that need nobody's eyes before the decision: small print."""
 
 
 class Brief(Frozen):

@@ -23,13 +23,15 @@ async def test_a_plan_shows_each_gate_and_is_refused_where_one_has_not_passed(he
     await here.says(run, "gates not passed")
     plan = here.text(run, "plan")
     for each in (
-        "✓ passed",
+        "1 failed, ",
+        " passed",
         "✗ failed",
         "coverage is 91.4 %",
         "pending sync item",
         "v2.0.0 has no record in staging",
     ):
         assert each in plan
+    assert plan.index("v2.0.0 has no record in staging") < plan.index("coverage is 91.4 %") < plan.index("Order")
     said = await here.answered("can't be approved as it is")
     for each in ("Gate Promotion (failed)", "deploy v2.0.0 --env staging", "gates-not-passed", "Deploy again"):
         assert each in said

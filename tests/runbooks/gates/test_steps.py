@@ -143,7 +143,7 @@ async def test_an_override_of_everything_that_has_not_passed_can_be_approved() -
     assert [row[1].text for row in step(part).shown().rows] == ["? unknown (overridden)", "✗ failed (overridden)"]
 
 
-def test_what_stops_the_release_stands_above_what_has_passed() -> None:
+def test_what_stops_the_release_stands_first_and_what_has_passed_is_small_print() -> None:
     passed, failed = result("passed", name="Images"), result("failed", name="Time")
     shown = check(
         passed,
@@ -153,7 +153,10 @@ def test_what_stops_the_release_stands_above_what_has_passed() -> None:
         failed,
         result("waiting", name="Signature"),
     ).shown()
-    assert [row[0].text for row in shown.rows] == ["Time", "Signature", "Alerts", "Coverage", "Images", "Branch"]
+    assert shown.summary == "2 failed, 1 unknown, 1 waiting for a person, 2 passed"
+    assert [row[0].text for row in shown.rows] == ["Time", "Signature", "Alerts", "Coverage"]
+    assert shown.settled is not None
+    assert [row[0].text for row in shown.settled.rows] == ["Images", "Branch"]
 
 
 @pytest.mark.parametrize(

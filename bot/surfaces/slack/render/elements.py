@@ -33,6 +33,8 @@ _FIELD = 2000
 _FIELDS = 10
 _CONTEXT = 3000
 _LONG_CELL = 24
+_TOGETHER = 8
+"""Rows of a minor table in one block: with their links and times they stay below what Slack takes."""
 _LETTERS = 38
 """Letters of one width that a line has on a phone."""
 _COUNT = re.compile(r"[\d,.]+")
@@ -123,6 +125,9 @@ class Drawing:
     def _table(self, table: Table) -> list[Block]:
         caption = self.paragraph(words(Strong(text=table.caption))) if table.caption else []
         width = len(table.columns)
+        if table.minor:
+            parts = [table.rows[at : at + _TOGETHER] for at in range(0, len(table.rows), _TOGETHER)]
+            return [*caption, *(block for part in parts for block in self.note(self._run_on(part)))]
         self._tables += 1
         if not self._newest or self._tables > 1 or not width:  # Slack takes one table a message
             lines = table_lines(table, self._names)
@@ -133,6 +138,15 @@ class Drawing:
         rows = [[self._cell(cell) for cell in (*row, *(Text(),) * width)[:width]] for row in table.rows]
         settings = [{"is_wrapped": self._is_long(table, place)} for place in range(width)]
         return [*caption, {"type": "table", "rows": [head, *rows], "column_settings": settings}]
+
+    def _run_on(self, rows: tuple[tuple[Text, ...], ...]) -> Text:
+        """Return the rows as one text: of each what it is about, then its values."""
+        parts: list[str | Strong | Text] = []
+        for about, *values in rows:
+            parts += [" · ", Strong(text=plain(about, self._names).strip()), ": "]
+            for place, value in enumerate(values):
+                parts += [", ", value] if place else [value]
+        return words(*parts[1:])
 
     def _rows(self, table: Table) -> list[Block]:
         """Return each row on a line of its own, every value behind its column's name: in letters of one width it would break anywhere."""

@@ -237,6 +237,19 @@ def test_a_second_table_that_is_too_wide_for_a_phone_has_its_values_behind_their
     assert "E2EXAMPLE  /*" in json.dumps(made[3])
 
 
+def test_a_minor_table_is_small_print_and_leaves_slacks_one_table_to_another() -> None:
+    rows = tuple((words(f"Gate {number}"), words("8 of 8 <!channel>")) for number in range(9))
+    minor = Table(columns=("Gate", "Evidence"), rows=rows, minor=True)
+    other = Table(columns=("Service",), rows=((words("backend"),),))
+    made = drawn(card("x", body=(minor, other)), Names()).blocks
+    assert [block["type"] for block in made] == ["rich_text", "context", "context", "table"]
+    said = [element["text"] for block in made[1:3] for element in block["elements"]]
+    assert said[0].startswith("*Gate 0*: ")
+    assert said[0].count(" · ") == 7
+    assert said[1].startswith("*Gate 8*: ")
+    assert "<!channel>" not in "".join(said)
+
+
 def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps_its_spaces() -> None:
     said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, v1 s3"
     shown = card(
