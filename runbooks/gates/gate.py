@@ -103,8 +103,11 @@ class Gate(ABC):
     required: bool = True
     of_services: ClassVar[bool] = False
     """It concerns the services alone, not a migration."""
-    least_seconds: ClassVar[float] = 0.0
-    """It has at least so long, whatever the configured time limit."""
+
+    @property
+    def least_seconds(self) -> float:
+        """Seconds that it has at least, whatever the configured time limit."""
+        return 0.0
 
     @abstractmethod
     async def look(self, subject: GateSubject) -> GateResult:

@@ -1,7 +1,6 @@
 """The gate on going back: what is known of the older release on the newer one's schema is enough for what `migrations.proof.required` asks."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -11,7 +10,7 @@ from runbooks.gates.gate import Gate, GateResult, GateSubject
 from runbooks.kit.plan import Image
 from runbooks.migrations.compatibility import Compatibility, compatibility, is_enough
 from runbooks.migrations.pending import pending
-from runbooks.migrations.settings import LIST_DEADLINE, MigrationSettings
+from runbooks.migrations.settings import MigrationSettings
 from runbooks.wording import listed
 
 _SECONDS = 5.0
@@ -26,7 +25,11 @@ class RunsOnNewSchema(Gate):
     key: str = "schema"
     name: str = "Rollback after the migration"
     migrations: MigrationSettings
-    least_seconds: ClassVar[float] = _SECONDS + LIST_DEADLINE + 1
+
+    @property
+    def least_seconds(self) -> float:
+        """Seconds for the proofs and the label, and for the Job that lists the migrations."""
+        return _SECONDS + self.migrations.list_seconds + 1
 
     async def look(self, subject: GateSubject) -> GateResult:
         """The image is asked for its migrations only where the answer matters: that takes a Job."""

@@ -24,7 +24,7 @@ from runbooks.kit.train import Part, Train
 from runbooks.kit.versions import spellings
 from runbooks.migrations.compatibility import before_migrating, compatibility
 from runbooks.migrations.pending import applied_rows, pending
-from runbooks.migrations.settings import DOWN, KIND, LIST_DEADLINE, MigrationSettings
+from runbooks.migrations.settings import DOWN, KIND, MigrationSettings
 from runbooks.wording import counted, duration, listed
 
 _NEWEST = 5
@@ -199,7 +199,9 @@ async def plan_going_on(train: Train, settings: MigrationSettings) -> Part:
     found, spec, back = await asyncio.gather(
         pending(cluster, train.find(Database), settings, settings.list_job(environment, image)),
         cluster.jobs.planned(settings.up_job(environment, image)),
-        compatibility(train.find(RegistryClient), train.find(Fleet), environment, older, image, seconds=LIST_DEADLINE),
+        compatibility(
+            train.find(RegistryClient), train.find(Fleet), environment, older, image, seconds=settings.list_seconds
+        ),
     )
     if found.names == ():
         return Part(warnings=found.warnings, notes=("No migration is pending.", *found.notes))

@@ -15,7 +15,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.steps import PlainPulse
 from runbooks.kit.targets import Frozen
 from runbooks.migrations.lint import LintFinding, LintUnavailable, lint
-from runbooks.migrations.settings import LIST_DEADLINE, MigrationSettings
+from runbooks.migrations.settings import MigrationSettings
 from runbooks.wording import counted, listed, measured
 
 _MOST, _LONGEST, _LONGEST_SQL = 5000, 200, 256 * 1024
@@ -46,7 +46,7 @@ async def pending(
 ) -> PendingMigrations:
     """Return what is pending. Never raises: what can't be known is a sentence."""
     (contained, no_list), (rows, no_rows) = await asyncio.gather(
-        _contained(cluster, listing), applied_rows(database, settings)
+        _contained(cluster, listing, settings.list_seconds), applied_rows(database, settings)
     )
     if contained is None:
         return PendingMigrations(
@@ -77,15 +77,17 @@ async def applied_rows(database: Database | None, settings: MigrationSettings) -
         return None, f"The table {settings.table} can't be read: {error.message}"
 
 
-async def _contained(cluster: ClusterClient, listing: JobSpec | None) -> tuple[tuple[Contained, ...] | None, str]:
+async def _contained(
+    cluster: ClusterClient, listing: JobSpec | None, seconds: float
+) -> tuple[tuple[Contained, ...] | None, str]:
     if listing is None:
         return None, "`list` is not configured in `migrations`."
     run = f"list.{secrets.token_hex(6)}"  # never an older answer: what is applied changes
     try:
-        async with asyncio.timeout(LIST_DEADLINE):
+        async with asyncio.timeout(seconds):
             end = await run_job(PlainPulse(run), cluster, listing)
     except TimeoutError:
-        return None, f"the image did not list its migrations within {LIST_DEADLINE} s. Request it again in a moment."
+        return None, f"the image did not list its migrations within {seconds:g} s. Request it again in a moment."
     except RunbookError as error:
         return None, error.message
     if not end.ok:

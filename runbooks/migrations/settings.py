@@ -21,10 +21,6 @@ Program = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
 KIND, DOWN, LIST, PROVE = "migrate", "migrate-down", "migrate-list", "prove"
 _KEPT, _LIST_KEPT, _PROOF_KEPT = 30 * 86_400, 30, 3600
 """Seconds: the Jobs of migrations stay, because a rollback looks at them; those of a list are of no use afterwards."""
-LIST_DEADLINE = 12
-"""Seconds, because a plan waits for it."""
-
-
 OLDEST = "dev.omnicare.schema.oldest-release"
 """The label of an image that says which is the oldest release that runs on the schema with its migrations: `v1.2.0`."""
 OLD_SCHEMA, OLD_TEST, OLD_SMOKE = "old-schema", "old-test-before", "old-smoke-before"
@@ -77,6 +73,8 @@ class MigrationSettings(Frozen):
     """The table with the applied migrations. Where `database` is configured, the bot reads it as its own read-only role: `GRANT SELECT` on it to the reader."""
     column: str = Field(default="version", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     """Its column with their names."""
+    list_seconds: float = Field(default=12.0, gt=0, le=60, allow_inf_nan=False)
+    """Seconds that a plan waits for `list`, pulling the image included."""
     deadline: int = Field(default=900, gt=0, le=86_400)
     """Seconds after which Kubernetes ends a migration."""
     service_account: ObjectName | None = None

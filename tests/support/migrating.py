@@ -35,7 +35,7 @@ WHERE = Environment(
     ),
 )
 SETTINGS = MigrationSettings(
-    list=("npm", "run", "--silent", "migrate:list"), secret="omnicare-database", deadline=30
+    list=("npm", "run", "--silent", "migrate:list"), secret="omnicare-database", deadline=30, list_seconds=60
 )  # fmt: skip
 PROVING = SETTINGS.model_copy(update={"proof": ProofSettings(image="postgres:15", deadline=30)})
 NEW = ("20261001_add_encounter_reason", "20261015_index_observations_by_code")
