@@ -24,6 +24,8 @@ from runbooks.kit.errors import RunbookError
 
 _QUIET = 6 * 3600.0
 """Seconds between two looks, once it was told often enough: who decides sends word, so this is only for a word that was lost."""
+_WORD = 30.0
+"""Seconds that the word of a decision may come after the record shows it: both are written by the same run, one after the other."""
 _LOOKS = 120
 """A month of them; then the thread is closed as it is."""
 
@@ -51,12 +53,13 @@ class Escalations:
         """Input: the request, how its run ended, and how patient to be."""
         escalation = Escalation.model_validate(raw)
         told: list[tuple[str, Card]] = []
-        gap, said, decided = escalation.after, "", False
+        gap, said, decided, settled = escalation.after, "", False, False
         for number in range(1, escalation.times + _LOOKS + 1):
             telling = len(told) < escalation.times
-            message = await self._engine.receive(timeout=gap if telling else _QUIET)
-            look = partial(self._look, escalation, first=not told)
+            message = await self._engine.receive(timeout=_WORD if settled else gap if telling else _QUIET)
+            look = partial(self._look, escalation, first=not told, no_word=message is None and not settled)
             looked = await self._engine.step(f"look {number}", look)
+            settled = looked.get("settled", False)  # not in those of the version before
             said = message["text"] if message is not None else said
             if decided := looked["decided"]:
                 break
@@ -68,8 +71,11 @@ class Escalations:
             await self._disarm(escalation, told, said)
         await self._store.close_thread(escalation.request.id)
 
-    async def _look(self, escalation: Escalation, *, first: bool) -> Any:
-        """Return whether it is decided; if not, whom to tell: nobody while somebody works on it, and those on shift first."""
+    async def _look(self, escalation: Escalation, *, first: bool, no_word: bool) -> Any:
+        """Return whether it is decided; if not, whom to tell: nobody while somebody works on it, and those on shift first.
+
+        `no_word`: nobody has said anything yet. What the record shows as decided then is `settled`, and looked at once more.
+        """
         request = escalation.request
         context = self._context(request.requester, request.environment)
         try:
@@ -78,7 +84,7 @@ class Escalations:
             pass  # a cluster that can't be asked has decided nothing
         else:
             if undecided is None or undecided.run != request.id:
-                return {"decided": True}
+                return {"decided": False, "people": [], "settled": True} if no_word else {"decided": True}
         if await self._answered(escalation):
             return {"decided": False, "people": []}
         people = await self._permissions.holders("rollout:back", request.environment)

@@ -1,5 +1,6 @@
 """A run ends while the cluster takes nothing: people are told at once, and the record says what is true as soon as it can be written."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.runs.model import closing_id
+from bot.runs.model import Answered, closing_id, escalation_id
+from commands.kit.context import Actor
 from tests.faults.conftest import SHORT
 from tests.faults.steps import RECORDS, recording
 from tests.faults.wires import Wires
 from tests.support.interference import How, cluster_through, interfering
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, Story, story
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 FOREVER = 10**6
 IMPATIENT = {"cluster_patience": 0.5, "cluster_refusals": 0.5, "place_recheck": 0.3, "escalate_after": 0.5}
@@ -156,6 +158,22 @@ async def test_a_release_that_could_not_be_recorded_is_recorded_as_soon_as_it_ca
     assert [(each.version, each.verdict) for each in here.releases()] == [("v2.0.0", "good")]
     assert here.environment().undecided is None
     await here.says(run, "now recorded as good", "result")
+
+
+async def test_what_was_decided_is_told_though_the_record_showed_it_before_the_word_came(wires: Wires):
+    here = wires.here
+    run = await here.ask("deploy v2.1.0-bad")
+    await here.press(APPROVER, "approve", run)
+    await here.until(lambda: here.environment().undecided is not None, "somebody has to decide")
+    await here.says(run, "still undecided", "unanswered-1")
+    runs = here.bot.durable
+    context = runs.context(Actor(key="ines", name="Ines", surface="bot"), "production")
+    assert await context.fleet.decide(context.where) is not None
+    await asyncio.sleep(2 * IMPATIENT["escalate_after"])  # the record is looked at meanwhile
+    word = Answered(text="Ines has looked after it.").model_dump(mode="json")
+    await runs.engine.send(escalation_id(run), word)
+    await here.says(run, "Ines has looked after it", "result")
+    await here.says(run, "Ines has looked after it", "unanswered-1")
 
 
 async def test_a_failure_is_told_again_though_its_end_is_not_written_yet(wires: Wires):
