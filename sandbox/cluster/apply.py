@@ -58,8 +58,14 @@ def _using(entry: Json) -> str:
 def _conflict_text(causes: list[Json]) -> str:
     if len(causes) == 1:
         return f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"
-    lines = "\n".join(f"{cause['message']}:\n- {cause['field']}" for cause in causes)
-    return f"Apply failed with {len(causes)} conflicts: {lines}"
+    fields: dict[str, list[str]] = {}
+    for cause in causes:
+        fields.setdefault(cause["message"], []).append(cause["field"])
+    told = (
+        f"{who.replace('conflict', 'conflicts', 1)}:" + "".join(f"\n- {each}" for each in of_it)
+        for who, of_it in sorted(fields.items())
+    )
+    return f"Apply failed with {len(causes)} conflicts: " + "\n".join(told)
 
 
 def _dotted(steps: Steps) -> str:

@@ -49,8 +49,8 @@ _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 """The body is JSON, which is YAML too."""
-_CONFLICT = 'conflict with "'
-"""In Kubernetes' message of a server-side apply that another field manager's value stands against."""
+_CONFLICT = "Apply failed with "
+"""How Kubernetes' message begins where other field managers' values stand against a server-side apply: `1 conflict: conflict with …`, `2 conflicts: conflicts with …`."""
 _METRICS = "/apis/metrics.k8s.io/v1beta1"
 _CHUNK = 256 * 1024
 
@@ -392,7 +392,7 @@ class ClusterClient:
                 content_type=_APPLY_PATCH,
             )
         except Conflict as error:
-            if not any(_CONFLICT in each for each in error.evidence):
+            if not any(each.startswith(_CONFLICT) for each in error.evidence):
                 raise
             raise OwnedByAnother(
                 f"Config map {namespace}/{name} has values that another field manager owns; they are not overwritten.",
