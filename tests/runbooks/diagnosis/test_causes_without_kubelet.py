@@ -9,7 +9,7 @@ import pytest
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse
-from tests.runbooks.release.test_rollouts import event, only_backend, overdue, pending, stamped
+from tests.runbooks.release.test_rollouts import explained, only_backend, overdue, stamped
 from tests.support.real import Place
 from tests.support.stand_in_node import schedulable
 
@@ -69,14 +69,9 @@ CASES: list[tuple[Callable[[Place], Awaitable[None]], ReasonCode, str, str]] = [
 ]  # fmt: skip
 
 
-async def explained(here: Place, pulse: PlainPulse) -> PermanentError:
-    """A rollout's failure, once the cluster has told why."""
-    waits, refuses = pending(pulse), event(here, "FailedCreate")
-
-    async def told() -> bool:
-        return await waits() or await refuses()
-
-    return await overdue(here, pulse, "v2.0.0", told, explain_seconds=1, tick_seconds=0.5)
+async def never_complete(here: Place, pulse: PlainPulse) -> PermanentError:
+    """A rollout's failure, once people were told why."""
+    return await overdue(here, pulse, "v2.0.0", explained(pulse), explain_seconds=1, tick_seconds=0.5)
 
 
 @pytest.mark.parametrize(("breaks", "code", "what", "said"), CASES, ids=lambda case: getattr(case, "__name__", None))
@@ -86,7 +81,7 @@ async def test_the_cause_is_named_in_the_cluster_s_own_words(
     await only_backend(here, container=REQUESTS)
     pulse = await stamped(here)
     await breaks(here)
-    error = await explained(here, pulse)
+    error = await never_complete(here, pulse)
     found = error.diagnosis
     assert (error.code, what in found.cause) == (code, True), found
     assert any(said in word for word in found.said), found
@@ -100,9 +95,9 @@ async def test_what_a_claim_waits_for_is_said(here: Place):
     pulse = await stamped(here)
     await claim_without_a_volume(here)
     async with asyncio.timeout(60):
-        while not await event(here, "FailedBinding")():  # noqa: ASYNC110 - a test's own
+        while not any(each.reason == "FailedBinding" for each in await here.cluster.events(here.namespace)):  # noqa: ASYNC110 - a test's own
             await asyncio.sleep(0.1)
-    found = (await explained(here, pulse)).diagnosis
+    found = (await never_complete(here, pulse)).diagnosis
     assert "no persistent volumes available for this claim and no storage class is set" in found.said
 
 
@@ -126,7 +121,7 @@ async def test_a_taint_is_named(here: Place):
         await only_backend(here)
         pulse = await stamped(here)
         await no_such_label(here)
-        found = (await explained(here, pulse)).diagnosis
+        found = (await never_complete(here, pulse)).diagnosis
     finally:
         await here.connection.call("DELETE", f"/api/v1/nodes/{name}", doing="remove a test's node")
     assert "an untolerated taint (dedicated=batch) on 1" in found.cause

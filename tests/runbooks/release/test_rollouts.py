@@ -63,20 +63,11 @@ async def overdue(
     return refusal.result()
 
 
-def pending(pulse: PlainPulse) -> Callable[[], Awaitable[bool]]:
-    """Whether people were told that a new pod is pending, and why."""
+def explained(pulse: PlainPulse, *words: str) -> Callable[[], Awaitable[bool]]:
+    """Whether people were told what keeps a new pod from being ready: the rollout has seen it by then, and its failure will name it."""
 
     async def told() -> bool:
-        return any("pending: " in said for said in pulse.said)
-
-    return told
-
-
-def event(here: Place, *reasons: str) -> Callable[[], Awaitable[bool]]:
-    """Whether the cluster has told of such an event."""
-
-    async def told() -> bool:
-        return any(each.reason in reasons for each in await here.cluster.events(here.namespace))
+        return any(word in said for said in pulse.said for word in words or ("pending: ", "no new pod: "))
 
     return told
 
@@ -247,7 +238,10 @@ async def test_a_crash_shows_the_last_lines_of_the_run_that_crashed(here: Place)
 
 async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: Place):
     await only_backend(here)
-    error = await overdue(here, await stamped(here), "v2.0.0-unready", event(here, "Unhealthy"))
+    pulse = await stamped(here)
+    error = await overdue(
+        here, pulse, "v2.0.0-unready", explained(pulse, "probe fails"), explain_seconds=1, tick_seconds=0.5
+    )
     assert error.code is ReasonCode.NEVER_READY
     assert "Readiness probe failed" in "\n".join(error.diagnosis.said)
 
@@ -263,7 +257,7 @@ async def test_a_pod_that_no_node_has_room_for_says_so(here: Place):
     resources = {"requests": {"cpu": "900"}}
     await here.patch("backend", {"op": "add", "path": "/spec/template/spec/containers/0/resources", "value": resources})
     pulse = await stamped(here)
-    error = await overdue(here, pulse, "v2.0.0", pending(pulse), explain_seconds=1, tick_seconds=0.5)
+    error = await overdue(here, pulse, "v2.0.0", explained(pulse), explain_seconds=1, tick_seconds=0.5)
     assert error.code is ReasonCode.UNSCHEDULABLE
     assert "Insufficient cpu" in "\n".join(error.diagnosis.said)
 
