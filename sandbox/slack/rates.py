@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.slack.settings import SlackSettings
@@ -16,6 +17,7 @@ class _Bucket:
 @dataclass(slots=True)
 class Rates:
     settings: SlackSettings
+    clock: Callable[[], float] = time.monotonic
     _buckets: dict[tuple[str, str], _Bucket] = field(default_factory=dict)
 
     def take(self, method: str, per_minute: float, *, burst: float | None = None, place: str = "") -> int:
@@ -26,7 +28,7 @@ class Rates:
             burst, per_minute = self.settings.rates[method]
         per_second = per_minute * self.settings.rate_scale / 60
         most = burst if burst is not None else per_minute
-        now = time.monotonic()
+        now = self.clock()
         bucket = self._buckets.setdefault((method, place), _Bucket(most, now))
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * per_second)
         bucket.at = now

@@ -32,6 +32,7 @@ BACK = 60.0
 and a new one."""
 SLACK = {"stale_seconds": STALE, "connections": 2}
 MOST_TRIES = 30
+"""Of one act, in all: where a try is not disturbed, it is the last one."""
 MOST_OPENED = 60
 """Connections in a story: each fault costs one, and none is opened without need."""
 
@@ -64,11 +65,16 @@ class Acts:
 
     async def act(self, name: str, do: Callable[[], Awaitable[Outcome] | None]) -> int:
         """How often it had to be done. The faults strike one delivery after the other: Slack's own retries, and the person's."""
-        wire = self.wires.slack.socket
+        wire, slack = self.wires.slack.socket, self.here.slack
         strikes = [wire.fail(leg, seconds=self.late) for leg in self.legs]
-        tries = 0
+        settings, tries = slack.settings, 0
         while True:
             tries += 1
+            undisturbed = self.whole() and all(strike.struck for strike in strikes)
+            slack.settings = (
+                replace(settings, acknowledge_within=PATIENT_SLACK.acknowledge_within) if undisturbed else settings
+            )
+            opened = wire.opened
             doing = do()
             if doing is None:
                 assert tries > 1, name
@@ -78,7 +84,9 @@ class Acts:
                 break
             assert TOLD.intersection(self.legs), (name, outcome.error)
             assert "operation_timeout" in outcome.error, (name, outcome.error)
+            assert not undisturbed or wire.opened > opened, f"{name} is not taken, though nothing disturbs it any more"
             assert tries < MOST_TRIES, f"{name} is never taken"
+        slack.settings = settings
         await self.here.until(lambda: all(strike.struck for strike in strikes), f"{self.legs} strike at {name}")
         await self.back()
         for leg in self.legs:
@@ -88,15 +96,14 @@ class Acts:
 
     async def back(self) -> None:
         """Two connections again, on the one side and on the other, and the bot says so."""
+        await self.here.until(self.whole, f"two connections are there after “{self.legs}”", seconds=BACK)
+
+    def whole(self) -> bool:
         here, wire = self.here, self.wires.slack.socket
-        await here.until(
-            lambda: (
-                len(wire.pairs) == here.world.slack.socket.connected == 2
-                and not any(pair.deaf or pair.mute for pair in wire.pairs)
-                and here.bot.ready()
-            ),
-            f"two connections are there after “{self.legs}”",
-            seconds=BACK,
+        return (
+            len(wire.pairs) == here.world.slack.socket.connected == 2
+            and not any(pair.deaf or pair.mute for pair in wire.pairs)
+            and here.bot.ready()
         )
 
 
