@@ -144,6 +144,39 @@ async def test_on_a_phone_a_wide_table_has_each_row_as_a_paragraph_and_stays_a_t
         assert visited.complaints == []
 
 
+async def test_on_a_phone_a_table_that_only_just_does_not_fit_stays_as_it_was_drawn(
+    served: Served, browser: Browser
+) -> None:
+    head = ["Kind", "Name", "State", "Age"]
+    rows = [head, ["Deployment", "frontend", "3/3 ready", "12\N{NO-BREAK SPACE}days"], ["Pod", "a", "ready", "now"]]
+    async with visit(browser, served.link, size=PHONE) as visited:
+        page = visited.page
+        await page.goto(f"{served.url}/as/maya/deploys")
+        await ready(page)
+        for n in range(60):
+            name = {
+                "type": "rich_text_section",
+                "elements": [{"type": "text", "text": "m" * n, "style": {"code": True}}],
+            }
+            cells = [[{"type": "raw_text", "text": text} for text in row] for row in rows]
+            cells[2][1] = {"type": "rich_text", "elements": [name]} if n else cells[2][1]
+            table = {
+                "type": "table",
+                "rows": cells,
+                "column_settings": [{}, {"is_wrapped": True}, {"is_wrapped": True}, {}],
+            }
+            served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, f"table {n}", blocks=[table])
+        served.workspace.post("C0DEPLOYS", served.workspace.app.user_id, "the end", blocks=said("the end"))
+        await expect(page.get_by_text("the end")).to_be_in_viewport()
+        folded = page.locator(".b-table.folded")
+        first = await folded.count()
+        assert 0 < first < 60
+        seen = """async () => { const seen = new Set(); for (let frame = 0; frame < 12; frame++) { await new Promise(requestAnimationFrame);
+            seen.add([...document.querySelectorAll(".b-table")].map((one) => one.className).join()); } return seen.size; }"""
+        assert await page.evaluate(seen) == 1
+        assert visited.complaints == []
+
+
 async def test_an_approval_asks_once_more_and_the_card_changes(served: Served, maya: Visit) -> None:
     page = maya.page
     await page.keyboard.type("/omnicare deploy v2.0.0")

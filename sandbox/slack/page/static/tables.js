@@ -3,19 +3,28 @@
 
 import { atEnd, toEnd } from "./frame.js";
 
-const rooms = new ResizeObserver((entries) => tighten(entries.flatMap(({ target }) => [...target.querySelectorAll(".b-table")])));
+const widths = new WeakMap(); // room → its width when its tables were fitted to it
+const rooms = new ResizeObserver((entries) => {
+  const changed = entries.map(({ target }) => target).filter((room) => widths.get(room) !== room.clientWidth);
+  tighten(changed.flatMap((room) => [...room.querySelectorAll(".b-table")]));
+});
 
 /** Broken cells make a table longer: who reads the newest message goes on reading it. */
 function tighten(tables) {
   const ends = new Set(tables.map((table) => table.closest(".scroll")).filter((box) => box && atEnd(box)));
   for (const table of tables) {
+    widths.set(roomOf(table), roomOf(table).clientWidth);
+    table.style.display = "none"; // in Chromium, cells that were folded a frame ago keep that padding until they are laid out anew
     table.classList.remove("tight", "folded");
+    void table.offsetWidth;
+    table.style.display = "";
     table.classList.toggle("tight", tooWide(table));
     if (tooWide(table)) fold(table);
   }
   ends.forEach(toEnd);
 }
 
+const roomOf = (table) => table.closest(".message") ?? table.parentElement;
 const tooWide = (table) => table.scrollWidth > table.clientWidth;
 const COUNT = /^[\d,.]+$/;
 
@@ -40,7 +49,7 @@ function watch() {
   tighten(tables);
   for (const table of tables) {
     table.dataset.watched = "";
-    rooms.observe(table.closest(".message") ?? table);
+    rooms.observe(roomOf(table));
   }
 }
 
