@@ -16,7 +16,6 @@ from runbooks.release.recording import UNPROVEN, Recorded
 from runbooks.release.rollouts import CheckResult
 from runbooks.release.sheet_making import MakeSheet, SheetMade
 from runbooks.release.steps import CheckRollout, Record, RollBack, images_of, left_regions
-from runbooks.reporting.github_deployment import Reported, ReportToGithub
 from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Smoke, VerifyRelease, told
 from runbooks.wording import listed
@@ -48,7 +47,8 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
     idle = list(
         dict.fromkeys(result.service for found in checks.values() for result in found.services if result.desired == 0)
     )
-    cdn = [(step, result) for step, result in results.each(InvalidateCdn, Invalidated) if result.problem]
+    cdn = [step for step, result in results.each(InvalidateCdn, Invalidated) if result.problem and result.id is None]
+    problems = results.problems()
     applied = results.each(ApplyConfigMap, Applied)
     sheets = [found for _, found in results.each(MakeSheet, SheetMade)]
     title = f"{version} {'is set' if idle else 'runs'} in {context.where.name}"
@@ -60,7 +60,7 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(each.what for each in plan.unusual),
             *(f"The snapshot {taken.id} was taken first." for _, taken in results.each(BackUp, SnapshotTaken)),
             *(line for _, result in results.each(ApplyMigrations, Migrated) for line in result.lines()),
-            *(done.problem or f"{step.title}: {step.amount} changed." for step, done in applied),
+            *(f"{step.title}: {step.amount} changed." for step, done in applied if not done.problem),
             *((f"Not recorded as good: {UNPROVEN}. `releases adopt` records it.",) if record.unproven else ()),
             *(
                 f"{name} does not run completely, so this is not recorded as good and {context.where.name} is undecided."
@@ -69,14 +69,13 @@ def released(context: Context, plan: Plan, results: Results) -> Outcome:
             *(f"{name} does not run completely, so {context.where.name} stays undecided." for name in elsewhere),
             *(warning for found in checks.values() for warning in found.warnings),
             *_elsewhere(context, plan, record, results, version),
-            *(result.problem for _, result in cdn),
-            *(found.problem for _, found in results.each(ReportToGithub, Reported) if found.problem),
+            *(each.problem for each in problems),
             *(line for step, found in _verified(results) for line in told(step, found)),
         ),
-        advice=tuple(line for _, result in cdn for line in result.to_do),
+        advice=tuple(line for each in problems for line in each.to_do),
         kubectl=(
             *(line for step, done in applied if done.problem for line in step.by_hand()),
-            *(line for step, result in cdn if result.id is None for line in step.by_hand()),
+            *(line for step in cdn for line in step.by_hand()),
             *(line for step in left_regions(results).values() for line in step.by_hand()),
         ),
         remains=(*left_regions(results), *hanging, *elsewhere),

@@ -289,7 +289,7 @@ class Rollback(Operation):
             stands = (
                 f"{where} is locked ({locked.name}: {locked.reason}). `unlock --env {where}` lets deploys start again."
             )
-            lock = (locked.problem or stands,)
+            lock = () if locked.problem else (stands,)
         if self.without_record:
             where, home = context.where.name, context.where.home
             lock = (

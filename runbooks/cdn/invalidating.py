@@ -14,8 +14,7 @@ from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import hearing, retried
-from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
-from runbooks.kit.targets import Frozen
+from runbooks.kit.steps import BestEffort, Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.train import Part, Train
 from runbooks.wording import counted, duration, listed
 
@@ -23,15 +22,11 @@ _RETRIES_SECONDS = 60.0
 """For so long a CDN that does not answer is tried again."""
 
 
-class Invalidated(Frozen):
+class Invalidated(BestEffort):
     """What became of an invalidation."""
 
     id: str | None = None
     seconds: float = 0.0
-    problem: str = ""
-    """Why it is not known to be completed, as a sentence; empty where it is."""
-    to_do: tuple[str, ...] = ()
-    """What a person can do about that, in sentences."""
 
 
 class InvalidateCdn(Step):

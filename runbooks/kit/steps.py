@@ -122,6 +122,15 @@ class Undo(Frozen):
 # results
 
 
+class BestEffort(Frozen):
+    """What a step returns that is not worth ending a run: a failure is told by it instead of being raised. `deploy` and `rollback` tell all of them."""
+
+    problem: str = ""
+    """What was not done and why, in a sentence; empty where it was done."""
+    to_do: tuple[str, ...] = ()
+    """What a person can do about that, in sentences."""
+
+
 class Results:
     """What the finished steps of a run returned, as JSON."""
 
@@ -147,6 +156,16 @@ class Results:
         if not found:
             raise PermanentError(f"The step {kind.__name__} has not finished.", code=ReasonCode.BUG)
         return found[0][1]
+
+    def problems(self) -> list[BestEffort]:
+        """Return what the finished steps tried and could not do, in order."""
+        found = []
+        for step, value in self._kept.values():
+            declared = get_type_hints(step.apply)["return"]
+            if isinstance(declared, type) and issubclass(declared, BestEffort):
+                result = declared.model_validate(value)
+                found += [result] if result.problem else []
+        return found
 
     def stored(self) -> dict[str, JsonValue]:
         """Return all of them by their steps' keys."""
@@ -245,6 +264,8 @@ class Step(Frozen):
         other = _KINDS.setdefault(kind, cls)
         if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"two kinds of step are called {kind}: {other.__qualname__} and {cls.__qualname__}")
+        if missing := [name for name in ("title", "apply") if getattr(cls, name) is getattr(Step, name)]:
+            raise TypeError(f"{cls.__qualname__}: a step needs {' and '.join(missing)}")
 
     @property
     def key(self) -> str:
@@ -360,6 +381,11 @@ class Step(Frozen):
 def kinds() -> frozenset[str]:
     """Return the kinds of all steps whose modules are imported."""
     return frozenset(_KINDS)
+
+
+def class_of(kind: str) -> type[Step]:
+    """Return the class of the steps of that kind; KeyError where there is none."""
+    return _KINDS[kind]
 
 
 class UnknownStep(Step):

@@ -18,7 +18,7 @@ from runbooks.fleet.holding import while_held
 from runbooks.fleet.records import KnownConfiguration
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Brief, Cell, Shown, Step, StepContext
+from runbooks.kit.steps import BestEffort, Brief, Cell, Shown, Step, StepContext
 from runbooks.kit.targets import Frozen
 from runbooks.manifests.reading import WantedConfigMap, fault_of
 from runbooks.redaction.redactor import default_redactor
@@ -38,13 +38,11 @@ class KeyChange(Frozen):
     after: str | None
 
 
-class Applied(Frozen):
-    """What was applied."""
+class Applied(BestEffort):
+    """What was applied; a rollback goes on without it."""
 
     name: str
     resource_version: str
-    problem: str = ""
-    """Why it was not, where a rollback goes on without it."""
 
 
 class ApplyConfigMap(Step):

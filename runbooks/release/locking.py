@@ -6,18 +6,16 @@ from pydantic import JsonValue
 
 from runbooks.fleet.fleet import Fleet, Freeze, utc_now
 from runbooks.kit.errors import RunbookError
-from runbooks.kit.steps import Brief, Step, StepContext
-from runbooks.kit.targets import Frozen
+from runbooks.kit.steps import BestEffort, Brief, Step, StepContext
 from runbooks.wording import short_id
 
 
-class Locked(Frozen):
+class Locked(BestEffort):
     """The lock that stands now, or why there is none."""
 
     name: str = ""
     """Who locked it."""
     reason: str = ""
-    problem: str = ""
 
 
 class LockEnvironment(Step):

@@ -11,8 +11,8 @@ from runbooks.deployments.places import Place, for_rollback, places_of
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Plan
-from runbooks.kit.steps import Step, StepContext
-from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.steps import BestEffort, Step, StepContext
+from runbooks.kit.targets import Environment
 from runbooks.kit.train import Part, Train
 from runbooks.release.plans import plan_rollback
 from runbooks.release.sheet import RunningService, Sheet
@@ -50,11 +50,10 @@ async def sheet_of(
     )
 
 
-class SheetMade(Frozen):
+class SheetMade(BestEffort):
     """The page, or why there is none."""
 
     text: str = ""
-    problem: str = ""
 
 
 class MakeSheet(Step):

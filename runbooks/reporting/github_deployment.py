@@ -14,8 +14,7 @@ from runbooks.clients.github.client import GithubClient
 from runbooks.fleet.fleet import Fleet
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.retry import Pause, hearing, retried
-from runbooks.kit.steps import Step, StepContext
-from runbooks.kit.targets import Frozen
+from runbooks.kit.steps import BestEffort, Step, StepContext
 from runbooks.kit.train import Part, Train
 
 _EARLIER = 5
@@ -23,11 +22,8 @@ _EARLIER = 5
 _ENDED = frozenset({"success", "failure", "error", "inactive"})
 
 
-class Reported(Frozen):
+class Reported(BestEffort):
     """What became of the report."""
-
-    problem: str = ""
-    """Why GitHub does not show the run, as a sentence; empty where it does."""
 
 
 class ReportToGithub(Step):
