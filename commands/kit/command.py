@@ -290,4 +290,6 @@ def _check_hooks(cls: type[Command]) -> None:
     for each in own:
         for name in vars(each):
             if not name.startswith("_") and name not in declared | fields:
-                raise DefinitionError(f"{each.__name__}.{name}: no base class has a hook of that name")
+                raise DefinitionError(
+                    f"{each.__name__}.{name}: no base class has a hook of that name; begin the name of what is private with _"
+                )

@@ -23,7 +23,8 @@ class Registry:
         for command in commands:
             if inspect.isabstract(command):
                 missing = ", ".join(sorted(command.__abstractmethods__))
-                raise DefinitionError(f"{command.__name__}: a {command.kind} needs {missing}")
+                base = next(each for each in command.__mro__ if each.__module__ == Command.__module__)
+                raise DefinitionError(f"{command.__name__}: {base.__name__} needs {missing}")
             for name in (command.spec.name, *command.spec.aliases):
                 if name in by_name:
                     raise DefinitionError(f"two commands are called `{name}`")

@@ -42,7 +42,10 @@ def test_every_query_of_production_has_lines_or_says_why_not() -> None:
         and issubclass(command, Query)
         and not issubclass(command, Observation)
     }
-    assert missing == set(WITHOUT)
+    assert missing <= set(WITHOUT), (
+        "derive it from Observation, which needs `by_hand`, or say in WITHOUT why it has no lines"
+    )
+    assert missing == set(WITHOUT), "it has lines now: take it out of WITHOUT"
 
 
 def test_the_last_word_asks_for_the_lines() -> None:

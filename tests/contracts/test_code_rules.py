@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows, over the syntax tree; and that everything closed or settable is documented."""
+"""Rules of the code that no linter knows, over the syntax tree; and that everything closed or settable is documented."""
 
 import ast
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from commands.kit.command import Query
 from runbooks.kit.reasons import ReasonCode
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("bot", "commands", "runbooks", "sandbox")
+PACKAGES = ("bot", "commands", "runbooks", "sandbox")
 LONGEST = 500
 """Lines of a module; 250 is the aim."""
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "core", "misc"}
@@ -95,7 +95,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-PRODUCT = modules(*ROOMS)
+PRODUCT = modules(*PACKAGES)
 TESTS = modules("tests")
 EVERYTHING = [*PRODUCT, *TESTS, *modules("benchmarks")]
 
@@ -184,7 +184,7 @@ def test_only_the_terminal_prints() -> None:
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
-def test_a_library_is_imported_in_its_own_room_only(library: str) -> None:
+def test_a_library_is_imported_in_its_own_package_only(library: str) -> None:
     found = [
         name_of(path)
         for path in PRODUCT

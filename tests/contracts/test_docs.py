@@ -143,6 +143,13 @@ def test_every_page_of_the_manual_is_reached_from_the_readme() -> None:
     assert {name_of(page) for page in PAGES} == {name_of(page) for page in reached}
 
 
+def test_the_readme_names_every_command() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it does")[2].partition("\n## ")[0]
+    named = re.findall(r"`([^`]+)`", table)
+    left = {name for name in registry.load().names() if name == registry.load().get(name).name} - {*named, "help"}
+    assert left == set(), "add it to a row of README's table"
+
+
 def test_the_ways_to_do_things_are_all_there() -> None:
     assert {page.stem for page in ROOT.glob("docs/how-to/*.md")} >= HOW_TO
 

@@ -93,7 +93,7 @@ def test_a_command_without_what_its_kind_needs_is_refused() -> None:
 
         meta = QueryMeta(permission=None, examples=[""])
 
-    with pytest.raises(DefinitionError, match="Empty: a query needs answer"):
+    with pytest.raises(DefinitionError, match="Empty: Query needs answer"):
         Registry([Empty])
 
 
