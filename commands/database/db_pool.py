@@ -63,8 +63,8 @@ class DbPool(Observation):
             answer = f"The application's own pool is used up; on the server {answer}"
         return Card(
             state=State.FAILED if share >= FULL or exhausted else State.WAITING if share >= HIGH else State.DONE,
-            title=words(Strong(text=answer), f" · {where}, {place}"),
-            summary=f"{answer} ({where}, {place}).",
+            title=words(Strong(text=f"{answer[:1].upper()}{answer[1:]}"), f" · {where}, {place}"),
+            summary=f"{answer[:1].upper()}{answer[1:]} ({where}, {place}).",
             body=(*_advice(found, share), *_groups(found), *_limits(found), *_own(own)),
             buttons=(Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),),
             data=_data(found, own, where, place),
@@ -137,7 +137,7 @@ def _limits(found: Connections) -> Iterator[Element]:
             value=words(f"{found.server.used} of {found.server.most}, without those kept for superusers"),
         )
     ]
-    facts += [Fact(label=f"Limit of {each.name}", value=words(f"{each.used} of {each.most}")) for each in found.limits]
+    facts += [Fact(label=f"Limit of {each.whose}", value=words(f"{each.used} of {each.most}")) for each in found.limits]
     yield Facts(facts=tuple(facts))
 
 

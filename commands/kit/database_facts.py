@@ -76,7 +76,7 @@ def _connections(each: QueryResult) -> str:
     if each.connections is None:
         return "unknown"
     server, tight = each.connections, each.tightest
-    role = f" ({tight.name} {tight.used} of {tight.most})" if tight is not None and tight.share >= HIGH else ""
+    role = f" ({tight.whose} {tight.used} of {tight.most})" if tight is not None and tight.share >= HIGH else ""
     return f"{server.used} of {server.most}{role}"
 
 
@@ -87,7 +87,7 @@ def _full(each: QueryResult) -> str:
             f"{each.connections.used} of {counted(each.connections.most, 'connection')} to the {each.place} are in use"
         )
     if each.tightest is not None and each.tightest.share >= HIGH:
-        return f"{each.tightest.name} uses {each.tightest.used} of its {counted(each.tightest.most, 'connection')} to the {each.place}"
+        return f"{each.tightest.whose} uses {each.tightest.used} of its {counted(each.tightest.most, 'connection')} to the {each.place}"
     return ""
 
 

@@ -52,6 +52,7 @@ _HEADLINE, _LEAST = 80, 30
 """Characters of a cause in the title, where it has a place to end; the rest stands under it."""
 _PLACES = re.compile(r"(?:; |: |, and )(?![^()]*\))| \((?=[^()]*\)$)")
 """Where a cause may end in the title: after a clause, or before what stands in parentheses at its end."""
+_STOPS = ",;:"
 _RAN = ("running", "succeeded", "failed", "cancelled")
 
 
@@ -183,7 +184,8 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     first = next(iter(found.findings), None)
     whose = f"{asked.service} in {context.where.name}" if asked.service and first is None else context.where.name
     text = f"{whose}: {_answer(found)}"
-    title = f"{whose}: {_headline(first.cause)[0]}{_where(first)}" if first is not None else text
+    names = [each.name for each in context.where.services]
+    title = f"{whose}: {_headline(first.cause, names)[0]}{_where(first)}" if first is not None else text
     body: list[Element] = []
     pairs = list(zip(found.findings, found.caused_by, strict=True))
     others = [each for each, cause in pairs[1:] if cause is None]
@@ -191,7 +193,7 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     alike = [each for each, cause in pairs[1:] if first is not None and cause == 0 and each.kind is first.kind]
     follow = [each for each, cause in pairs[1:] if cause is not None and each not in alike]
     if first is not None:
-        body += _first(first, alike, orders, numbered=bool(others))
+        body += _first(first, alike, orders, names, numbered=bool(others))
         body += [_other(number, each, orders) for number, each in enumerate(others[:_OTHERS], start=2)]
     if follow:
         said = "; ".join(f"{each.cause}{_where(each)}" for each in follow[:_OTHERS])
@@ -227,15 +229,20 @@ def _answer(found: Diagnosed) -> str:
     return "no problem found in what you may see" if found.not_permitted else "nothing is wrong"
 
 
-def _headline(cause: str) -> tuple[str, str]:
-    """Return a cause in few words for the title, and the rest of it as a sentence, which is empty where all of it is short."""
+def _headline(cause: str, names: Sequence[str]) -> tuple[str, str]:
+    """Return a cause in few words for the title, and the rest of it as a sentence, which is empty where all of it is short.
+
+    A sentence begins with a capital letter, unless it begins with one of the names of services or with another name.
+    """
     places = [place for place in _PLACES.finditer(cause) if place.start() >= _LEAST]
     if len(cause) <= _HEADLINE or not places:
         return cause, ""
     fitting = [place for place in places if place.start() <= _HEADLINE]
     place = fitting[-1] if fitting else places[0]
     rest = cause[place.end() :].removesuffix(")" if place[0] == " (" else "")
-    return cause[: place.start()], f"{rest[:1].upper()}{rest[1:]}."
+    word = rest.split(maxsplit=1)[0].rstrip(_STOPS) if rest else ""
+    named = word in names or not word.isalpha()
+    return cause[: place.start()], f"{rest if named else f'{rest[:1].upper()}{rest[1:]}'}."
 
 
 def _state(found: Diagnosed) -> State:
@@ -245,11 +252,13 @@ def _state(found: Diagnosed) -> State:
     return State.WAITING if found.findings or found.unknown else State.DONE
 
 
-def _first(finding: Finding, alike: Sequence[Finding], orders: Orders, *, numbered: bool) -> Iterator[Element]:
+def _first(
+    finding: Finding, alike: Sequence[Finding], orders: Orders, names: Sequence[str], *, numbered: bool
+) -> Iterator[Element]:
     """The most likely cause, which the title names: its evidence, and what to do."""
     unexplained = " The cause was not found." if finding.measured and not finding.recovering else ""
     number = words(Strong(text="Cause 1: "), "the one above. ") if numbered else ""
-    _, rest = _headline(finding.cause)
+    _, rest = _headline(finding.cause, names)
     how_sure = words(number, _how_sure(finding), unexplained)
     yield Paragraph(text=words(*_lines([words(rest), how_sure] if rest else [how_sure])))
     shown = [*finding.evidence[:_EVIDENCE], *(_as_evidence(each) for each in alike[:_ALIKE])]

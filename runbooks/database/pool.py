@@ -133,7 +133,7 @@ def answer(found: Connections) -> str:
     of = f"{tight.used} of {counted(tight.most, 'connection')}"
     if tight.name and tight.share >= HIGH:
         left = "none is left" if not tight.left else f"{tight.left} left"
-        return f"{tight.name} uses {of} that it may have: {left}"
+        return f"{tight.whose} uses {of} that it may have: {left}"
     server = found.server
     if server.share >= HIGH:
         left = "none is left" if not server.left else f"{server.left} left"

@@ -44,7 +44,7 @@ def test_two_servers_that_are_well_are_three_short_facts() -> None:
         ),
         (
             replace(PRIMARY, tightest=DatabaseUsage("app", 12, 12)),
-            ", app uses 12 of its 12 connections to the primary",
+            ", role app uses 12 of its 12 connections to the primary",
             "db pool --on primary",
         ),
         (replace(REPLICA, paused=True, replayed=None), ", the replica replays nothing", "db replication"),

@@ -12,6 +12,7 @@ from commands.kit.registry import load
 from commands.observe.diagnose import Diagnose, began, card_of, in_their_regions, orders_of
 from runbooks.troubleshooting.asking import Diagnosed
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo, Trouble
+from tests.support.cases import PRODUCTION
 
 PAUSED = Finding(
     kind=Trouble.REPLICATION_LAG,
@@ -37,7 +38,7 @@ async def card(*found: Finding, lacks: str = "", caused_by: tuple[int | None, ..
     context = cast(
         "Any",
         SimpleNamespace(
-            where=SimpleNamespace(name="production"),
+            where=SimpleNamespace(name="production", services=PRODUCTION.services),
             actor="U1",
             authority=SimpleNamespace(may=may),
             menu=tuple(load()),
@@ -85,12 +86,22 @@ async def test_what_who_asks_may_not_do_is_no_button_and_says_which_permission_i
         (
             "ConfigMap backend-config (FHIR) was changed by kubectl-edit; backend read it when it restarted; since then API p95: 640 ms",
             "ConfigMap backend-config (FHIR) was changed by kubectl-edit",
-            "Backend read it when it restarted; since then API p95: 640 ms.",
+            "backend read it when it restarted; since then API p95: 640 ms.",
         ),
         (
             "frontend: no node has room for the new pod: insufficient cpu (2 of 5 new pods; 3 old pods still serve)",
             "frontend: no node has room for the new pod: insufficient cpu",
             "2 of 5 new pods; 3 old pods still serve.",
+        ),
+        (
+            "The database is running out of connections: role backend-worker uses 12 of 12 connections that it may have",
+            "The database is running out of connections",
+            "Role backend-worker uses 12 of 12 connections that it may have.",
+        ),
+        (
+            "The database has become slower since this morning; pg_dump reads all of the table audit_events",
+            "The database has become slower since this morning",
+            "pg_dump reads all of the table audit_events.",
         ),
         (f"backend: {'x' * 200}", f"backend: {'x' * 200}", ""),
     ],

@@ -139,7 +139,7 @@ async def test_the_pool_is_told_by_the_server_and_by_the_application(here: Serve
         answer = await asked(made, "db pool", "of 37 connections ")
         assert "1 in use, 3 idle, 0 waiting for one, 4 at most (pod backend-" in answer
         here.do(here.world.exhaust())
-        answer = await asked(made, "db pool", "omnicare uses 12 of 12 connections that it may have: none is left")
+        answer = await asked(made, "db pool", "Role omnicare uses 12 of 12 connections that it may have: none is left")
         assert "9 of 12 sessions have a transaction open" in answer
         assert "9 waiting for one" in answer
         nothing_leaked(made, here)

@@ -54,7 +54,7 @@ async def test_connections_that_run_out_are_named_with_who_has_them(here: Served
     here.do(here.world.exhaust())
     answer = await until(here, lambda found: any(each.kind is Trouble.POOL_EXHAUSTED for each in found.found))
     full = one(answer, Trouble.POOL_EXHAUSTED)
-    assert "omnicare uses 12 of 12 connections that it may have: none is left" in full.cause
+    assert "role omnicare uses 12 of 12 connections that it may have: none is left" in full.cause
     assert full.confidence is Confidence.CERTAIN
     assert any("9 idle in a transaction" in line for line in full.evidence)
     assert any("has had its transaction open the longest" in line for line in full.evidence)

@@ -71,7 +71,8 @@ async def connections(session: Session) -> Connections:
         DatabaseUsage(str(row["role"]), int(row["used"]), int(row["most"])) for row in await session.rows(_ROLES, MOST)
     ]
     if int(here["database_most"]) >= 0:
-        limits.append(DatabaseUsage(session.target.name, int(here["database_used"]), int(here["database_most"])))
+        used, most = int(here["database_used"]), int(here["database_most"])
+        limits.append(DatabaseUsage(session.target.name, used, most, "database"))
     return Connections(
         server=DatabaseUsage("", int(here["used"]), int(here["most"]) - int(here["reserved"])),
         limits=tuple(limits),

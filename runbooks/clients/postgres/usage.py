@@ -1,6 +1,7 @@
 """How much of a limit on connections is used."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,12 @@ class DatabaseUsage:
     """Whose limit it is: a role, a database; empty for the server's own."""
     used: int
     most: int
+    kind: Literal["role", "database"] = "role"
+
+    @property
+    def whose(self) -> str:
+        """Return it with its kind, since a name alone says little: `role omnicare`."""
+        return f"{self.kind} {self.name}"
 
     @property
     def share(self) -> float:

@@ -23,7 +23,7 @@ FIRST = {
     "database-slow": "The primary answers slowly",
     "blocked-db": "4 sessions of the database wait for pid",
     "database-lock": "4 sessions of the database wait for pid",
-    "pool-exhausted": "The database is running out of connections: omnicare uses 12 of 12 connections",
+    "pool-exhausted": "The database is running out of connections: role omnicare uses 12 of 12 connections",
     "replica-lag": "The replica does not replay what it receives: somebody paused it",
     "database-gone": "TCP connects to the primary",
     "sync-stuck": "Offline sync is stuck",

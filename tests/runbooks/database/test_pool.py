@@ -59,7 +59,10 @@ def connections(used: int, *limits: DatabaseUsage) -> Connections:
         (connections(12), "12 of 97 connections are in use"),
         (connections(90), "90 of 97 connections are in use: 7 left"),
         (connections(99), "99 of 97 connections are in use: none is left"),
-        (connections(20, DatabaseUsage("app", 12, 12)), "app uses 12 of 12 connections that it may have: none is left"),
+        (
+            connections(20, DatabaseUsage("app", 12, 12)),
+            "role app uses 12 of 12 connections that it may have: none is left",
+        ),
         (connections(20, DatabaseUsage("app", 3, 12)), "20 of 97 connections are in use"),
         (connections(20, DatabaseUsage("nobody", 0, 0)), "20 of 97 connections are in use"),
     ],
