@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.standing import MetricHistory
-from runbooks.websockets.reading import Rise, WebsocketReading, rise_of
+from runbooks.websockets.reading import Rise, WebsocketReading, much_higher, rise_of, whole_minute
 from runbooks.websockets.settings import MINUTES, WebsocketSettings
 
 
@@ -30,7 +30,9 @@ async def measured(
     queries = settings.queries()
     if metrics is None or not queries:
         return ()
-    return await metrics.histories(queries, now, MINUTES * 60, points=MINUTES, within=within, regions=regions)
+    return await metrics.histories(
+        queries, whole_minute(now), MINUTES * 60, points=MINUTES, within=within, regions=regions
+    )
 
 
 def known_drops(histories: Sequence[MetricHistory]) -> tuple[MetricHistory, ...]:
@@ -40,10 +42,15 @@ def known_drops(histories: Sequence[MetricHistory]) -> tuple[MetricHistory, ...]
 
 
 def drops_of(reading: WebsocketReading | None, counted: MetricHistory | None) -> Drops:
-    """Return what the logs tell; what Prometheus has counted where it alone saw a rise, or where no log tells."""
+    """Return what the logs tell; what Prometheus has counted where it alone saw a rise, or where no log tells.
+
+    A rise that Prometheus saw is over once its newest value, a rate over minutes, is as before.
+    """
     logged = reading.per_minute if reading is not None else None
     if reading is not None and reading.rise is not None:
         return Drops(reading.rise, logged if logged is not None or counted is None else counted.now)
     rise = rise_of(counted.values, counted.start, counted.step) if counted is not None else None
     now = counted.now if counted is not None else None
+    if rise is not None and now is not None and not much_higher(rise.before, now):
+        rise = None
     return Drops(rise, now if now is not None and (logged is None or rise is not None) else logged)

@@ -182,7 +182,7 @@ class WebsocketReading(Frozen):
     service: str
     start: datetime
     minutes: tuple[float | None, ...]
-    """Drops in each minute; None where no log reaches back so far."""
+    """Drops in each whole minute; None where no log reaches back so far."""
     drops: int = 0
     orderly: int = 0
     opened: int = 0
@@ -263,7 +263,7 @@ async def look(
 
     Of more pods than `most` so many are read, spread over all of them.
     """
-    start = now.astimezone(UTC) - timedelta(minutes=MINUTES)
+    start = whole_minute(now).astimezone(UTC) - timedelta(minutes=MINUTES)
     asked = logs.Asked(target=service.name, tail=logs.MOST, since=start, grep=settings.pattern)
     deployment = await cluster.deployment(environment.namespace, service.deployment)
     pods = await cluster.pods_of(deployment)
@@ -275,6 +275,11 @@ async def look(
     # in a thread: there may be thousands of lines
     told = await asyncio.to_thread(read, found, pods, service, start, region=environment.region)
     return told.model_copy(update={"pods_in_all": count}) if count > most else told
+
+
+def whole_minute(now: datetime) -> datetime:
+    """Return when the minute began. Drops are counted by the clock's minutes: whoever asks some seconds later gets the same counts and the same `since`."""
+    return now.replace(second=0, microsecond=0)
 
 
 def read(
@@ -331,23 +336,24 @@ def rise_of(values: Sequence[float | None], start: datetime, step: timedelta) ->
     """
     changes = change_points(values)
     known = [(place, value) for place, value in enumerate(values) if value is not None]
-    if changes and _more(changes[-1].before, changes[-1].after):
+    if changes and much_higher(changes[-1].before, changes[-1].after):
         before, begun = changes[-1].before, changes[-1].index
     elif len(known) < _KNOWN:
         return None
     else:
         before, begun = statistics.median(value for _, value in known[:-_RECENT]), known[-_RECENT][0]
-        if not all(_more(before, value) for _, value in known[-_RECENT:]):
+        if not all(much_higher(before, value) for _, value in known[-_RECENT:]):
             return None
     higher = [(place, value) for place, value in known if place >= begun]
     first = next(
-        (place for place, value in higher if _more(before, value)), begun
+        (place for place, value in higher if much_higher(before, value)), begun
     )  # a level begins at its first high value
     after = statistics.median(value for place, value in higher if place >= first)
     return Rise(at=start + step * first, before=before, after=after)
 
 
-def _more(before: float, after: float) -> bool:
+def much_higher(before: float, after: float) -> bool:
+    """Return whether it is so much more that it is worth a word."""
     return after >= before * _TIMES and after - before >= _LEAST
 
 

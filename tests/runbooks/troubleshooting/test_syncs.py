@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from runbooks.clients.prometheus.regions import RegionMonitoring
 from runbooks.database.pool import ApplicationPool, PoolScript
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import MetricsSettings
+from runbooks.metrics.standing import MetricHistory, NamedSeries
 from runbooks.sync.queue import SyncQueue as Queue
 from runbooks.sync.queue import SyncScripts
 from runbooks.troubleshooting.asking import diagnose
@@ -22,7 +23,8 @@ from runbooks.troubleshooting.findings import RuleAnswer, Trouble
 from runbooks.troubleshooting.pools import ApplicationPools
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
-from runbooks.websockets.settings import WINDOW
+from runbooks.websockets.measured import drops_of
+from runbooks.websockets.settings import WINDOW, WebsocketSettings
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.log_moods import ANNOTATION, Mood, annotation
 from sandbox.cluster.programs import Execution
@@ -136,6 +138,18 @@ async def test_drops_that_go_on_after_a_restart_are_counted_by_prometheus(here: 
     assert " by Prometheus, up from " in one.evidence[0]
     assert "All its pods have started since then" in one.evidence[-1]
     assert one.to_do[0].command == "sync websocket"
+
+
+def test_drops_that_have_ended_with_the_pods_that_had_them_are_no_trouble():
+    usual = NamedSeries(values=(2.1, 1.9, 2.0, 2.2, 2.0, 2.1, 1.9, 2.0, 2.1, 2.0, 49.0, 51.0, 48.0, 50.0, 49.0, 50.0))
+    drops = next(each for each in WebsocketSettings().queries() if each.name == "drops")
+    minute = timedelta(minutes=1)
+    going_on = MetricHistory(query=drops, start=datetime.now(UTC), step=minute, count=16, series=(usual,))
+    rise = drops_of(None, going_on).rise
+    assert rise is not None
+    assert (rise.at, rise.before) == (going_on.at(10), 2.0)
+    over = replace(going_on, count=17, series=(NamedSeries(values=(*usual.values, 2.12)),))
+    assert drops_of(None, over) == (None, 2.12), "not 2.12 a minute, up from 2"
 
 
 async def test_drops_that_a_regions_own_prometheus_counts_are_named_with_the_region(here: Here):

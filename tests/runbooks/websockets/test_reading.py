@@ -159,6 +159,25 @@ async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_
             assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
 
 
+async def test_who_asks_some_seconds_later_is_told_the_same_time(tmp_path: Path):
+    cluster = Cluster(Settings(nodes=3))
+    seed_omnicare(cluster)
+    environment = Environment(
+        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
+    )
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        for pod in cluster.pods("omnicare-prod"):
+            mood = annotation(Mood.DROPS, cluster.clock.now())
+            cluster.annotate_pod("omnicare-prod", pod.name, ANNOTATION, mood)
+        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
+            minute = datetime.now(UTC).replace(second=0, microsecond=0)
+            asked = [minute + timedelta(seconds=at) for at in (0, 17, 44, 59.9)]
+            rises = [(await look(client, environment, BACKEND, WebsocketSettings(), now)).rise for now in asked]
+    assert all(rise is not None and rise.at.second == 0 for rise in rises)
+    assert len({rise.at for rise in rises if rise is not None}) == 1
+
+
 async def test_of_very_many_pods_some_are_read_and_that_is_said(tmp_path: Path):
     cluster = Cluster(Settings(nodes=3))
     seed_omnicare(cluster)
