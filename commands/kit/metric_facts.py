@@ -8,6 +8,7 @@ from datetime import datetime
 from commands.kit.card import Fact, Moment, Paragraph, Strong, Text, words
 from runbooks.metrics.chart import sparkline
 from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.recovery import with_recoveries
 from runbooks.metrics.settings import MetricQuery
 from runbooks.metrics.standing import MetricHistory, Standing, where
 from runbooks.wording import by_count, counted, listed
@@ -29,9 +30,14 @@ class MeasuredState:
 async def measured_state(metrics: Metrics, now: datetime, seconds: float) -> MeasuredState:
     """Return them within so many seconds; what takes longer is unknown."""
     queries = tuple(each for name in metrics.settings.status for each in metrics.settings.queries if each.name == name)
-    histories, alerts = await asyncio.gather(
-        metrics.histories(queries, now, _LOOKED_AT, points=_POINTS, within=seconds), metrics.alerts(seconds)
-    )
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+
+    async def read() -> tuple[MetricHistory, ...]:
+        found = await metrics.histories(queries, now, _LOOKED_AT, points=_POINTS, within=seconds)
+        return await with_recoveries(metrics, found, now, within=ends - loop.time())
+
+    histories, alerts = await asyncio.gather(read(), metrics.alerts(seconds))
     return MeasuredState(histories, alerts)
 
 
@@ -56,17 +62,24 @@ def region_paragraphs(state: MeasuredState) -> tuple[Paragraph, ...]:
 
 def metric_trouble(state: MeasuredState) -> str:
     """Return such as `, error rate above its limit in us, 1 alert fires in us`; empty where nothing is known to be wrong."""
-    beyond: dict[MetricQuery, list[str]] = {}
+    wrong: dict[tuple[str, str], list[str]] = {}
     for each in state.histories:
-        if each.standing is Standing.BEYOND:
-            beyond.setdefault(each.query, []).extend(each.regions)
-    said = [f", {in_sentence(query.title)} {side(query)} its limit{where(names)}" for query, names in beyond.items()]
+        if stands := beyond_or_recovering(each):
+            wrong.setdefault((in_sentence(each.query.title), stands), []).extend(each.regions)
+    said = [f", {title} {stands}{where(names)}" for (title, stands), names in wrong.items()]
     said += [
         f", {counted(count, 'alert')} {by_count(count, 'fires', 'fire')}{where(each.regions)}"
         for each in state.alerts
         if (count := len(each.alerts))
     ]
     return "".join(said)
+
+
+def beyond_or_recovering(history: MetricHistory) -> str:
+    """Return `above its limit` or `recovering since 14:02`; empty where it is neither."""
+    if history.recovery is not None:
+        return history.recovery.shown
+    return f"{side(history.query)} its limit" if history.standing is Standing.BEYOND else ""
 
 
 def answered(state: MeasuredState) -> tuple[str, ...]:
@@ -138,6 +151,7 @@ def metric_data(history: MetricHistory) -> dict[str, object]:
         "limit": query.limit,
         "standing": history.standing.value,
         "since": since.isoformat() if since else None,
+        "recovering_since": history.recovery.since.isoformat() if history.recovery is not None else None,
         "unknown": history.unknown,
     }
 
@@ -146,6 +160,9 @@ def _now(history: MetricHistory) -> Text:
     if history.standing is Standing.UNKNOWN:
         return words(f"unknown: {history.unknown}")
     said = f"{history.query.shown(history.now)} {sparkline(history.values, limit=history.query.limit)}"
+    if history.recovery is not None:
+        bound = f", still {side(history.query)} its limit ({history.query.limit_shown})"
+        return words(f"{said} recovering since ", Moment(at=history.recovery.since), bound)
     if history.standing is not Standing.BEYOND:
         return words(said)
     since = history.beyond_since

@@ -23,7 +23,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
-from commands.kit.metric_facts import alerts_in_words, in_sentence, metric_data, side
+from commands.kit.metric_facts import alerts_in_words, beyond_or_recovering, in_sentence, metric_data, side
 from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, DurationType, EnvironmentName, MetricName, nearest
@@ -34,8 +34,9 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.metrics.chart import Chart, ChartLine, ChartMark, ChartPanel, clock, preceding
 from runbooks.metrics.reading import FiringAlerts, Metrics
+from runbooks.metrics.recovery import RECOVERY_SECONDS, with_recoveries
 from runbooks.metrics.settings import MetricQuery
-from runbooks.metrics.standing import MetricHistory, Standing, where
+from runbooks.metrics.standing import MetricHistory, MetricRecovery, Standing, where
 from runbooks.wording import by_count, counted, duration, listed
 
 T = TypeVar("T")
@@ -50,7 +51,13 @@ _LINES = 4
 """Regions of a metric in the picture."""
 _NAMED = 3
 _RAN = ("running", "succeeded", "failed", "cancelled")
-_ORDER = {Standing.BEYOND: 0, Standing.WITHIN: 1, Standing.NO_LIMIT: 1, Standing.UNKNOWN: 2}
+_ORDER = {
+    Standing.BEYOND: 0,
+    Standing.RECOVERING: 1,
+    Standing.WITHIN: 2,
+    Standing.NO_LIMIT: 2,
+    Standing.UNKNOWN: 3,
+}
 _COLUMNS = ("Metric", "Now", "Usual", "Worst", "Limit", "Group")
 
 
@@ -99,10 +106,13 @@ class MetricsCommand(Observation):
         if not {*regions}.isdisjoint(metrics.unmeasured):
             raise PermanentError(f"No Prometheus is configured for {self.region}.", code=ReasonCode.NOT_CONFIGURED)
         histories, beside = await asyncio.gather(
-            metrics.histories(metrics.named(self.names), context.now, self.since, regions=regions),
-            _beside(context, metrics, regions),
+            self._read(context, metrics, regions), _beside(context, metrics, regions)
         )
         return _card(context, histories, beside, self, metrics.unmeasured)
+
+    async def _read(self, context: Context, metrics: Metrics, regions: Sequence[str]) -> tuple[MetricHistory, ...]:
+        read = await metrics.histories(metrics.named(self.names), context.now, self.since, regions=regions)
+        return await with_recoveries(metrics, read, context.now, within=RECOVERY_SECONDS, regions=regions)
 
 
 def _check_names(metrics: Metrics, names: Sequence[str]) -> None:
@@ -142,10 +152,13 @@ def _card(
 ) -> Card:
     environment, since = context.where.name, asked.since
     beyond = [each for each in histories if each.standing is Standing.BEYOND]
+    recovering = [each for each in histories if each.standing is Standing.RECOVERING]
     unknown = [each for each in histories if each.standing is Standing.UNKNOWN]
-    text = f"{f'{asked.region} in ' if asked.region else ''}{environment}: {_answer(histories, beyond, unknown)}"
+    answer = _answer(histories, beyond, recovering, unknown)
+    text = f"{f'{asked.region} in ' if asked.region else ''}{environment}: {answer}"
     chart = _chart(environment, histories, beside)
     body: list[Element] = [Paragraph(text=_beyond(each, chart)) for each in beyond]
+    body += [Paragraph(text=_recovering(each, each.recovery)) for each in recovering if each.recovery is not None]
     if unknown:
         body.append(Paragraph(text=words(Strong(text="Unknown: "), _why(histories, unknown))))
     if alerts := alerts_in_words(beside.alerts):
@@ -157,7 +170,7 @@ def _card(
     longest = min(since * 8, 30 * 86_400)
     longer = ["metrics", *asked.names, "--since", DurationType().typed(longest), *place, "--env", environment]
     return Card(
-        state=State.FAILED if beyond else State.WAITING if unknown else State.DONE,
+        state=State.FAILED if beyond else State.WAITING if recovering or unknown else State.DONE,
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
@@ -219,17 +232,21 @@ def _silent(histories: Sequence[MetricHistory]) -> list[tuple[str, ...]]:
     return [each for each in places if each not in known] if len(places) > 1 else []
 
 
-def _answer(histories: Sequence[MetricHistory], beyond: list[MetricHistory], unknown: list[MetricHistory]) -> str:
+def _answer(
+    histories: Sequence[MetricHistory],
+    beyond: list[MetricHistory],
+    recovering: list[MetricHistory],
+    unknown: list[MetricHistory],
+) -> str:
     """The one sentence."""
     silent = _silent(histories)
     some = sum(each.regions not in silent for each in unknown)
     missing = [f"all metrics{where(each)} are unknown" for each in silent]
     also = "".join(f", {each}" for each in missing)
-    if beyond:
+    if beyond or recovering:
         also += f", {counted(some, 'metric')} {by_count(some, 'is', 'are')} unknown" if some else ""
-        if len(beyond) == 1:
-            return f"{in_sentence(beyond[0].title)} is {side(beyond[0].query)} its limit{also}"
-        return f"{listed((in_sentence(each.title) for each in beyond), most=_NAMED)} are beyond their limits{also}"
+        better = [f"{in_sentence(each.title)} has been {beyond_or_recovering(each)}" for each in recovering]
+        return f"{', '.join([*_beyond_limits(beyond), *better])}{also}"
     if some:
         return f"{some} of {counted(len(histories), 'metric')} {by_count(some, 'is', 'are')} unknown{also}"
     if missing:
@@ -240,6 +257,25 @@ def _answer(histories: Sequence[MetricHistory], beyond: list[MetricHistory], unk
     if not limited:
         return f"{counted(len(metrics), 'metric')}{where(places)}, none of which has a limit"
     return f"{counted(limited, 'metric')} within {by_count(limited, 'its limit', 'their limits')}{where(places)}"
+
+
+def _beyond_limits(beyond: Sequence[MetricHistory]) -> Iterator[str]:
+    if len(beyond) == 1:
+        yield f"{in_sentence(beyond[0].title)} is {beyond_or_recovering(beyond[0])}"
+    elif beyond:
+        yield f"{listed((in_sentence(each.title) for each in beyond), most=_NAMED)} are beyond their limits"
+
+
+def _recovering(history: MetricHistory, recovery: MetricRecovery) -> Text:
+    """Since when, and why the value is beyond its limit nevertheless."""
+    query = history.query
+    return words(
+        Strong(text=f"{history.title}: {query.shown(history.now)}"),
+        ", recovering since ",
+        Moment(at=recovery.since, age=True),
+        f": {query.shown(recovery.now)} over the newest minute, the limit is {query.limit_shown}. "
+        f"The value over {duration(recovery.window.total_seconds())} still contains the time before.",
+    )
 
 
 def _beyond(history: MetricHistory, chart: Chart) -> Text:
@@ -296,8 +332,8 @@ def _table(histories: Sequence[MetricHistory]) -> Table:
 
 
 def _now(history: MetricHistory) -> str:
-    beyond = f", {side(history.query)}" if history.standing is Standing.BEYOND else ""
-    return f"{history.query.shown(history.now)}{beyond}"
+    stands = {Standing.BEYOND: f", {side(history.query)}", Standing.RECOVERING: ", recovering"}
+    return f"{history.query.shown(history.now)}{stands.get(history.standing, '')}"
 
 
 def _row(history: MetricHistory) -> tuple[Text, ...]:
@@ -355,6 +391,7 @@ def _verdict(regions: Sequence[MetricHistory], worst: MetricHistory) -> str:
     since, span = worst.beyond_since, worst.end - worst.start
     verdict = {
         Standing.BEYOND: f"{side(worst.query)} its limit since {clock(since, span) if since else f'before {clock(worst.start, span)}'}",
+        Standing.RECOVERING: beyond_or_recovering(worst),
         Standing.WITHIN: "within its limit",
         Standing.NO_LIMIT: "no limit is set",
         Standing.UNKNOWN: worst.unknown,

@@ -5,55 +5,55 @@ trouble lasted: errors that come once in a while leave quiet minutes, which are 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from runbooks.metrics.reading import Metrics
-from runbooks.metrics.standing import MetricHistory
+from runbooks.metrics.standing import MetricHistory, MetricRecovery, Standing
 
-_WINDOW = 60.0
-"""Seconds: four scrapes, as a rule. Where they are rarer there is no rate over it, and nothing is known of a recovery."""
+RECOVERY_SECONDS = 1.5
+"""For the second look at what is beyond its limit; without its answer nothing recovers."""
+_SHORT = timedelta(seconds=60)
+"""Four scrapes, as a rule. Where they are rarer there is no rate over it, and nothing is known of a recovery."""
 _STEP = 15.0
+_LOOKED_BACK = 7200.0
+"""Seconds: the same whatever time the metric was read over, so that the same metric recovers wherever it is shown."""
 _QUIET = timedelta(seconds=60)
 """So long the rate over the short window must be within the limit, so all samples of two minutes are."""
 _LONGER = 2
 """Times the longest quiet time while the trouble lasted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRecovery:
-    """A metric is within its limit again, though the value over the usual window is not yet."""
-
-    since: datetime
-    now: float
-    """Over the short window."""
-
-
-async def recoveries(
-    metrics: Metrics, beyond: Sequence[MetricHistory], now: datetime, *, within: float, regions: Sequence[str] = ()
-) -> tuple[MetricRecovery | None, ...]:
-    """Return for each of the metrics how it recovers; None where it does not, or that can't be read."""
-    window = timedelta(seconds=metrics.settings.window_seconds)
-    asked = [each for each in beyond if each.query.rate and window.total_seconds() >= 2 * _WINDOW]
-    if not asked:
-        return (None,) * len(beyond)
-    seconds = max((each.end - each.start).total_seconds() for each in asked)
-    queries = {each.query.name: each.query for each in asked}
+async def with_recoveries(
+    metrics: Metrics, histories: Sequence[MetricHistory], now: datetime, *, within: float, regions: Sequence[str] = ()
+) -> tuple[MetricHistory, ...]:
+    """Return the metrics, those that recover with their recovery. Where that can't be read within so many seconds, they stay beyond their limit."""
+    asked = {
+        (each.query.name, each.regions): each
+        for each in histories
+        if each.standing is Standing.BEYOND and each.query.rate and _window(metrics, each) >= 2 * _SHORT
+    }
+    if not asked or within <= 0:
+        return tuple(histories)
+    queries = {each.query.name: each.query for each in asked.values()}
     read = await metrics.histories(
         tuple(queries.values()),
         now,
-        seconds,
-        points=max(1, round(seconds / _STEP)),
+        _LOOKED_BACK,
+        points=round(_LOOKED_BACK / _STEP),
         within=within,
-        window=_WINDOW,
+        window=_SHORT.total_seconds(),
         regions=regions,
     )
     newest = {(each.query.name, each.regions): each for each in read}
-    return tuple(
-        recovery(each, short, window) if (short := newest.get((each.query.name, each.regions))) is not None else None
-        for each in beyond
-    )
+    found = {key: recovery(each, newest[key], _window(metrics, each)) for key, each in asked.items() if key in newest}
+    return tuple(replace(each, recovery=found.get((each.query.name, each.regions))) for each in histories)
+
+
+def _window(metrics: Metrics, history: MetricHistory) -> timedelta:
+    """Return the time over which its rates are taken."""
+    return max(timedelta(seconds=metrics.settings.window_seconds), history.step)
 
 
 def recovery(history: MetricHistory, newest: MetricHistory, window: timedelta) -> MetricRecovery | None:
@@ -72,4 +72,5 @@ def recovery(history: MetricHistory, newest: MetricHistory, window: timedelta) -
     paused = max((after - before - 1 for before, after in pairwise(bad)), default=0)
     if last is None or None in quiet or len(quiet) * newest.step < _QUIET or len(quiet) <= _LONGER * paused:
         return None
-    return MetricRecovery(since=newest.at(bad[-1]), now=last)
+    since = newest.at(bad[-1]).astimezone(history.start.tzinfo)
+    return MetricRecovery(since=since, now=last, window=window)

@@ -1,4 +1,4 @@
-"""How a metric stands: now, usually, at its worst, and whether it is beyond its limit, since when. What can't be read is unknown, never well."""
+"""How a metric stands: now, usually, at its worst, and whether it is beyond its limit, since when, or recovers. What can't be read is unknown, never well."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ class Standing(StrEnum):
 
     WITHIN = "within"
     BEYOND = "beyond"
+    RECOVERING = "recovering"
+    """It is within its limit again, while the value over the usual time is not yet."""
     UNKNOWN = "unknown"
     NO_LIMIT = "no limit"
 
@@ -36,6 +38,23 @@ class NamedSeries:
     values: tuple[float | None, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRecovery:
+    """A metric is within its limit again, though the value over the usual window is not yet."""
+
+    since: datetime
+    """In the zone of the history."""
+    now: float
+    """Over the short window."""
+    window: timedelta
+    """The usual one, over which the value still contains the time before."""
+
+    @property
+    def shown(self) -> str:
+        """Return such as `recovering since 14:02`."""
+        return f"recovering since {self.since:%H:%M}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricHistory:
     """What a metric was over a time."""
@@ -48,6 +67,8 @@ class MetricHistory:
     series: tuple[NamedSeries, ...] = ()
     why: str = ""
     """Why nothing could be read."""
+    recovery: MetricRecovery | None = None
+    """Of one whose value now is beyond its limit."""
     regions: tuple[str, ...] = ()
     """The regions that it is about, where some have a Prometheus of their own; none: all of the environment."""
 
@@ -83,12 +104,14 @@ class MetricHistory:
             return Standing.UNKNOWN
         if self.query.limit is None:
             return Standing.NO_LIMIT
-        return Standing.WITHIN if self.query.holds(self.now) else Standing.BEYOND
+        if self.query.holds(self.now):
+            return Standing.WITHIN
+        return Standing.BEYOND if self.recovery is None else Standing.RECOVERING
 
     @property
     def beyond_since(self) -> datetime | None:
-        """When it went beyond its limit, to stay there; None where it is not, or was already when the time began."""
-        if self.standing is not Standing.BEYOND:
+        """When its value went beyond its limit, to stay there; None where it is not, or was already when the time began."""
+        if self.standing not in (Standing.BEYOND, Standing.RECOVERING):
             return None
         last_good = max((place for place, value in self._known() if self.query.holds(value)), default=None)
         if last_good is None:

@@ -16,6 +16,7 @@ from runbooks.deployments.service_state import Listed, listed
 from runbooks.fleet.fleet import Fleet, KnownReleases
 from runbooks.kit.targets import Environment, Frozen, Service
 from runbooks.metrics.reading import Metrics
+from runbooks.metrics.recovery import RECOVERY_SECONDS, with_recoveries
 from runbooks.metrics.standing import MetricHistory
 
 T = TypeVar("T")
@@ -174,14 +175,16 @@ async def opened(
     async def histories() -> tuple[MetricHistory, ...]:
         if not isinstance(metrics, Metrics):
             return ()
-        return await metrics.histories(
+        regions = [place.name for place in places if place.name]
+        read = await metrics.histories(
             metrics.settings.queries,
             now,
             LOOKED_BACK.total_seconds(),
             points=_POINTS,
             within=_METRICS_SECONDS * patience,
-            regions=[place.name for place in places if place.name],
+            regions=regions,
         )
+        return await with_recoveries(metrics, read, now, within=RECOVERY_SECONDS * patience, regions=regions)
 
     try:
         yield Case(

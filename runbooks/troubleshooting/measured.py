@@ -8,8 +8,7 @@ from runbooks.kit.answers import read_time
 from runbooks.kit.errors import RunbookError
 from runbooks.metrics.change_points import change_points
 from runbooks.metrics.reading import FiringAlerts, Metrics
-from runbooks.metrics.recovery import MetricRecovery, recoveries
-from runbooks.metrics.standing import MetricHistory, Standing, where
+from runbooks.metrics.standing import MetricHistory, MetricRecovery, Standing, where
 from runbooks.troubleshooting.case import Case
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, ToDo, Trouble, not_configured
 from runbooks.troubleshooting.rule import Rule
@@ -41,8 +40,6 @@ _COUNTED = timedelta(hours=1)
 _NAMED = 3
 _SHARE = 0.9
 """Of a rule's time: what gives no answer by then does not hide what does."""
-_RECOVERY_SECONDS = 1.5
-"""For the second look at what is beyond its limit; without its answer nothing recovers."""
 _NEAR = 5
 """Steps by which a metric may go beyond its limit before or after it jumps."""
 
@@ -56,16 +53,13 @@ class MetricLimits(Rule):
 
     async def look(self, case: Case) -> RuleAnswer:
         """Return those that are beyond their limit; one that can't be read is unknown."""
-        metrics = case.find(Metrics)
-        if metrics is None or not (histories := await case.histories()):
+        if not (histories := await case.histories()):
             return not_configured()
         known = [each for each in histories if each.query.limit is not None]
-        beyond = [each for each in known if each.standing is Standing.BEYOND]
-        mended = await recoveries(metrics, beyond, case.now, within=_RECOVERY_SECONDS, regions=case.regions)
-        window = metrics.settings.window_seconds
         findings = [
-            _finding(case, each) if recovery is None else _recovering(each, recovery, window)
-            for each, recovery in zip(beyond, mended, strict=True)
+            _finding(case, each) if each.recovery is None else _recovering(each, each.recovery)
+            for each in known
+            if each.standing in (Standing.BEYOND, Standing.RECOVERING)
         ]
         over = [await _is_over(case, each) for each in findings]
         found = tuple(_over(each) if gone else each for each, gone in zip(findings, over, strict=True))
@@ -140,16 +134,16 @@ def _finding(case: Case, history: MetricHistory) -> Finding:
     )
 
 
-def _recovering(history: MetricHistory, recovery: MetricRecovery, window: float) -> Finding:
+def _recovering(history: MetricHistory, recovery: MetricRecovery) -> Finding:
     """Return the finding of a metric whose trouble is over, while the value still contains the time before."""
     query, (region, place) = history.query, _placed(history.regions)
     bound = "limit" if query.must_be == "below" else "lower limit"
-    since = f"{recovery.since.astimezone(history.start.tzinfo):%H:%M}"
+    window = duration(recovery.window.total_seconds())
     return Finding(
         kind=_KINDS.get(query.name, Trouble.METRIC),
-        cause=f"{query.title}{place}: recovering since {since}; over {duration(window)} it is still {query.shown(history.now)}, the {bound} is {query.shown(query.limit)}",
+        cause=f"{query.title}{place}: {recovery.shown}; over {window} it is still {query.shown(history.now)}, the {bound} is {query.shown(query.limit)}",
         evidence=(
-            f"Over the newest minute it is {query.shown(recovery.now)}. The value over {duration(window)} still contains the time before {since}.",
+            f"Over the newest minute it is {query.shown(recovery.now)}. The value over {window} still contains the time before {recovery.since:%H:%M}.",
         ),
         confidence=Confidence.LIKELY,
         region=region,

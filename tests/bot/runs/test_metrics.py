@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from sandbox.outside.prometheus import Raised
 from sandbox.scenarios import BY_NAME
+from tests.support.past_errors import errors_between
 from tests.support.worlds import ON_CALL, Story, story
 
 
@@ -47,6 +49,24 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     here.world.prometheus.silent.add("db_query_duration_seconds")
     await here.type(ON_CALL, "/omnicare metrics db-p95 --since 1h")
     assert "Database p95 (no data)" in await here.answered("1 of 1 metric is unknown")
+
+
+async def test_status_metrics_and_diagnose_say_alike_that_a_metric_recovers(here: Story) -> None:
+    assert here.world.prometheus is not None
+    now = time.time()
+    here.world.prometheus.fault = partial(errors_between, now - 1200, now - 210)
+    await here.type(ON_CALL, "/omnicare metrics error-rate")
+    said = await here.answered("production: error rate has been recovering since ")
+    since = re.findall(r"error rate has been recovering since (\d\d:\d\d)", said)[0]
+    assert "🟡" in said
+    assert "over the newest minute, the limit is < 0.1 %" in said
+    assert "above its limit" not in said
+    await here.type(ON_CALL, "/omnicare status")
+    said = await here.answered("🟡 production runs v1.2.0, error rate recovering since ")
+    assert f"error rate recovering since {since}" in said
+    assert "still above its limit (&lt; 0.1 %)" in said
+    await here.type(ON_CALL, "/omnicare diagnose")
+    assert f"Error rate: recovering since {since}" in await here.answered("Error rate: recovering since ")
 
 
 async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that_is_silent_is_named(

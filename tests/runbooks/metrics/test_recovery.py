@@ -1,14 +1,21 @@
 """A rate over five minutes after a mend: it recovers once the newest minutes are well, and what goes on is never called a recovery."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks.metrics.recovery import recovery
-from runbooks.metrics.settings import METRICS
+from runbooks.clients.prometheus.access import MonitoringServer
+from runbooks.metrics.reading import Metrics
+from runbooks.metrics.recovery import recovery, with_recoveries
+from runbooks.metrics.settings import METRICS, MetricsSettings
 from runbooks.metrics.standing import MetricHistory, NamedSeries, Standing
+from sandbox.cluster import Cluster
+from sandbox.outside.prometheus import PrometheusServer
+from tests.support.cases import PRODUCTION
+from tests.support.past_errors import errors_between
 
 END = datetime(2026, 11, 29, 14, 30, tzinfo=UTC)
 SCRAPE = 15
@@ -96,3 +103,22 @@ def test_errors_without_a_break_that_have_ended_always_recover(bad: list[float],
         since = mended(shares)
         assert since is not None
         assert END - since <= len(good) * timedelta(seconds=SCRAPE)
+
+
+async def test_the_same_metric_recovers_since_the_same_time_whatever_it_is_read_over() -> None:
+    prometheus = PrometheusServer(Cluster())
+    now = datetime.now(UTC)
+    prometheus.fault = partial(errors_between, now.timestamp() - 1200, now.timestamp() - 210)
+    async with prometheus.serve() as url:
+        metrics = Metrics(PRODUCTION, MetricsSettings(prometheus=MonitoringServer(url=url), queries=(ERRORS,)))
+        found = []
+        for seconds, points in ((3600, 16), (7200, 120), (3 * 3600, 90)):  # of status, diagnose and metrics
+            read = await metrics.histories((ERRORS,), now, seconds, points=points)
+            assert [each.standing for each in read] == [Standing.BEYOND]
+            (each,) = await with_recoveries(metrics, read, now, within=60)
+            assert each.standing is Standing.RECOVERING
+            assert each.recovery is not None
+            found.append(each.recovery.since)
+        assert len(set(found)) == 1
+        (each,) = await with_recoveries(metrics, read, now, within=0)
+        assert each.standing is Standing.BEYOND, "no time was left for the second look"

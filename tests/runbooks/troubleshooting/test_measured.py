@@ -1,6 +1,5 @@
 """What a metric still counts though it is over: restarts of pods that a rollback has removed, errors from before a mend."""
 
-import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from aiohttp import web
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.prometheus.access import MonitoringServer
@@ -27,6 +25,7 @@ from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.outside.alertmanager import AlertmanagerServer
 from sandbox.outside.prometheus import PrometheusServer, Raised
 from tests.support.cases import PRODUCTION, case
+from tests.support.past_errors import errors_between
 from tests.support.two_regions import with_regions
 
 
@@ -90,7 +89,7 @@ async def errors_of() -> AsyncIterator[ErrorsOf]:
         )  # fmt: skip
 
         async def diagnosed(began: float, ended: float, *, alert: bool) -> Sequence[Finding]:
-            prometheus.fault = partial(_errors, now.timestamp() - began * 60, now.timestamp() - ended * 60)
+            prometheus.fault = partial(errors_between, now.timestamp() - began * 60, now.timestamp() - ended * 60)
             if alert:
                 alertmanager.fire("HighErrorRate", began - 2)
             else:
@@ -99,19 +98,6 @@ async def errors_of() -> AsyncIterator[ErrorsOf]:
                 return (await diagnose(asked, (MetricLimits(), Alerts()))).findings
 
         yield diagnosed
-
-
-def _errors(began: float, ended: float, request: web.Request) -> web.Response:
-    """Answer as a Prometheus does whose application fails 3 % of its requests between two times: with the rate over the query's own window."""
-    start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
-    found = re.search(r"\[(\d+)s\]", request.query["query"])
-    assert found is not None
-    window = float(found[1])
-    times = [start + step * place for place in range(int((end - start) / step + 1e-6) + 1)]
-    values = [[at, f"{0.01 + 3 * max(0.0, min(at, ended) - max(at - window, began)) / window:g}"] for at in times]
-    return web.json_response(
-        {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}}
-    )
 
 
 @pytest.mark.parametrize("alert", [False, True])
@@ -137,8 +123,8 @@ async def test_an_error_rate_that_goes_on_is_blamed_on_the_change_before_it(erro
 async def test_of_two_regions_with_a_prometheus_each_only_the_one_that_was_mended_recovers() -> None:
     now = datetime.now(UTC)
     eu, us = PrometheusServer(Cluster()), PrometheusServer(Cluster())
-    eu.fault = partial(_errors, now.timestamp() - 1200, now.timestamp() - 210)
-    us.fault = partial(_errors, now.timestamp() - 1200, now.timestamp())
+    eu.fault = partial(errors_between, now.timestamp() - 1200, now.timestamp() - 210)
+    us.fault = partial(errors_between, now.timestamp() - 1200, now.timestamp())
     async with eu.serve(), us.serve():
         own = {
             name: RegionMonitoring(prometheus=MonitoringServer(url=each.url)) for name, each in (("eu", eu), ("us", us))
