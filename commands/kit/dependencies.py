@@ -37,7 +37,7 @@ class DependencyFacts:
 
     facts: tuple[Fact, ...] = ()
     trouble: str = ""
-    """For the answer: `, the cache is full`."""
+    """For the answer: `, the cache is full`, `, cache unknown`."""
     looks: tuple[tuple[str, str], ...] = ()
     """Where to look next: a button's label and command."""
     data: Mapping[str, object] = field(default_factory=dict)
@@ -68,7 +68,7 @@ async def looked(label: str, look: Callable[[], Awaitable[DependencyFacts]], sec
     except Exception:  # noqa: BLE001 - whatever it is, the rest of the answer is worth more
         _log.exception("a dependency could not be looked at", extra={"dependency": label})
         why = "unknown: an error in the bot; its log has more"
-    return DependencyFacts(facts=(Fact(label=label, value=words(why)),))
+    return DependencyFacts(facts=(Fact(label=label, value=words(why)),), trouble=f", {label.lower()} unknown")
 
 
 async def _cache(context: Context, seconds: float) -> DependencyFacts:

@@ -75,6 +75,18 @@ def metric_trouble(state: MeasuredState) -> str:
     return "".join(said)
 
 
+def metric_unknown(state: MeasuredState) -> str:
+    """Return such as `, metrics and alerts unknown in us`; empty where all could be read. What nobody can see is not called well."""
+    said = ""
+    for place in dict.fromkeys([*(each.regions for each in state.histories), *(each.regions for each in state.alerts)]):
+        asked = [each for each in state.histories if each.regions == place]
+        unknown = [in_sentence(each.query.title) for each in asked if each.standing is Standing.UNKNOWN]
+        names = ["metrics"] if len(unknown) == len(asked) > 1 else unknown
+        names += ["alerts"] * any(each.why for each in state.alerts if each.regions == place)
+        said += f", {listed(names)} unknown{where(place)}" if names else ""
+    return said
+
+
 def beyond_or_recovering(history: MetricHistory) -> str:
     """Return `above its limit` or `recovering since 14:02`; empty where it is neither."""
     if history.recovery is not None:

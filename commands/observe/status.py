@@ -43,6 +43,7 @@ from commands.kit.metric_facts import (
     metric_data,
     metric_facts,
     metric_trouble,
+    metric_unknown,
     region_paragraphs,
 )
 from commands.kit.orphaned_run import UNKNOWN, as_it_is, holder, way_out
@@ -251,7 +252,7 @@ def _buttons(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     """What to do next: roll back a region that another one went back without, and look at what is not well."""
     where = context.where.name
     looks = [*database_looks(answers.database), *answers.needs.looks]
-    if metric_trouble(answers.measured):
+    if metric_trouble(answers.measured) or metric_unknown(answers.measured):
         looks.insert(0, ("Metrics", "metrics"))
     if _sync_trouble(context, answers.sync):
         looks.insert(0, ("Sync", "sync status"))
@@ -325,7 +326,7 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
     if silent := [name for name, health in answers.health if not health.well]:
         return State.FAILED, f"{where} runs {versions}, {listed(silent)} unhealthy by the health URL{undecided}"
     database = database_trouble(answers.database)
-    trouble = f"{metric_trouble(answers.measured)}{answers.needs.trouble}"
+    trouble = f"{metric_trouble(answers.measured)}{metric_unknown(answers.measured)}{answers.needs.trouble}"
     if undecided or sync or database or trouble or differs:
         return State.WAITING, f"{where} runs {versions}{undecided}{sync}{database}{trouble}"
     return State.DONE, f"{where} runs {versions}"

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ _DAY = 86_400
 _MOST_POINTS = 11_000
 _NAMESPACE = re.compile(r'namespace="([^"]*)"')
 
-Answer = Callable[[web.Request], web.StreamResponse]
+Answer = Callable[[web.Request], web.StreamResponse | Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class PrometheusServer:
 
     async def _rules(self, request: web.Request) -> web.StreamResponse:
         if self.fault is not None:
-            return self.fault(request)
+            return await _faulty(self.fault, request)
         rules = [
             {
                 "name": name,
@@ -130,7 +130,7 @@ class PrometheusServer:
         query = request.query.get("query", "")
         self.asked.append(query)
         if self.fault is not None:
-            return self.fault(request)
+            return await _faulty(self.fault, request)
         if refused := _refusal(query):
             return refused
         value = self._value(query)
@@ -141,7 +141,7 @@ class PrometheusServer:
         query = request.query.get("query", "")
         self.asked.append(query)
         if self.fault is not None:
-            return self.fault(request)
+            return await _faulty(self.fault, request)
         start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
         if (end - start) / step > _MOST_POINTS:
             return _bad_data("exceeded maximum resolution of 11,000 points per timeseries")
@@ -220,6 +220,11 @@ class PrometheusServer:
         wave = 0.08 * math.sin(at % _DAY / _DAY * math.tau)
         noise = hashlib.blake2b(f"{metric} {at:.0f}".encode(), digest_size=2).digest()
         return value * (1 + wave + 0.06 * (int.from_bytes(noise) / 65_535 - 0.5))
+
+
+async def _faulty(fault: Answer, request: web.Request) -> web.StreamResponse:
+    answer = fault(request)
+    return answer if isinstance(answer, web.StreamResponse) else await answer
 
 
 def _written(value: float) -> str:

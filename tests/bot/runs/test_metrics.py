@@ -1,5 +1,6 @@
 """`metrics`, as people see it: the answer, the table, and the picture below it."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -106,7 +107,8 @@ async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that
         assert "1 alert fires: HighErrorRate (us)" in said
 
         prometheus.fault = alertmanager.fault = lambda _: web.Response(status=503)
-        said = await typed("status", "unknown, because Alertmanager does not answer")
+        said = await typed("status", "🟡 production runs v1.2.0, metrics and alerts unknown in us")
+        assert "unknown, because Alertmanager does not answer" in said
         assert "unknown: Prometheus answers with status 503" in said
         assert "Error rate: 0.0" in said
         said = await typed("metrics error-rate", "production: all metrics in us are unknown")
@@ -115,3 +117,42 @@ async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that
         await here.whispered(ON_CALL, "alerts in us unknown")
         await here.type(ON_CALL, "/omnicare metrics --region us --env staging")
         await here.whispered(ON_CALL, "staging")
+
+
+async def test_a_regions_prometheus_that_accepts_and_never_answers_is_unknown_and_holds_up_nothing(
+    tmp_path: Path,
+) -> None:
+    async with story(tmp_path / "world", parts=("verification",), regions=("eu", "us")) as here:
+        await here.inside()
+        await here.deployed("v2.0.0")
+        prometheus, _ = here.world.monitoring["us"]
+        ended = asyncio.Event()
+
+        async def never(_: web.Request) -> web.StreamResponse:
+            await ended.wait()
+            return web.Response(status=503)
+
+        async def typed(command: str, words: str) -> tuple[str, int]:
+            """Return the answer, and how often the silent server was asked for it."""
+            before, asked = len(here.messages()), len(prometheus.asked)
+            await here.type(ON_CALL, f"/omnicare {command}")
+            await here.until(lambda: len(here.messages()) > before, "an answer")
+            return await here.answered(words), len(prometheus.asked) - asked
+
+        prometheus.fault = never
+        try:
+            said, tries = await typed("status", "🟡 production runs v2.0.0, metrics unknown in us")
+            assert "Error rate: unknown: no answer within " in said.replace('"}, {"type": "text", "text": "', "")
+            assert "Error rate: 0.0" in said.replace('"}, {"type": "text", "text": "', ""), "eu answers"
+            assert tries == len(("error-rate", "api-p95")), "each once"
+            said, tries = await typed("metrics error-rate", "production: all metrics in us are unknown")
+            assert "all in us (no answer within " in said
+            assert tries == 1
+            said, _ = await typed("diagnose", "Could not check metrics: us: ")
+            assert "no answer within " in said
+            run = await here.ask("rollback", who=ON_CALL)
+            await here.press(ON_CALL, "approve", run)
+            await here.ended_with(run, "Back on v1.2.0 in production")
+            assert (here.tag("backend"), here.tag("backend", region="us")) == ("v1.2.0", "v1.2.0")
+        finally:
+            ended.set()

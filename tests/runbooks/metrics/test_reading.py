@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from commands.kit.card import words
-from commands.kit.metric_facts import measured_state, metric_facts, metric_trouble
+from commands.kit.metric_facts import measured_state, metric_facts, metric_trouble, metric_unknown
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.kit.targets import Environment
@@ -130,6 +130,7 @@ async def test_too_many_series_and_a_server_that_hangs_are_unknown(prometheus: P
         words("unknown, because Alertmanager does not answer"),
     ]
     assert metric_trouble(state) == "", "unknown is no trouble that is known"
+    assert metric_unknown(state) == ", metrics and alerts unknown"
 
 
 def test_a_metric_that_has_gone_silent_has_no_value_now() -> None:

@@ -17,6 +17,7 @@ from commands.kit.metric_facts import (
     measured_state,
     metric_facts,
     metric_trouble,
+    metric_unknown,
     region_paragraphs,
 )
 from runbooks.clients.prometheus.access import MonitoringServer
@@ -114,6 +115,7 @@ async def test_each_regions_figures_stand_under_its_name(here: Here) -> None:
     assert " above its limit (< 0.1 %) since " in us
     assert "\nAlerts: HighErrorRate since " in us
     assert metric_trouble(state) == ", error rate above its limit in us, 1 alert fires in us"
+    assert metric_unknown(state) == ""
     assert answered(state) == ("error rate", "API p95", "alerts")
     assert alert_names(state.alerts) == ["HighErrorRate"]
     assert alerts_by_region(state.alerts) == {"eu": [], "ap": [], "us": ["HighErrorRate"]}
@@ -130,6 +132,7 @@ async def test_a_region_that_does_not_answer_is_unknown_and_hides_no_other(here:
         "Alerts: unknown, because Alertmanager does not answer"
     )
     assert metric_trouble(state) == ", error rate above its limit in eu and ap"
+    assert metric_unknown(state) == ", metrics and alerts unknown in us"
     assert answered(state) == ("error rate in eu and ap", "API p95 in eu and ap", "alerts in eu and ap")
     assert alert_names(state.alerts) == []
     assert alerts_by_region(state.alerts)["us"] is None
