@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from runbooks.clients.postgres.access import Instance
 from runbooks.clients.postgres.errors import NONE_LEFT
-from runbooks.clients.postgres.reachability import reach
+from runbooks.clients.postgres.reachability import ReachedServer, reach
 from runbooks.clients.postgres.replication import ReplicationState
 from runbooks.database import query_plans, replication, storage
 from runbooks.database.activity import ActivityReading, Waits
@@ -127,7 +127,7 @@ async def _known(database: Database, place: Instance) -> DatabaseStatus | RuleAn
     """Return who the bot is there; where it is nobody, how far it got, as the guide's `nc -zv` shows it."""
     settings = database.settings
     address = settings.primary if place == "primary" else settings.replica
-    reaching = asyncio.create_task(_reached(address, place))
+    reaching = asyncio.create_task(_reached(address))
     try:
         try:
             async with asyncio.timeout(_CONNECTS):
@@ -145,22 +145,25 @@ async def _known(database: Database, place: Instance) -> DatabaseStatus | RuleAn
         reaching.cancel()
 
 
-async def _reached(address: str | None, place: Instance) -> str:
-    """Return how far TCP gets; empty where the address is only in the Secret."""
-    return (await reach(address, _TCP)).says(place, _TCP) if address is not None else ""
+async def _reached(address: str | None) -> ReachedServer | None:
+    """Return how far TCP gets; None where the address is only in the Secret."""
+    return await reach(address, _TCP) if address is not None else None
 
 
-def _not_there(place: Instance, error: RunbookError, reached: str) -> RuleAnswer:
+def _not_there(place: Instance, error: RunbookError, reached: ReachedServer | None) -> RuleAnswer:
     look = ToDo(text="Test name, network, TLS and login", command="db connect", label="Connect")
     advice = tuple(ToDo(text=line) for line in error.advice)
     if error.code is ReasonCode.DATABASE_UNREACHABLE:
         away = place == "primary"
+        # a server that takes connections and says nothing in time may only be slow
+        silent = reached is not None and reached.seconds is not None
+        sure = (Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE)[(not away) + silent]
         return found(
             Finding(
                 kind=Trouble.DATABASE_UNREACHABLE,
-                cause=reached or error.message.rstrip("."),
+                cause=reached.says(place, _TCP) if reached is not None else error.message.rstrip("."),
                 evidence=("Tested from where the bot runs; pods may take another route.", error.message),
-                confidence=Confidence.CERTAIN if away else Confidence.LIKELY,
+                confidence=sure,
                 explains=_WITHOUT_IT if away else _SYMPTOMS,
                 to_do=(*advice, look),
             )

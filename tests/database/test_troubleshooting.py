@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from runbooks.database.databases import Database
+from runbooks.troubleshooting.asking import ranked
 from runbooks.troubleshooting.databases import Databases
-from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Trouble
+from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Trouble, explains
 from sandbox.postgres import schema
 from tests.support.cases import case
 from tests.support.databases import Served
@@ -106,8 +107,22 @@ async def test_what_can_not_be_reached_says_how_far_it_got(here: Served, how: st
             here.do(here.world.primary.open())
     away = one(answer, Trouble.DATABASE_UNREACHABLE)
     assert says[how] in away.cause
+    likely = how == "silent"  # it may only be slow
+    assert away.confidence is (Confidence.LIKELY if likely else Confidence.CERTAIN)
     assert Trouble.ERRORS in away.explains
     assert not answer.unknown
+
+
+async def test_a_replica_that_takes_a_connection_and_says_nothing_is_not_called_the_cause_of_what_is_certain(
+    here: Served,
+):
+    here.call(here.world.replica.fall_silent)
+    answer = await looked(here, connect_timeout=0.5)
+    silent = next(each for each in answer.found if "replica" in each.cause)
+    assert silent.kind is Trouble.DATABASE_UNREACHABLE
+    stuck = Finding(kind=Trouble.SYNC_STUCK, cause="Offline sync is stuck", confidence=Confidence.CERTAIN)
+    assert not explains(silent, stuck)
+    assert ranked((silent, stuck))[0] is stuck
 
 
 async def test_credentials_that_no_longer_work_are_named_and_not_shown(here: Served):
