@@ -9,7 +9,6 @@ from commands.kit.regions import RegionName, lines_of, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, EnvironmentName, ServiceName
 from runbooks.deployments.places import Place, asked, named
-from runbooks.kit.plan import with_short_digests
 from runbooks.observe import by_hand, events
 from runbooks.wording import counted
 
@@ -70,7 +69,7 @@ def _row(each: events.EventGroup, *, kind: bool) -> tuple[Text, ...]:
         *((words("warning" if each.warning else "normal"),) if kind else ()),
         words(each.reason),
         words(Code(text=each.about[0]), f"{more} in {each.region}" if each.region else more),
-        words(with_short_digests(each.message)),
+        words(each.message),
         words(str(each.count)),
         words(Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"),
     )

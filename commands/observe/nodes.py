@@ -27,7 +27,6 @@ from commands.kit.types import EnvironmentName, NodeName
 from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
 from runbooks.kit.errors import PermanentError
-from runbooks.kit.plan import with_short_digests
 from runbooks.kit.reasons import ReasonCode
 from runbooks.observe import by_hand
 from runbooks.observe.nodes import ClusterNodesView, NodeState, OneNode, list_nodes, one_node
@@ -252,7 +251,7 @@ def _parts_of(one: OneNode) -> list[Element]:
         told = tuple(
             (
                 words(each.reason),
-                words(with_short_digests(each.message)),
+                words(each.message),
                 words(str(each.count)),
                 words(Moment(at=each.last, form="date-time", age=True) if each.last is not None else "unknown"),
             )

@@ -17,7 +17,7 @@ from runbooks.diagnosis.crashes import in_its_log, last_error
 from runbooks.diagnosis.snapshot import Cause, Snapshot
 from runbooks.kit.diagnosis import Diagnosis
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.kit.plan import with_short_digests
+from runbooks.kit.plan import with_names_once
 from runbooks.kit.reasons import ReasonCode
 from runbooks.redaction.redactor import default_redactor
 
@@ -85,9 +85,9 @@ async def explained(
 def clean(line: str, most: int = _LONGEST_LINE) -> str:
     """Return the text redacted, then cut: a cut could leave half of a secret that no pattern knows any more.
 
-    A runtime names the image with its digest up to three times before it says why: twelve digits of it are enough.
+    Of a runtime's message the end is needed: it says why.
     """
-    plain = with_short_digests(" ".join(default_redactor().text(line).split()))
+    plain = with_names_once(" ".join(default_redactor().text(line).split()))
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 

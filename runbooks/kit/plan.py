@@ -85,6 +85,23 @@ def with_short_digests(text: str) -> str:
     return _DIGEST.sub(r"\1…", text)
 
 
+_REFERENCE = re.compile(r'(?<![\w.:/-])(?P<quote>"?)[\w.:-]+/[\w./-]+[:@][\w.:@…-]*[\w…](?P=quote)')
+
+
+def with_names_once(text: str) -> str:
+    """Return a runtime's message with short digests and each image's name once. It repeats the name up to four times before it says why."""
+    named: set[str] = set()
+
+    def once(found: re.Match[str]) -> str:
+        name = found[0].strip('"')
+        if name in named:
+            return "…"
+        named.add(name)
+        return found[0]
+
+    return _REFERENCE.sub(once, with_short_digests(text))
+
+
 def versions(images: Iterable[Image]) -> str:
     """The version of all of them, as people say it; several where they differ."""
     return ", ".join(dict.fromkeys(image.tag or image.short for image in images))

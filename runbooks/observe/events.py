@@ -5,6 +5,7 @@ from datetime import datetime
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.views import EventView
+from runbooks.kit.plan import with_names_once
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.redaction.redactor import default_redactor
 
@@ -72,7 +73,7 @@ def _deployment_of(event: EventView, deployments: Sequence[str]) -> str | None:
 def _group(events: Sequence[EventView]) -> EventGroup:
     newest = events[0]
     # redacted first, then cut: a cut could leave half of a secret that no pattern knows any more
-    plain = " ".join(default_redactor().text(newest.message).split())
+    plain = with_names_once(" ".join(default_redactor().text(newest.message).split()))
     return EventGroup(
         warning=newest.type == "Warning",
         reason=newest.reason,
