@@ -27,7 +27,7 @@ from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
 from runbooks.observe import by_hand
 from runbooks.observe.usage import NEAR, Amount, ResourceUsage, Top, top_nodes, top_pods
-from runbooks.wording import counted, size
+from runbooks.wording import by_count, counted, listed, size
 
 _MOST = 40
 """Rows of the table; the rest is counted."""
@@ -77,6 +77,8 @@ def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing
     unknown = tuple(dict.fromkeys(each.unknown for each in found if each.unknown))
     near = sum(line.share >= NEAR for line in lines)
     measured = sum(line.measured for line in lines)
+    full = [line for line in lines if one == "node" and (line.cpu.full or line.memory.full)]
+    ill = sum(bool(line.detail) for line in lines) if one == "pod" else 0
     if near:
         text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
     elif unknown and not measured:
@@ -84,7 +86,12 @@ def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing
     else:
         text = f"{counted(len(lines), one)} in {where}, none near a limit"
         text += f" ({len(lines) - measured} not measured)" if measured < len(lines) else ""
+    if full:
+        text += f"; {len(full)} without room for more pods"
+    if ill:
+        text += f"; {ill} {by_count(ill, 'is', 'are')} not ready"
     body: list[Element] = [Paragraph(text=sentence(why)) for why in unknown]
+    body += [Paragraph(text=words(_requested_in_full(full)))] if full else []
     if lines:
         body.append(_table(lines[:_MOST], one))
     if (left := len(lines) - _MOST) > 0:
@@ -93,7 +100,7 @@ def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing
     body += [Note(text=words(why)) for why in missing]
     other = "nodes" if one == "pod" else "pods"
     return Card(
-        state=State.WAITING if near or unknown else State.DONE,
+        state=State.WAITING if near or unknown or full or ill else State.DONE,
         title=words(Strong(text=text)),
         summary=text,
         body=tuple(body),
@@ -106,6 +113,21 @@ def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing
             "unknown": list(unknown),
             f"{one}s": [line.model_dump(mode="json") for line in lines],
         },
+    )
+
+
+def _requested_in_full(full: Sequence[ResourceUsage]) -> str:
+    """Return what is used up on which nodes, though it may hardly be used."""
+    said = [
+        f"{name} of {listed(names)}"
+        for name, names in (
+            ("CPU", [line.name for line in full if line.cpu.full]),
+            ("memory", [line.name for line in full if line.memory.full]),
+        )
+        if names
+    ]
+    return (
+        f"Nearly all {' and '.join(said)} is requested. A pod goes only where its requests fit, however little is used."
     )
 
 

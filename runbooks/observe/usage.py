@@ -13,6 +13,8 @@ from runbooks.kit.targets import Environment, Frozen
 
 NEAR = 0.8
 """From this share of a limit on, a pod or a node is near it."""
+FULL = 0.95
+"""From this share of what a node can give on, it has no room for most pods, however little is used of it."""
 _GROUP = "metrics.k8s.io"
 _RESOURCES: tuple[Literal["cpu", "memory"], ...] = ("cpu", "memory")
 
@@ -27,6 +29,11 @@ class Amount(Frozen):
     """None where nothing bounds it."""
     share: float | None = None
     """Of the limit: that of the container that is nearest to its own."""
+
+    @property
+    def full(self) -> bool:
+        """Whether nearly all of the limit is requested."""
+        return bool(self.limit) and (self.requested or 0.0) >= FULL * (self.limit or 0.0)
 
     @property
     def near(self) -> bool:

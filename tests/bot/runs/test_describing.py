@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sandbox.scenarios import BY_NAME
 from tests.support.worlds import AUDITOR, ON_CALL, OUTSIDER, PRODUCTION, Story
 
 
@@ -67,3 +68,12 @@ async def test_what_there_is_what_it_uses_and_how_to_reach_it(here: Story):
     said = await here.answered("12 resources in production, all as wanted")
     for each in ("🟢", "3/3 ready", "ClusterIP 3001, 3 ready behind it", *pods(here)):
         assert each in said
+
+
+async def test_nodes_without_room_and_pods_that_are_not_ready_are_not_called_well(here: Story):
+    await here.world.play(BY_NAME["pending"])
+    await here.type(ON_CALL, "/omnicare top nodes")
+    said = await here.answered("🟡 1 node in production, none near a limit; 1 without room for more pods")
+    assert "Nearly all CPU of node-1 is requested." in said
+    await here.type(ON_CALL, "/omnicare top pods frontend")
+    await here.answered("🟡 5 pods in production, none near a limit (2 not measured); 2 are not ready")
