@@ -25,6 +25,11 @@ def by_count(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
+def part_of(count: int, of: int, what: str) -> str:
+    """Return `2 of 5 pods`; `1 pod` where there is only one."""
+    return counted(of, what) if of == 1 else f"{count:,} of {counted(of, what)}"
+
+
 def listed(names: Iterable[str], last: str = "and", *, most: int | None = None) -> str:
     """Return `backend`, `backend and frontend`, `Maya, Tomas or Ines`, `a, b and 3 more`; `none` where there is no name."""
     known = [name for name in names if name.strip()]
@@ -80,6 +85,11 @@ def measured(value: float, unit: str = "") -> str:
     """Return a measured number with its unit, in three digits that matter: `0.021 %`, `112 ms`, `1,240 req/s`."""
     number = f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.3g}"  # noqa: PLR2004 - where `g` writes 1.24e+03
     return f"{number} {unit}".strip()
+
+
+def in_sentence(text: str) -> str:
+    """Return a text of ours as it stands inside of a sentence: `error rate`, and `API p95` as it is."""
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
 def short_id(run: str) -> str:

@@ -11,10 +11,11 @@ from runbooks.metrics.reading import FiringAlerts, Metrics
 from runbooks.metrics.recovery import with_recoveries
 from runbooks.metrics.settings import MetricQuery
 from runbooks.metrics.standing import MetricHistory, Standing, where
-from runbooks.wording import by_count, counted, listed
+from runbooks.wording import by_count, counted, in_sentence, listed
 
 _LOOKED_AT = 3600.0
-_POINTS = 16
+_POINTS = 60
+"""A value every minute: with fewer, a time since when would be minutes later than the one that `metrics` and `diagnose` tell."""
 _ALERTS = 6
 
 
@@ -137,11 +138,6 @@ def alert_names(said: Sequence[FiringAlerts]) -> list[str] | None:
 def alerts_by_region(said: Sequence[FiringAlerts]) -> dict[str, list[str] | None]:
     """For `--json`: the same for each region that is asked for itself."""
     return {region: alert_names([each]) for each in said for region in each.regions}
-
-
-def in_sentence(title: str) -> str:
-    """Return a title as it stands inside of a sentence: `error rate`, and `API p95` as it is."""
-    return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
 
 
 def side(query: MetricQuery) -> str:

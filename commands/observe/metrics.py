@@ -23,7 +23,7 @@ from commands.kit.card import (
 )
 from commands.kit.command import Observation
 from commands.kit.context import Context, RunRecord
-from commands.kit.metric_facts import alerts_in_words, beyond_or_recovering, in_sentence, metric_data, side
+from commands.kit.metric_facts import alerts_in_words, beyond_or_recovering, metric_data, side
 from commands.kit.regions import RegionName, names_of
 from commands.kit.spec import CHANNEL_DEFAULT, FollowUp, QueryMeta, argument, option
 from commands.kit.types import Duration, DurationType, EnvironmentName, MetricName, nearest
@@ -37,7 +37,7 @@ from runbooks.metrics.reading import FiringAlerts, Metrics
 from runbooks.metrics.recovery import RECOVERY_SECONDS, with_recoveries
 from runbooks.metrics.settings import MetricQuery
 from runbooks.metrics.standing import MetricHistory, MetricRecovery, Standing, where
-from runbooks.wording import by_count, counted, duration, listed
+from runbooks.wording import by_count, counted, duration, in_sentence, listed
 
 T = TypeVar("T")
 

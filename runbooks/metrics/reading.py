@@ -17,7 +17,7 @@ from runbooks.metrics.settings import MetricQuery, MetricsSettings
 from runbooks.metrics.standing import MetricHistory, NamedSeries
 from runbooks.wording import listed
 
-POINTS = 90
+POINTS = 180
 SHORTEST = 300.0
 """Seconds; a shorter time shows nothing."""
 _FINEST = 15.0

@@ -24,7 +24,7 @@ from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, Thing, ToDo, Trouble, explains
 from runbooks.troubleshooting.image_changes import changed_image
-from runbooks.wording import counted, duration, listed, short_id
+from runbooks.wording import counted, duration, in_sentence, listed, short_id
 
 T = TypeVar("T")
 
@@ -221,7 +221,7 @@ def _finding(symptom: Finding, change: Change, noticed: Sequence[Trouble]) -> Fi
     )
     return Finding(
         kind=Trouble.CHANGE,
-        cause=f"{change.what}; since then {_in_sentence(symptom.cause)}",
+        cause=f"{change.what}; since then {in_sentence(symptom.cause)}",
         evidence=(f"It began {_when(symptom, change)} this change.", *change.known),
         confidence=Confidence.LIKELY,
         since=symptom.since,
@@ -235,11 +235,6 @@ def _finding(symptom: Finding, change: Change, noticed: Sequence[Trouble]) -> Fi
         about=change.about,
         explains=(*SYMPTOMS, *noticed),
     )
-
-
-def _in_sentence(cause: str) -> str:
-    """Return it as it stands inside of a sentence: `error rate …`, and `API p95 …` as it is."""
-    return cause if cause[1:2].isupper() else f"{cause[:1].lower()}{cause[1:]}"
 
 
 def _when(finding: Finding, change: Change) -> str:
@@ -419,7 +414,7 @@ async def _config_maps(case: Case, place: PlaceFacts) -> RecentChanges:
     try:
         views = configuration.by_others(await place.config_maps())
     except RunbookError as error:
-        return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
+        return RecentChanges(unknown=(in_sentence(error.message.rstrip(".")),))
     found = await place.listed()
     try:
         releases = (await case.releases()).releases
@@ -478,7 +473,7 @@ async def _secrets(case: Case, place: PlaceFacts) -> RecentChanges:
     try:
         views = await asyncio.gather(*(cluster.secret_written(namespace, name) for name in names))
     except RunbookError as error:
-        return RecentChanges(unknown=(_in_sentence(error.message.rstrip(".")),))
+        return RecentChanges(unknown=(in_sentence(error.message.rstrip(".")),))
     secrets = configuration.by_others(each for each in views if each is not None)
     return RecentChanges(
         found=tuple(

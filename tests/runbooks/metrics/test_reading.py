@@ -49,7 +49,10 @@ async def test_a_metric_beyond_its_limit_says_since_when_and_what_is_usual(prome
     assert errors.usual == pytest.approx(0.021, rel=0.2)
     assert errors.worst == pytest.approx(2.4, rel=0.2)
     assert (latency.standing, latency.beyond_since) == (Standing.WITHIN, None)
-    assert (latency.count, latency.step, latency.end) == (91, timedelta(minutes=2), NOW.replace(second=30))
+    assert (latency.count, latency.step, latency.end) == (181, timedelta(minutes=1), NOW.replace(second=30))
+    (shown, _) = (await measured_state(metrics(prometheus), NOW, 60)).histories
+    assert shown.query.name == "error-rate"
+    assert shown.beyond_since == errors.beyond_since, "status tells the same time as metrics"
     (short,) = await looked(prometheus, "error-rate", seconds=300)
     assert (short.standing, short.beyond_since) == (Standing.BEYOND, None), "it was beyond its limit all the time"
 

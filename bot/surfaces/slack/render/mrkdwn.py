@@ -25,7 +25,7 @@ BREAK = "\n"
 """A span that is nothing else ends the line. Inside data a line break is a space, so no data can pose as a line of ours."""
 
 _UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|ms|s|min|h|days?|%|[a-z]*/(?:s|min|h))(?![\w/])"
-_BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})")
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})|(?:(?<=[<>≤≥])|(?<=&[lg]t;)) (?=\d)")
 _MARKUP = re.compile(r"[*_~`]|:[\w+'-]+:|^\s*(?:>|&gt;|[-•]\s|\d+\.\s)", re.MULTILINE)
 _LONGEST_URL = 3000
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -42,7 +42,7 @@ def line(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Return the text with a no-break space between each number and its unit, so that no line ends between them.
+    """Return the text with a no-break space between each number and its unit or the sign of its limit, so that no line ends between them.
 
     For words that are read in Slack only: what may be pasted or is read by a program keeps its spaces.
     """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.boundary.redacting import redacted
 from bot.surfaces.slack.render.blocks import DrawnCard, drawn
 from bot.surfaces.slack.render.button_values import as_option, read, written
-from bot.surfaces.slack.render.mrkdwn import safe_link
+from bot.surfaces.slack.render.mrkdwn import safe_link, unbroken
 from commands.kit.card import (
     Attachment,
     Button,
@@ -251,7 +251,7 @@ def test_a_minor_table_is_small_print_and_leaves_slacks_one_table_to_another() -
 
 
 def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps_its_spaces() -> None:
-    said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, v1 s3"
+    said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, v1 s3, limit ≥ 1"
     shown = card(
         "x",
         body=(
@@ -264,8 +264,11 @@ def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps
         ),
     )
     made = json.dumps(drawn(shown, Names()).blocks, ensure_ascii=False)
-    kept = "12_writes/s, 4.1_M rows, 1_min 12_s, 20_% of 71_MiB in 2_days, 3 pods, v1 s3".replace("_", "\u00a0")
+    kept = "12_writes/s, 4.1_M rows, 1_min 12_s, 20_% of 71_MiB in 2_days, 3 pods, v1 s3, limit ≥_1".replace(
+        "_", "\u00a0"
+    )
     assert made.count(kept) == 5
+    assert unbroken("above its limit (< 0.1 %), &lt; 5") == "above its limit (<\u00a00.1\u00a0%), &lt;\u00a05"
     assert "A · 1\u00a0min 12\u00a0s" in made
     assert "logs --since 5 min" in made
     assert "`5 min`" in made
