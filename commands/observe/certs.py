@@ -94,7 +94,7 @@ def _card(where: str, found: Certificates) -> Card:
 
 def _sentence(found: FoundCertificate, newer: FoundCertificate | None) -> Text:
     """Return what is wrong with it, and that it is renewed already where it is: then another renewal does not help."""
-    has = f" It was renewed in {newer.named}: give that to what serves {found.where}." if newer is not None else ""
+    has = f" It was renewed in {newer.named}: install it on the server of {found.where}." if newer is not None else ""
     return words(Strong(text=found.named), f": {found.told}.{has}")
 
 

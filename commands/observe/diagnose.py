@@ -33,7 +33,7 @@ from runbooks.troubleshooting.case import LOOKED_BACK, Case, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.troubleshooting.rules import PERMISSIONS
 from runbooks.troubleshooting.terminal_lines import terminal_lines
-from runbooks.wording import counted, listed
+from runbooks.wording import counted, in_sentence, listed
 
 _OTHERS = 5
 """Findings after the first that are shown, and consequences; the rest are counted."""
@@ -192,6 +192,8 @@ def card_of(context: Context, asked: Diagnose, found: Diagnosed, orders: Orders)
     # trouble of the same kind is evidence for the first finding; anything else that it causes is a consequence
     alike = [each for each, cause in pairs[1:] if first is not None and cause == 0 and each.kind is first.kind]
     follow = [each for each, cause in pairs[1:] if cause is not None and each not in alike]
+    if first is not None:  # a change is named with the trouble that it brought
+        follow = [each for each in follow if in_sentence(each.cause) not in first.cause]
     if first is not None:
         body += _first(first, alike, orders, names, numbered=bool(others))
         body += [_other(number, each, orders) for number, each in enumerate(others[:_OTHERS], start=2)]

@@ -89,7 +89,7 @@ def _of_replica(state: ReplicationState) -> Iterator[ReplicationTrouble]:
         return
     if state.paused:
         yield ReplicationTrouble(
-            f"The replica does not replay what it receives: somebody paused it, {size(state.unplayed or 0)} ago in WAL"
+            f"The replica does not replay what it receives: somebody paused it, and {size(state.unplayed or 0)} of WAL wait to be replayed"
             if state.unplayed
             else "The replica does not replay what it receives: somebody paused it",
             "As the DBA, on the replica: `SELECT pg_wal_replay_resume();`",

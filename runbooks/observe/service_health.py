@@ -18,6 +18,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image, ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.wording import part_of
 
 _YOUNG = 30.0
 """Seconds that a pod may take until it is worth a word; the same as for a rollout's explanations."""
@@ -146,5 +147,4 @@ def is_old(snapshot: Snapshot) -> bool:
 def _whose(snapshot: Snapshot) -> str:
     """How many of the pods it is about."""
     late = sum(not pod.ready for pod in snapshot.pods)
-    new = "new " if snapshot.others else ""
-    return f"{late} of {len(snapshot.pods)} {new}pods: " if late else ""
+    return f"{part_of(late, len(snapshot.pods), 'new pod' if snapshot.others else 'pod')}: " if late else ""

@@ -34,7 +34,7 @@ from runbooks.troubleshooting.measured import began
 from runbooks.troubleshooting.pools import SYMPTOMS as _SYMPTOMS
 from runbooks.troubleshooting.pools import connections_of
 from runbooks.troubleshooting.rule import Rule
-from runbooks.wording import by_count, counted, duration, shortened
+from runbooks.wording import by_count, counted, duration, in_sentence, shortened
 
 _CONNECTS, _TCP, _LOOKS = 5.0, 2.0, 4.0
 """Seconds in which a server must have taken the bot, in which TCP must connect, and for all that is asked afterwards."""
@@ -417,7 +417,7 @@ def replicas(reading: ReplicationReading) -> RuleAnswer:
             if each.grave or each.late
         ),
         unknown=tuple(away),
-        details="" if troubles or away else replication.answer(reading),
+        details="" if troubles or away else in_sentence(replication.answer(reading)),
     )
 
 

@@ -40,10 +40,12 @@ def _finding(found: FoundCertificate, newer: FoundCertificate | None) -> Finding
     evidence = (f"Issued by {found.issuer}.",) if found.issuer else ()
     orders: tuple[ToDo, ...] = (ToDo(text="Renew it, then check that the server uses the new one"),)
     if newer is not None and newer.days is not None:
-        has = f"what serves {found.where} still has the old one"
+        has = f"the server of {found.where} still has the old one"
         evidence = (f"It was renewed in {newer.named} ({in_days(newer.days)} left); {has}.", *evidence)
         orders = (
-            ToDo(text=f"Do not renew it again: give what serves {found.where} the certificate of {newer.named}"),
+            ToDo(
+                text=f"Do not renew it again: install the certificate of {newer.named} on the server of {found.where}"
+            ),
             ToDo(text="Reload the server, or import it into the load balancer and point its listener to it"),
         )
     return Finding(

@@ -21,7 +21,7 @@ from runbooks.observe.service_health import is_old, snapshot_now
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble, could_not_look
 from runbooks.troubleshooting.rule import RegionRule
-from runbooks.wording import by_count, counted
+from runbooks.wording import by_count, counted, part_of
 
 _LOG_LINES = 20
 _CAUSES = 3
@@ -261,7 +261,7 @@ def _whose(snapshot: Snapshot) -> str:
     late = sum(not pod.ready for pod in snapshot.pods)
     old = sum(pod.ready for pod in snapshot.others)
     serving = f"{counted(old, 'old pod')} still {by_count(old, 'serves', 'serve')}" if old else ""
-    about = f"{late} of {len(snapshot.pods)} {'new ' if snapshot.others else ''}pods" if late else ""
+    about = part_of(late, len(snapshot.pods), "new pod" if snapshot.others else "pod") if late else ""
     said = "; ".join(part for part in (about, serving) if part)
     return f" ({said})" if said else ""
 

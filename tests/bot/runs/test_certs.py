@@ -24,4 +24,4 @@ async def test_certificates_are_told_the_soonest_first_and_one_that_is_about_to_
     await here.type(ON_CALL, "/omnicare certs")
     said = await here.answered(BY_NAME["cert-expiry"].cause)
     assert "expires in 5 days" in said
-    assert "It was renewed in Secret omnicare-tls: give that to what serves api.omnicare-health.com" in said
+    assert "It was renewed in Secret omnicare-tls: install it on the server of api.omnicare-health.com" in said

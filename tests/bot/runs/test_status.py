@@ -96,7 +96,7 @@ async def test_what_does_not_start_is_red_with_its_cause(here: Story, version: s
     said = await status(here, cause)
     assert "🔴" in said
     assert "production: backend is unhealthy, undecided" in said
-    assert "1 of 1 new pods: " in said
+    assert "1 new pod: " in said
     assert "Roll back" in looks(here)
     assert "0/3 new, 3 old" in said
 

@@ -86,7 +86,7 @@ async def test_a_certificate_that_the_cluster_has_anew_is_not_to_be_renewed_agai
         ):
             (finding,) = (await diagnose(asked, (Expiry(),))).findings
     renewed_in = (
-        f"It was renewed in Secret {TLS_SECRET} (62 days left); what serves {HOST}:{port} still has the old one."
+        f"It was renewed in Secret {TLS_SECRET} (62 days left); the server of {HOST}:{port} still has the old one."
     )
     assert finding.evidence[0] == renewed_in
     assert finding.to_do[0].text.startswith("Do not renew it again")

@@ -127,7 +127,7 @@ async def test_after_a_change_of_the_image_going_back_is_first_and_what_still_se
     said = await asked(served[0], client, world)
     first = said.findings[0]
     assert first.kind is kind
-    assert f"(1 of 1 new pods; {old} old pods still serve)" in first.cause
+    assert f"(1 new pod; {old} old pods still serve)" in first.cause
     assert first.to_do[0] == ToDo(text="Roll backend back to v1.2.0", command="rollback backend", label="Roll back")
     assert [each.command for each in first.to_do].count("rollback backend") == 1
     assert "Possible cause" in first.to_do[1].text
