@@ -206,11 +206,12 @@ class PrometheusServer:
             return float(self.values[metric])
         well, ill = VALUES[metric]
         namespace = _namespace(query)
-        if metric == "http_requests_total" and "5.." not in query:
+        requests = metric == "http_requests_total" and "5.." not in query
+        if requests:
             well = ill = _REQUESTS
         share = next((share for since, share in reversed(self._past.get(namespace, [])) if since <= at), 0.0)
         value = well + (ill - well) * share
-        if (raised := self.raised.get(metric)) is not None and raised.since <= at:
+        if not requests and (raised := self.raised.get(metric)) is not None and raised.since <= at:
             value = ill if raised.value is None else raised.value
         if metric.startswith(_STEADY):
             return value

@@ -41,7 +41,7 @@ SYNC: tuple[Scenario, ...] = (
         "Nothing leaves the sync queue any more.",
         "sync status",
         "Sync in production is stuck",
-        (BreakSync("stuck"),),
+        (BreakSync("stuck"), BreakMetrics("websocket_connections", 21, 2)),
     ),
     Scenario(
         "sync-missing",
