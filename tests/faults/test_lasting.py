@@ -202,7 +202,9 @@ STAGES = [
 
 
 @pytest.mark.parametrize("stages", [STAGES[::2], STAGES[1::2]], ids=["even", "odd"])
-@pytest.mark.parametrize("wires", [{"cluster_call": 4.0, "cluster_patience": 4.0, "rollout_deadline": 15.0}], indirect=True)
+@pytest.mark.parametrize(
+    "wires", [{"cluster_call": 4.0, "cluster_patience": 4.0, "rollout_deadline": 15.0}], indirect=True
+)
 async def test_a_rollback_that_can_not_go_on_fails_by_name_with_the_lines_to_type_and_else_goes_on(
     wires: Wires, stages: list[tuple[str, How, str]]
 ):

@@ -8,7 +8,7 @@ from runbooks.observe import pods, service_health
 from runbooks.observe.descriptions import describe
 from runbooks.release import rollouts
 from runbooks.release.restarting import plan_restart
-from tests.runbooks.release.test_rollouts import CAUSE, only_backend, refused, stamped
+from tests.runbooks.release.test_rollouts import CAUSE, explained, only_backend, overdue, refused, stamped
 from tests.support.real import Place
 
 MERGE = "application/merge-patch+json"
@@ -52,18 +52,19 @@ async def test_old_pods_that_a_finalizer_holds_are_named_as_what_holds_up_the_ro
     pulse = await stamped(here)
     await held(here, ["example.com/drain"])
     try:
-        error = await refused(here, pulse, "v2.0.0", deadline_seconds=8, explain_seconds=1, tick_seconds=0.5)
+        told = explained(pulse, "2 old pods are still terminating, held by")
+        error = await overdue(here, pulse, "v2.0.0", told, explain_seconds=1, tick_seconds=0.5)
         (state,) = await rollouts.current(here.cluster, here.environment)
-        told = await describe(here.cluster, here.environment, "backend")
+        described = await describe(here.cluster, here.environment, "backend")
     finally:
         await held(here, None)
     cause = "2 old pods are still terminating, held by finalizer example.com/drain; strategy Recreate starts no new pod until they are gone"
     assert (error.code, error.diagnosis.cause) == (ReasonCode.OLD_PODS_STAY, cause)
     assert "0/2 new pods ready; 2 old pods are still terminating, held by finalizer example.com/drain" in pulse.said
     assert (state.state, state.new_ready, state.readiness) == ("rolling", 0, "0/2")
-    assert told.summary == "is rolling out v2.0.0, 0/2"
-    assert [(each.ready, each.detail) for each in told.pods] == [(False, "Terminating")] * 2
-    assert cause in told.trouble
+    assert described.summary == "is rolling out v2.0.0, 0/2"
+    assert [(each.ready, each.detail) for each in described.pods] == [(False, "Terminating")] * 2
+    assert cause in described.trouble
 
 
 async def test_an_evicted_pod_is_counted_neither_as_ready_nor_as_missing(here: Place):
@@ -99,7 +100,7 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     await replaced(here, first.name)
     pulse = Listening((await stamped(here)).run, "held by finalizer")
     await held(here, ["example.com/drain"])
-    settings = {"deadline_seconds": 15, "explain_seconds": 1, "tick_seconds": 0.5}
+    settings = {"deadline_seconds": 30, "explain_seconds": 1, "tick_seconds": 0.5}
     async with asyncio.TaskGroup() as group:
         refusal = group.create_task(refused(here, pulse, "v2.0.0", **settings))
         async with asyncio.timeout(60):

@@ -164,10 +164,10 @@ async def after_first(here: Place, pulse: PlainPulse, after: str = "v2.0.0") -> 
 async def test_a_deploy_starts_the_rest_at_once_when_a_first_pod_is_ready(here: Place):
     await only_backend(here, replicas=6, strategy=ROLLING | {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
     rolling = asyncio.create_task(after_first(here, await stamped(here)))
-    first = await here.until("backend", lambda d: d.updated == 1)
+    asked = image("backend", "v2.0.0").reference
+    first = await here.until("backend", lambda d: d.containers[0].image == asked)
     assert (first.max_surge, SURGE in first.annotations) == (1, False), "the first pod comes by the own strategy"
     await here.until("backend", raised)
-    asked = image("backend", "v2.0.0").reference
     pods = await here.cluster.pods(here.namespace)
     assert any(pod.ready and pod.containers[0].image == asked for pod in pods), "raised only once it is ready"
     await here.until("backend", lambda d: d.updated == 6)
@@ -347,11 +347,12 @@ async def quota(here: Place, hard: Mapping[str, str]) -> None:
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": hard}}
     path = f"/api/v1/namespaces/{here.namespace}/resourcequotas"
     await here.create(path, body)
-    query = {"watch": "true", "timeoutSeconds": "20"}
-    async with here.connection.stream(path, doing="wait", query=query, silence=20) as lines:
+    query = {"watch": "true", "timeoutSeconds": "60"}
+    async with here.connection.stream(path, doing="wait", query=query, silence=60) as lines:
         while line := await lines.readline():
             if (json.loads(line)["object"].get("status") or {}).get("used"):
                 return
+    raise AssertionError("its use is not counted")
 
 
 async def test_pods_of_the_old_release_that_are_still_there_need_no_room(here: Place):

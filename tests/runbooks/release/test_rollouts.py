@@ -248,7 +248,7 @@ async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: 
 
 async def test_a_deadline_of_our_own_ends_it_too(here: Place):
     await only_backend(here)
-    error = await refused(here, await stamped(here), "v2.0.0-unready", deadline_seconds=8)
+    error = await refused(here, await stamped(here), "v2.0.0-unready", deadline_seconds=20)
     assert error.code is ReasonCode.NEVER_READY
 
 

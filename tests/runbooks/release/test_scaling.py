@@ -131,7 +131,7 @@ async def test_what_does_not_get_ready_ends_with_the_cause_and_what_is_left(here
     await few(here)
     await here.take("run-1")
     with pytest.raises(PermanentError) as failed:
-        await done(here, found, deadline_seconds=8)
+        await done(here, found, deadline_seconds=20)
     assert failed.value.code is ReasonCode.QUOTA_EXCEEDED
     assert "Backend stays at 5 pods" in failed.value.advice[-1]
     assert "`scale backend 3 --env production` undoes it." in failed.value.advice[-1]
