@@ -86,7 +86,7 @@ def _card(found: ActivityReading, where: str, several: bool) -> Card:
 
 
 def _odd(found: ActivityReading) -> bool:
-    return bool(found.idle or found.long or found.left_behind)
+    return bool(found.idle or found.many_idle or found.long or found.left_behind)
 
 
 def _answer(found: ActivityReading) -> str:
@@ -99,6 +99,9 @@ def _answer(found: ActivityReading) -> str:
         waiting = sum(len(tree.pids) for tree in found.trees)
         holders = listed((_name(tree) for tree in found.trees), most=3)
         return f"{counted(waiting, 'session')} wait for {len(found.trees)} others: {holders}"
+    if many := found.many_idle:
+        longest = duration(many[0].seconds)
+        return f"{len(many)} of {counted(found.sessions, 'session')} are idle in a transaction, the longest for {longest}; nobody waits for them"
     if found.idle:
         return f"Pid {found.idle[0].pid} has been {found.idle[0].state} for {duration(found.idle[0].seconds)}; nobody waits for it"
     if found.long:

@@ -8,6 +8,8 @@ from runbooks.clients.postgres.activity import ActiveSession, Activity, Prepared
 
 LONG = 60.0
 """Seconds, from which a statement or an idle transaction is called long."""
+PAUSED, _SEVERAL = 5.0, 3
+"""Seconds, from which a transaction in which nothing runs is no short pause, and so many of them are worth a word before they are long."""
 LEFT_BEHIND = 300.0
 """Seconds, from which a prepared transaction was probably forgotten: whoever prepares one ends it at once."""
 
@@ -48,6 +50,17 @@ class ActivityReading:
     def idle(self) -> tuple[ActiveSession, ...]:
         """Return sessions that left a transaction open for long and hold up nobody, the longest first."""
         return _longest(each for each in self.others if each.idle and each.seconds >= LONG)
+
+    @property
+    def many_idle(self) -> tuple[ActiveSession, ...]:
+        """Return sessions that do nothing in an open transaction, the longest first, where they are a quarter of all; otherwise none."""
+        found = _longest(each for each in self.others if each.idle and each.seconds >= PAUSED)
+        return found if len(found) >= _SEVERAL and len(found) * 4 >= self.sessions else ()
+
+    @property
+    def sessions(self) -> int:
+        """Return how many sessions there are, the bot's own not counted."""
+        return sum(self.activity.states.values())
 
     @property
     def long(self) -> tuple[ActiveSession, ...]:

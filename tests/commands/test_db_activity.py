@@ -3,10 +3,49 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from commands.kit.card import Card, State
 from commands.kit.command import Query
 from commands.kit.registry import load
 from runbooks.clients.postgres.activity import ActiveSession, Activity
 from runbooks.database import activity
+
+
+async def card_of(reading: activity.ActivityReading) -> Card:
+    async def answer(_: str) -> activity.ActivityReading:
+        return reading
+
+    database = SimpleNamespace(
+        activity=answer, place=lambda _: "primary", settings=SimpleNamespace(places=lambda: ("primary",))
+    )
+    context = SimpleNamespace(where=SimpleNamespace(name="production"), use=lambda *_: database)
+    request = load().make("db activity", {"env": "production"})
+    assert isinstance(request, Query)
+    return await request.answer(cast("Any", context))
+
+
+@pytest.mark.parametrize(
+    ("idle", "seconds", "said", "state"),
+    [
+        (9, 51.0, "9 of 12 sessions are idle in a transaction, the longest for 51 s; nobody waits for them", State.WAITING),
+        (9, 1.0, "Nobody waits for a lock, and nothing has been running for long", State.DONE),
+        (2, 51.0, "Nobody waits for a lock, and nothing has been running for long", State.DONE),
+    ],
+)  # fmt: skip
+async def test_many_sessions_that_do_nothing_in_a_transaction_are_not_called_well(
+    idle: int, seconds: float, said: str, state: State
+) -> None:
+    sessions = tuple(
+        ActiveSession(
+            pid=pid, role="omnicare", state="idle in transaction", waits="", seconds=seconds, transaction=seconds,
+            blocked_by=(), prepared=(), text="select ?",
+        )
+        for pid in range(1, idle + 1)
+    )  # fmt: skip
+    states = {"idle in transaction": idle, "idle": 12 - idle}
+    card = await card_of(activity.read("primary", "db:5432", Activity(sessions=sessions, states=states, prepared=())))
+    assert (card.summary, card.state) == (f"{said} (production, primary).", state)
 
 
 async def test_a_prepared_transaction_whose_name_has_a_secret_shows_no_part_of_it() -> None:
@@ -17,15 +56,6 @@ async def test_a_prepared_transaction_whose_name_has_a_secret_shows_no_part_of_i
     )  # fmt: skip
     reading = activity.read("primary", "db:5432", Activity(sessions=(waits,), states={"active": 1}, prepared=()))
 
-    async def answer(_: str) -> activity.ActivityReading:
-        return reading
-
-    database = SimpleNamespace(
-        activity=answer, place=lambda _: "primary", settings=SimpleNamespace(places=lambda: ("primary",))
-    )
-    context = SimpleNamespace(where=SimpleNamespace(name="production"), use=lambda *_: database)
-    request = load().make("db activity", {"env": "production"})
-    assert isinstance(request, Query)
-    card = await request.answer(cast("Any", context))
+    card = await card_of(reading)
     assert "hunter2" not in card.summary
     assert "hunter2" not in card.title.model_dump_json()
