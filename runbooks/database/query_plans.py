@@ -4,6 +4,7 @@ PostgreSQL's own numbers are sums: a step's cost has all steps below it in it, a
 outer row. Here each step gets its own part of the whole, so the parts add up to the plan.
 """
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ _CONDITIONS = {
     "Group Key": "for each",
 }
 _LONGEST = 160
+_WIDTH, _LEAST = 36, 12
+"""Characters of a line on a phone, and of what a step does in it, however deep it stands."""
 _MOST = 1e100
 """Of cost or rows; no planner expects more, and sums of it are still numbers."""
 _TELLING = 0.1
@@ -144,10 +147,17 @@ def lines(reading: PlanReading) -> list[str]:
         mark = "▶" if step is dearest else " "
         part = f"{step.own * 100:.0f} %" if step.own >= 0.005 else "·"  # noqa: PLR2004 - rounds to 1
         branch = "  " * (step.depth - 1) + "└ " if step.depth else ""
-        shown.append(f"{mark} {part:>5} {step.rows:>{wide},}  {branch}{step.what}")
-        under = "  " * step.depth
-        shown += [f"{'':>{wide + 8}} {under}  {condition}" for condition in step.conditions]
+        shown += _hanging(f"{mark} {part:>5} {step.rows:>{wide},}  {branch}", step.what)
+        under = f"{'':>{wide + 8}} {'  ' * step.depth}  "
+        shown += [line for condition in step.conditions for line in _hanging(under, condition)]
     return shown
+
+
+def _hanging(start: str, text: str) -> list[str]:
+    """Return a text behind what its line begins with, in as many lines as a phone needs, each beginning at the same place."""
+    width = max(_LEAST, _WIDTH - len(start))
+    first, *more = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{start}{first}", *(f"{'':>{len(start)}}{each}" for each in more)]
 
 
 def meaning(step: PlanNode) -> str:

@@ -56,7 +56,7 @@ def test_no_literal_of_a_condition_is_shown() -> None:
     shown = "\n".join(query_plans.lines(query_plans.read(tree)))
     assert "Quartermaine" not in shown
     assert "8812345" not in shown
-    assert "keeps (family_name = '…'::text) and (mrn > ?)" in shown
+    assert "keeps (family_name = '…'::text) and (mrn > ?)" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,13 @@ def test_the_numbers_take_no_more_room_than_they_need() -> None:
     scan = {"Node Type": "Seq Scan", "Relation Name": "observations", "Filter": "(encounter_id = $1)", "Total Cost": 9}
     assert query_plans.lines(query_plans.read({**scan, "Plan Rows": 2})) == [
         "   cost rows  step",
-        "▶ 100 %    2  Seq Scan on observations",
-        "               keeps encounter_id = $1",
-    ]
+        "▶ 100 %    2  Seq Scan on",
+        "              observations",
+        "               keeps encounter_id =",
+        "               $1",
+    ], "no line is longer than a phone is wide"
     many = query_plans.lines(query_plans.read({**scan, "Plan Rows": 1_200_000}))
-    assert many[:2] == ["   cost      rows  step", "▶ 100 % 1,200,000  Seq Scan on observations"]
+    assert many[:2] == ["   cost      rows  step", "▶ 100 % 1,200,000  Seq Scan on"]
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), -1, "many", None, [], {}, 10**400])
