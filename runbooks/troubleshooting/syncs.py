@@ -150,12 +150,16 @@ async def _measured(case: Case, service: Service, history: MetricHistory) -> Fin
     assert rise is not None, "it was asked"
     region = history.regions[0] if len(history.regions) == 1 else ""
     now = rate if rate is not None else rise.after
-    evidence = [
-        f"{now:.3g} drops a minute in the last {WINDOW} min by Prometheus, up from {rise.before:.3g}.",
-        "The logs of the pods that run now don't show since when.",
-    ]
+    counted_now = f"{now:.3g} drops a minute in the last {WINDOW} min by Prometheus, up from {rise.before:.3g}."
+    started = await _started(case, service, region)
+    if started and min(started) > case.now - timedelta(minutes=WINDOW):
+        replaced = f"All its pods started in the last {WINDOW} min, so the number still contains what those before them dropped."
+        cause = f"{service.name}: WebSocket connections dropped until its pods were replaced{'' if region else where(history.regions)}"
+        over = {"region": region, "recovering": True, "confidence": Confidence.POSSIBLE}
+        return _drop(case, service.name, cause, rise, (counted_now, replaced), (_SEE_THEM,)).model_copy(update=over)
+    evidence = [counted_now, "The logs of the pods that run now don't show since when."]
     to_do = [_SEE_THEM]
-    if await _all_started_since(case, service, rise.at, region):
+    if started and min(started) > rise.at:
         evidence.append(
             "All its pods have started since then, so the cause is probably in front of them: load balancer, WAF or network."
         )
@@ -164,8 +168,8 @@ async def _measured(case: Case, service: Service, history: MetricHistory) -> Fin
     return _drop(case, service.name, cause, rise, evidence, to_do).model_copy(update={"region": region})
 
 
-async def _all_started_since(case: Case, service: Service, at: datetime, region: str) -> bool:
-    """Return whether no pod of the service is older; False where they can't be listed."""
+async def _started(case: Case, service: Service, region: str) -> list[datetime]:
+    """Return when the service's pods started; nothing where they can't be listed, or one of them does not say."""
     started: list[datetime | None] = []
     try:
         places = [place for place in case.places if region in ("", place.region)]
@@ -174,8 +178,9 @@ async def _all_started_since(case: Case, service: Service, at: datetime, region:
             owners = {rs.uid for rs in each.replica_sets if deployment is not None and rs.owner == deployment.uid}
             started += [read_time(pod.created) for pod in each.pods if pod.owner in owners and not pod.deleting]
     except RunbookError:
-        return False
-    return bool(started) and all(each is not None and each > at for each in started)
+        return []
+    known = [each for each in started if each is not None]
+    return known if len(known) == len(started) else []
 
 
 def _finding(reading: WebsocketReading, case: Case) -> Finding:

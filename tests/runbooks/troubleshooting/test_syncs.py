@@ -19,7 +19,7 @@ from runbooks.metrics.standing import MetricHistory, NamedSeries
 from runbooks.sync.queue import SyncQueue as Queue
 from runbooks.sync.queue import SyncScripts
 from runbooks.troubleshooting.asking import diagnose
-from runbooks.troubleshooting.findings import RuleAnswer, Trouble
+from runbooks.troubleshooting.findings import Confidence, RuleAnswer, Trouble
 from runbooks.troubleshooting.pools import ApplicationPools
 from runbooks.troubleshooting.rule import Rule
 from runbooks.troubleshooting.syncs import SyncQueues, Websockets
@@ -133,7 +133,11 @@ async def test_drops_that_go_on_after_a_restart_are_counted_by_prometheus(here: 
             assert (await Websockets().look(asked)).well
         prometheus.raised["websocket_disconnects_total"] = Raised((clock() - timedelta(minutes=12)).timestamp())
         async with case(clients, cluster=here.client, now=clock()) as asked:
+            (over,) = (await Websockets().look(asked)).found
+        async with case(clients, cluster=here.client, now=clock() + timedelta(minutes=WINDOW + 1)) as asked:
             (one,) = (await Websockets().look(asked)).found
+    assert (over.recovering, over.confidence) == (True, Confidence.POSSIBLE), "they are counted for some minutes more"
+    assert over.cause == "backend: WebSocket connections dropped until its pods were replaced"
     assert (one.kind, one.cause) == (Trouble.WEBSOCKET_DROPS, "backend: WebSocket connections drop")
     assert " by Prometheus, up from " in one.evidence[0]
     assert "All its pods have started since then" in one.evidence[-1]
