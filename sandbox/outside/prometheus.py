@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[float, float]] = {
 """Metric → what a query of it gives while a healthy version runs, and while all pods run a version `…-errors`."""
 _REQUESTS = 38.0
 """Requests a second: what `http_requests_total` gives over a time where errors are not asked for."""
+_RESTARTS = "kube_pod_container_status_restarts_total"
 _ROUTES = {"/api/patients/:id": 2.1, "/api/notes": 1.3, "/api/sync/changes": 0.8}
 """What a query by `route` gives, as so many times the whole's."""
 _STEADY = ("kube_pod_", "kubelet_", "pg_", "storage_")
@@ -187,6 +188,9 @@ class PrometheusServer:
         pods = [pod for pod in self._cluster.pods(namespace) if pod.ready]
         return sum(pod.version.endswith("-errors") for pod in pods) / len(pods) if pods else 0.0
 
+    def _restarted(self, namespace: str) -> float:
+        return float(sum(pod.restarts for pod in self._cluster.pods(namespace)))
+
     def _remember(self) -> None:
         now = self._cluster.clock.now().timestamp()  # a scenario may make a past
         for namespace in {pod.namespace for pod in self._cluster.pods()}:
@@ -213,6 +217,8 @@ class PrometheusServer:
         value = well + (ill - well) * share
         if not requests and (raised := self.raised.get(metric)) is not None and raised.since <= at:
             value = ill if raised.value is None else raised.value
+            # a pod that goes on crashing has restarted more often than when it was broken
+            value = max(value, self._restarted(namespace)) if metric == _RESTARTS else value
         if metric.startswith(_STEADY):
             return value
         if "duration" in metric:

@@ -10,7 +10,7 @@ from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.metrics import PrometheusClient
 from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.settings import Settings
-from sandbox.outside.prometheus import PrometheusServer
+from sandbox.outside.prometheus import PrometheusServer, Raised
 
 WHERE = '{namespace="omnicare-prod"}'
 LATENCY = f"histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{WHERE}[5m])))"
@@ -47,3 +47,23 @@ async def test_a_deploy_is_slower_for_a_while_and_a_bad_version_makes_errors_fro
         assert later == pytest.approx(before, rel=0.15)
         before, after, later = await around(ERRORS)
         assert before < 0.1 < min(after, later)
+
+
+async def test_restarts_are_as_many_as_the_pods_have_had_since_something_was_broken(cluster: Cluster) -> None:
+    prometheus = PrometheusServer(cluster)
+    prometheus.raised["kube_pod_container_status_restarts_total"] = Raised(time.time() - 600, 1)
+    query = f"sum(increase(kube_pod_container_status_restarts_total{WHERE}[1h]))"
+    async with prometheus.serve() as url:
+        client = PrometheusClient(MonitoringServer(url=url))
+
+        async def newest() -> float | None:
+            found = await client.range(query, start=time.time(), step=15, count=1)
+            return found.series[0].values[-1]
+
+        assert await newest() == 1
+        cluster.set_image("omnicare-prod", "backend", "ghcr.io/omnicare/backend:v2.1.0-crash")
+        async with asyncio.timeout(60):
+            async for pods in cluster.changes("omnicare-prod"):
+                if sum(pod.restarts for pod in pods) > 1:
+                    break
+        assert (await newest() or 0) > 1
