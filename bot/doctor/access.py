@@ -95,7 +95,7 @@ NEEDED: tuple[Access, ...] = (
     _service(
         "create",
         "pods",
-        "Run the sync scripts, `db:test` and `db:pool:status` in a backend pod; nothing else is ever run there.",
+        "Run the configured scripts (sync, `db:test`, `db:pool:status`, those of `run`) in a ready pod; nothing else is ever run there.",
         subresource="exec",
     ),
     _service(
