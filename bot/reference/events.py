@@ -23,7 +23,7 @@ EVENTS: dict[EventName, str] = {
     EventName.RUN_CANCEL_ASKED: "Somebody asked the run to stop.",
     EventName.RUN_CANCELLED: "The run stopped because somebody asked, or because a rollback replaced it.",
     EventName.RUN_ABANDONED: "The request was recorded and never reached the engine; nothing was changed.",
-    EventName.RUN_HELD: "Somebody asked the run to wait before its next service.",
+    EventName.RUN_HELD: "Somebody asked the run to wait before its next change.",
     EventName.RUN_CONTINUED: "Somebody resumed a held run.",
     EventName.RUN_UNANSWERED: "The run failed and nobody reacted: people who may roll back were mentioned again.",
     EventName.RUN_WITHDRAWN: "The requester withdrew the request.",

@@ -333,7 +333,7 @@ class EngineRuns:
             )
         if act == "hold" and not await self._may_wait(request, state):
             raise Denied(
-                f"Run {short} has no further service to wait before. `cancel {short}` stops it.",
+                f"Run {short} has no further change to hold before. `cancel {short}` stops it.",
                 code=ReasonCode.NOT_WAITING,
             )
 
@@ -446,7 +446,7 @@ def _told(request: Request, act: str) -> Card:
         "deny": "Denied",
         "withdraw": "Withdrawn",
         "cancel": "Stop requested",
-        "hold": "Hold requested before the next service",
+        "hold": "Hold requested before the next change",
         "continue": "Continued",
         "go": "Go",
         "no-go": "No-go",

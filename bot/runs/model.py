@@ -104,7 +104,7 @@ def digest_of(request: Request, plan: Plan) -> str:
 
 
 class HoldAsked(Frozen):
-    """Somebody asked the run to wait before its next service."""
+    """Somebody asked the run to wait before its next change."""
 
     by: str
     """A person's name."""
@@ -146,7 +146,7 @@ class RequestState(Frozen):
     ended: datetime | None = None
     head: Card | None = None
     hold: HoldAsked | None = None
-    """While it runs: who wants it to wait before its next service."""
+    """While it runs: who wants it to wait before its next change."""
     scheduled: bool = False
     """It was approved for a time."""
     go: GoGiven | None = None

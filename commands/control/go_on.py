@@ -6,7 +6,7 @@ from commands.kit.types import Words
 
 
 class Continue(RunDecision):
-    """Resume a held run with its next service."""
+    """Resume a held run with its next step."""
 
     meta = RunDecisionMeta(permission=None, name="continue", examples=["7KQ2"])
 

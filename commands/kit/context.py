@@ -107,7 +107,7 @@ class RunRecord(Frozen):
     follows: str | None = None
     """The run that it tries again, or goes back from."""
     held_by: str | None = None
-    """While it waits before its next service: whose word it waits for."""
+    """While it waits before its next change: whose word it waits for."""
     held_since: datetime | None = None
     waits: str = ""
     """What it does or waits for before anybody can be asked for approval."""

@@ -54,7 +54,7 @@ def ending_state(outcome: Outcome) -> State:
 
 
 def held(by: str, since: datetime) -> Text:
-    """A run that waits before its next service: for whose word, and since when."""
+    """A run that waits before its next change: for whose word, and since when."""
     return words(f"by {by}, ", Moment(at=since, form="date-time", age=True))
 
 

@@ -56,7 +56,7 @@ async def test_held_stopped_where_it_is_and_tried_again(here: Story) -> None:
         await hold(here, page, run)
         await says(thread, "Held before Frontend rollout by Maya")
         await expect(thread.get_by_role("button", name="Continue", exact=True)).to_be_visible()
-        await says(page.get_by_role("log").first, "held by Maya before the next service")
+        await says(page.get_by_role("log").first, "held by Maya before the next change")
         await shot(page, FOLDER, "held")
         await stop(page, "stay")
         await says(thread, "was stopped by Maya")

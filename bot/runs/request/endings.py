@@ -151,7 +151,7 @@ def locked(request: Request, freeze: Freeze) -> RequestEnded:
             f"{where} has been locked since {name}'s rollback{why}",
             request=request,
             advice=(
-                "Find out why it was rolled back, and whether this release mends that.",
+                "Find out why it was rolled back, and whether this release fixes that.",
                 f"Then `unlock --env {where}` if you may, and retry. A `rollback` bypasses the lock.",
             ),
         )

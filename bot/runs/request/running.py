@@ -190,7 +190,7 @@ class Running:
         self._display.held(open_request.request.id, hold)
         await open_request.publish(hold=hold, holds=open_request.state.holds + 1)
         if hold is not None:
-            what = f"held by {hold.by} before the next service"
+            what = f"held by {hold.by} before the next change"
             await open_request.head(State.WAITING, what, plan=open_request.state.plan)
         else:
             await open_request.head(State.RUNNING, "running", plan=open_request.state.plan)
