@@ -29,7 +29,7 @@ async def decide(act: Act, request: Decision, runs: EngineRuns) -> Answer:
         case EnvironmentDecision():
             told = await request.decide(context)
         case _:
-            raise TypeError(f"{request.spec.name} is a decision about nothing that there is")
+            raise TypeError(f"{request.spec.name} is a decision without a handler")
     if (event := request.meta.audit_event) is not None:
         await act.note(request, environment, EventName(event), said=told.summary)
         if environment is not None and not request.meta.private:

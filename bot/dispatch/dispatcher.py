@@ -163,7 +163,7 @@ class Dispatcher:
                 return await operation.start(act, request)
             case Decision():
                 return await decision.decide(act, request, self._runs)
-        raise TypeError(f"{request.spec.name} is of no kind that there is")
+        raise TypeError(f"{request.spec.name} is no query, operation or decision")
 
     async def _with_way_back(self, actor: Actor, request: Command | None, refused: Answer) -> Answer:
         """Return the refusal of a rollback, with the lines for doing it by hand where the person may look at the environment."""

@@ -46,7 +46,7 @@ EKS: Mapping[int, tuple[date, date]] = {
 """The same on Amazon EKS → the end of standard support, the end of extended support."""
 _SOON = timedelta(days=90)
 _VERSION = re.compile(r"v?1\.([0-9]{1,3})(?:\.[0-9]{1,4})?([^0-9].*)?", re.ASCII)
-_UPGRADE = "Upgrade the cluster, one minor version after the other."
+_UPGRADE = "Upgrade the cluster, one minor version at a time."
 
 
 def support(where: str, version: str, today: date) -> DoctorFinding:
@@ -66,29 +66,29 @@ def support(where: str, version: str, today: date) -> DoctorFinding:
     about = f"{where}: Kubernetes 1.{minor}"
     ends = UPSTREAM.get(minor)
     if ends is None:
-        return failed(f"{about} is out of support since before {_day(min(UPSTREAM.values()))}.", _UPGRADE)
+        return failed(f"{about} has been out of support since before {_day(min(UPSTREAM.values()))}.", _UPGRADE)
     if today > ends and build:
         return warning(
-            f"{about} gets no fixes from the Kubernetes project since {_day(ends)}.",
+            f"{about} has had no fixes from the Kubernetes project since {_day(ends)}.",
             f"Ask whoever provides the cluster how long they support {version[:40]}.",
         )
     if today > ends:
-        return failed(f"{about} is out of support since {_day(ends)}: it gets no security fixes.", _UPGRADE)
+        return failed(f"{about} has been out of support since {_day(ends)}: it gets no security fixes.", _UPGRADE)
     return _ending(about, "support", ends, today)
 
 
 def _on_eks(about: str, minor: int, today: date) -> DoctorFinding:
     if minor not in EKS:
         return failed(
-            f"{about} is out of support since before {_day(min(ends for _, ends in EKS.values()))}.", _UPGRADE
+            f"{about} has been out of support since before {_day(min(ends for _, ends in EKS.values()))}.", _UPGRADE
         )
     standard, extended = EKS[minor]
     if today > extended:
         advice = f"{_UPGRADE} AWS upgrades the control plane by itself, at a time that nobody chooses."
-        return failed(f"{about} is out of support since {_day(extended)}.", advice)
+        return failed(f"{about} has been out of support since {_day(extended)}.", advice)
     if today > standard:
         return warning(
-            f"{about} is in extended support, at an extra cost, since {_day(standard)}; that ends on {_day(extended)}.",
+            f"{about} has been in extended support, at extra cost, since {_day(standard)}; that ends on {_day(extended)}.",
             _UPGRADE,
         )
     return _ending(about, "standard support", standard, today)

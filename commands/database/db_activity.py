@@ -103,12 +103,14 @@ def _answer(found: ActivityReading) -> str:
         longest = duration(many[0].seconds)
         return f"{len(many)} of {counted(found.sessions, 'session')} are idle in a transaction, the longest for {longest}; nobody waits for them"
     if found.idle:
-        return f"Pid {found.idle[0].pid} has been {found.idle[0].state} for {duration(found.idle[0].seconds)}; nobody waits for it"
+        return f"Pid {found.idle[0].pid} has been {found.idle[0].state} for {duration(found.idle[0].seconds)}; nothing is waiting for it"
     if found.long:
-        return f"Nobody waits, but pid {found.long[0].pid} has been running a statement for {duration(found.long[0].seconds)}"
+        return f"Nothing is waiting, but pid {found.long[0].pid} has been running a statement for {duration(found.long[0].seconds)}"
     if found.left_behind:
-        return f"Nobody waits, but a prepared transaction has been open for {duration(found.left_behind[0].seconds)}"
-    return "Nobody waits for a lock, and nothing has been running for long"
+        return (
+            f"Nothing is waiting, but a prepared transaction has been open for {duration(found.left_behind[0].seconds)}"
+        )
+    return "Nothing is waiting for a lock, and nothing has been running for long"
 
 
 def _name(tree: Waits) -> str:

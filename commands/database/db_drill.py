@@ -36,7 +36,7 @@ class DbDrill(Operation):
 
     def outcome(self, context: Context, plan: Plan, results: Results) -> Outcome:  # noqa: ARG002 - the record says it
         proof = results.only(RecordDrill, ProvenRestore)
-        read = f"Read: {proof.evidence}." if proof.checked else f"The restore is not proved: {proof.evidence}."
+        read = f"Read: {proof.evidence}." if proof.checked else f"The restore is not proven: {proof.evidence}."
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{proof.snapshot} was restored in {proof.minutes:g} min",

@@ -164,7 +164,7 @@ def _by_hand(text: str, place: Instance, *, generic: bool) -> str:
 
 
 def _figures(statement: Statement) -> str:
-    return f"{milliseconds(statement.mean)} each time, {counted(statement.calls, 'call')}, {percent(statement.share)} of all time"
+    return f"{milliseconds(statement.mean)} each time, {counted(statement.calls, 'call')}, {percent(statement.share)} of the total time"
 
 
 def _facts(statement: Statement, place: Instance, where: str) -> dict[str, object]:

@@ -60,9 +60,9 @@ class DbIndexes(Observation):
             title=words(Strong(text=answer), f" · {where}"),
             summary=f"{answer} ({where}).",
             body=(
-                *_shown("Invalid: writing keeps it up to date, and no query uses it", map(_invalid, found.invalid)),
-                *_shown("Seems to lack an index", (_lacking(reads, several) for reads in found.lacking)),
-                *_shown("There twice", map(_duplicate, found.duplicate)),
+                *_shown("Invalid: writes maintain it, and no query uses it", map(_invalid, found.invalid)),
+                *_shown("Probably missing an index", (_lacking(reads, several) for reads in found.lacking)),
+                *_shown("Duplicates", map(_duplicate, found.duplicate)),
                 *_shown("Unused", map(_unused, found.unused)),
                 *_facts(found),
                 *(

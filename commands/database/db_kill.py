@@ -43,7 +43,7 @@ class DbKill(Operation):
         return True
 
     def title(self, environment: str) -> str:
-        return f"End what pid {self.pid} does in {environment}'s database"
+        return f"End what pid {self.pid} is doing in {environment}'s database"
 
     async def plan(self, context: Context) -> Plan:
         database = context.use(Database, "database")
@@ -56,7 +56,7 @@ class DbKill(Operation):
             lines.append(
                 f"{counted(ended.waiting, 'session')} still {by_count(ended.waiting, 'waits', 'wait')} for a lock."
                 if ended.waiting
-                else "Nobody waits for a lock now."
+                else "Nothing is waiting for a lock now."
             )
         return Outcome(
             code=ReasonCode.SUCCEEDED,
@@ -78,4 +78,4 @@ def _title(pid: int, cancelled: SessionEnd, ended: SessionEnd) -> str:
         return f"The session of pid {pid} is ended and its transaction is rolled back"
     if cancelled.how == "cancelled":
         return f"The statement of pid {pid} is cancelled and its transaction is rolled back; the session goes on"
-    return f"What pid {pid} did had ended by itself, so nothing was done to it"
+    return f"Pid {pid} had finished by itself, so nothing was ended"

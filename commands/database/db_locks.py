@@ -34,7 +34,7 @@ _THINGS, _SESSIONS = 8, 6
 class DbLocks(Observation):
     """Show which tables and rows are locked now, by whom, for how long, and who waits for them.
 
-    Locks that every statement takes and nobody waits for are left out.
+    Locks that every statement takes and nothing is waiting for are left out.
     """
 
     tool = "psql"
@@ -86,8 +86,8 @@ def _answer(found: LockReading) -> str:
         return f"{counted(found.waiting, 'session')} {by_count(found.waiting, 'waits', 'wait')} for a lock on {thing.name}{more}"
     if found.things:
         held = len(found.things)
-        return f"Nobody waits for a lock; {counted(held, 'object')} {by_count(held, 'has', 'have')} one that could keep others out"
-    return "Nobody waits for a lock, and none is held that could keep others out"
+        return f"Nothing is waiting for a lock; {counted(held, 'object')} {by_count(held, 'has', 'have')} one that could keep others out"
+    return "Nothing is waiting for a lock, and none is held that could keep others out"
 
 
 def _told(thing: LockedThing) -> Iterator[Paragraph | Preformatted]:

@@ -96,7 +96,7 @@ def _tables(found: ReplicationReading) -> Iterator[Element]:
         ]
         if rows:
             yield Table(
-                columns=("Replica", "State", "Behind", "Delay"), rows=tuple(rows), caption=f"As the {place} tells it"
+                columns=("Replica", "State", "Behind", "Delay"), rows=tuple(rows), caption=f"As reported by the {place}"
             )
         elif state.recovering:
             yield Note(text=words(f"The {place} itself: {_own(state)}."))

@@ -56,7 +56,7 @@ class Pods(Observation):
         notes += tuple(Note(text=words(why)) for why in missing)
         over = sum(each.over for each in found)
         text = f"{ready} of {counted(len(found) - over, 'pod')} ready in {context.where.name}"
-        text += f", {over} ended before" if over else ""
+        text += f", {over} ended earlier" if over else ""
         return Card(
             title=words(Strong(text=text)),
             summary=text,

@@ -38,9 +38,9 @@ class Resources(Observation):
         unwell = sum(not each.well for kind in kinds for each in kind.found)
         all_of_them = sum(len(kind.found) for kind in kinds)
         unknown = any(kind.unknown for kind in kinds)
-        text = f"{unwell} of {counted(all_of_them, 'resource')} in {where} not as wanted"
+        text = f"{unwell} of {counted(all_of_them, 'resource')} in {where} not as they should be"
         if not unwell:
-            text = f"{counted(all_of_them, 'resource')} in {where}" + ("" if unknown else ", all as wanted")
+            text = f"{counted(all_of_them, 'resource')} in {where}" + ("" if unknown else ", all as they should be")
         body = list(_table(kinds))
         body += [Note(text=words(why)) for why in missing]
         return Card(
@@ -73,6 +73,6 @@ def _table(kinds: Sequence[ResourcesOfKind]) -> Iterator[Element]:
         yield Note(text=sentence(f"{counted(left, 'more resource')} not shown; `--json` in a terminal has all."))
     old = [counted(kind.left_out, kind.kind) for kind in kinds if kind.left_out]
     if old:
-        yield Note(text=words(f"Left out because nothing of them runs: {listed(old)}."))
+        yield Note(text=words(f"Left out because none of their pods run: {listed(old)}."))
     for why in dict.fromkeys(kind.unknown for kind in kinds if kind.unknown):
         yield Note(text=words(why))

@@ -82,7 +82,7 @@ def _card(one: Literal["pod", "node"], where: str, found: Sequence[Top], missing
     if near:
         text = f"{near} of {counted(len(lines), one)} in {where} near a limit"
     elif unknown and not measured:
-        text = f"What {one}s in {where} use is unknown"
+        text = f"The usage of {one}s in {where} is unknown"
     else:
         text = f"{counted(len(lines), one)} in {where}, none near a limit"
         text += f" ({len(lines) - measured} not measured)" if measured < len(lines) else ""

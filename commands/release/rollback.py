@@ -184,7 +184,9 @@ class Rollback(Operation):
                 *warnings,
             )
         if record.freeze is not None and record.freeze.run and record.freeze.holds(context.now):
-            lock = f"{context.where.name} is locked since {record.freeze.name}'s rollback ({record.freeze.reason})"
+            lock = (
+                f"{context.where.name} has been locked since {record.freeze.name}'s rollback ({record.freeze.reason})"
+            )
             warnings = (f"{lock}. It does not stop a rollback.", *warnings)
         going = (await as_it_is(context, record)).run
         if self.goes_back and going is not None and going.run != context.run_id:

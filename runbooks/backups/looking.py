@@ -166,9 +166,9 @@ def judge_restore(found: ProvenRestore | None, settings: BackupSettings, now: da
         return Judgement(good=False, evidence="no restore is recorded", advice=advice)
     age = (now - found.at).total_seconds() / 3600
     if age < -_AHEAD:
-        evidence = f"the restore of {found.snapshot} is recorded for a time that has not come"
+        evidence = f"the restore of {found.snapshot} is recorded with a time in the future"
         return Judgement(good=None, evidence=evidence, advice=f"{_IN_THE_FUTURE} {advice}", at=found.at)
-    how = "its tables were read" if found.checked else f"not proved, {found.evidence or 'its tables were not read'}"
+    how = "its tables were read" if found.checked else f"not proven, {found.evidence or 'its tables were not read'}"
     said = f"{found.snapshot} was restored {_age(age)} ago in {found.minutes:g} min by {found.by or 'unknown'}: {how}"
     if not found.checked:
         return Judgement(

@@ -305,7 +305,7 @@ def read_as(instance: str, tables: int, rows: int) -> DrillCheck:
         raise PermanentError(
             f"{instance} was restored, and has no tables.",
             code=ReasonCode.BACKUP_FAILED,
-            advice=("The snapshot holds nothing of the application. Find out which database it was taken of.",),
+            advice=("The snapshot has nothing of the application in it. Find out which database it was taken from.",),
         )
     if not rows:
         return DrillCheck(

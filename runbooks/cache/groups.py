@@ -51,7 +51,7 @@ def _status(group: CacheGroup) -> Iterator[CacheTrouble]:
     if group.status in _BROKEN:
         yield _trouble(
             f"ElastiCache reports the status of {group.name} as {group.status}",
-            "Look at it in AWS's console at once; CloudTrail has who changed it.",
+            "Look at it in AWS's console at once; CloudTrail shows who changed it.",
             grave=True,
         )
     elif group.resharding is not None:

@@ -151,7 +151,7 @@ def _cluster(reading: CacheReading) -> Iterator[CacheTrouble]:
         )
         yield CacheTrouble(
             CacheTroubleKind.CLUSTER,
-            "The cache cluster is down: " + (why or "its nodes do not agree on it"),
+            "The cache cluster is down: " + (why or "its nodes do not agree on its state"),
             "Bring back the nodes that do not answer; a replica takes over its shard by itself if most primaries answer.",
             grave=True,
         )

@@ -110,9 +110,7 @@ class CancelStatement(SessionStep):
     def shown(self) -> Shown:
         who = " · ".join(part for part in (str(self.pid), self.role, self.application) if part)
         behind = (
-            f"{counted(self.behind, 'session')} {by_count(self.behind, 'waits', 'wait')}"
-            if self.behind
-            else "nobody waits"
+            f"{counted(self.behind, 'session')} {by_count(self.behind, 'waits', 'wait')}" if self.behind else "nothing"
         )
         cells = (Cell(text=who, strong=True), Cell(text=self.doing), Cell(text=behind), Cell(text=self.statement))
         return Shown(columns=("Session", "Now", "Behind it", "Statement"), rows=(cells,))
@@ -159,7 +157,7 @@ class EndSession(SessionStep):
                 f"Pid {self.pid} was told to end and is still there after {_ENDED:g} s.",
                 code=ReasonCode.DATABASE_SLOW,
                 advice=(
-                    "It probably waits for the disk and ends when that answers. Don't send SIGKILL: the server would restart for all.",
+                    "It probably waits for the disk and ends when that answers. Don't send SIGKILL: it would restart the whole server.",
                 ),
             )
         return SessionEnd(how="terminated", waiting=await _waiting(database, self.on))
@@ -232,7 +230,7 @@ async def plan_end(database: Database, on: Instance, pid: int, where: str) -> Pl
     }
     steps = (CancelStatement.model_validate(values), EndSession.model_validate(values))
     return Plan(
-        title=f"End what pid {pid} does on {where}'s {on}",
+        title=f"End what pid {pid} is doing on {where}'s {on}",
         steps=steps,
         warnings=tuple(_warnings(node, behind)),
         notes=("If the session has begun another transaction by then, nothing is done to it.",),
@@ -244,7 +242,7 @@ def _warnings(node: Waits | None, behind: int) -> list[str]:
     if node is not None and node.session is not None and (ahead := node.session.blocked_by):
         said.append(f"It waits for pid {ahead[0]} itself: `db activity` shows which session is in front.")
     elif not behind:
-        said.append("Nobody waits for this session.")
+        said.append("Nothing is waiting for this session.")
     return said
 
 

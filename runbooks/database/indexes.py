@@ -114,10 +114,10 @@ def answer(found: IndexReading) -> str:
         parts.append(f"{counted(tables, 'table')} {by_count(tables, 'seems', 'seem')} to lack an index")
     if found.duplicate:
         count = len(found.duplicate)
-        parts.append(f"{counted(count, 'index', 'indexes')} {by_count(count, 'is', 'are')} there twice")
+        parts.append(f"{counted(count, 'index is a duplicate', 'indexes are duplicates')}")
     if found.unused:
         count = len(found.unused)
         parts.append(f"{counted(count, 'index', 'indexes')} {by_count(count, 'is', 'are')} unused")
     if not parts:
-        return f"All {counted(found.of, 'index', 'indexes')} are valid, used and there once"
+        return f"All {counted(found.of, 'index', 'indexes')} are valid, used and without duplicates"
     return ", ".join(parts)

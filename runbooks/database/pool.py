@@ -115,7 +115,7 @@ def _count(value: Mapping[Any, Any], names: tuple[str, ...]) -> int | None:
     for name, each in found.items():
         if not isinstance(each, int) or isinstance(each, bool) or not 0 <= each <= _LONGEST:
             raise NotUnderstood(
-                f"`{name}` in the JSON is not a count" if name.isidentifier() else "a count in the JSON is none"
+                f"`{name}` in the JSON is not a count" if name.isidentifier() else "a count in the JSON is not a number"
             )
     if len(set(found.values())) > 1:
         raise NotUnderstood("the JSON has different values for the same count")

@@ -116,7 +116,7 @@ class CheckGates(Step):
             before = subject.planned.get(each.gate)
             if before is not None and before.overridden:
                 if each.state != "passed" and each.finding != before.finding:
-                    raise _failed(each, "What was overridden is something else, so it has to be asked for again.")
+                    raise _failed(each, "It is not what was overridden. Request the deploy again to see it and decide.")
             elif each.stops or (before is not None and before.bound != each.bound):
                 raise _failed(each)
         context.pulse.say(f"{counted(sum(each.state == 'passed' for each in found), 'gate')} passed")

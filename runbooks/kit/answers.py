@@ -96,7 +96,7 @@ def read_printed(out: bytes) -> Any:
                 raise NotUnderstood("the JSON breaks off or has a mistake in it") from None
             continue  # a line that only begins like JSON, such as `[info] …`
         except RecursionError:
-            raise NotUnderstood("the JSON is nested too deep") from None
+            raise NotUnderstood("the JSON is nested too deeply") from None
         except ValueError as error:
             raise NotUnderstood(str(error)) from None
         if text[at:].partition("\n")[0].strip():

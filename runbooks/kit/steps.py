@@ -403,7 +403,7 @@ class UnknownStep(Step):
 
     async def apply(self, context: StepContext) -> None:  # noqa: ARG002 - whatever it is
         raise PermanentError(
-            f"This version of the bot does not know steps of the kind {self.kind}. Ask again.",
+            f"This version of the bot does not know steps of the kind {self.kind}. Request it again.",
             code=ReasonCode.CHANGED_MEANWHILE,
         )
 

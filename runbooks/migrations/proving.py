@@ -104,7 +104,7 @@ class ProveSchema(Step):
             code, advice = ReasonCode.MIGRATION_FAILED, "Don't deploy it: they would fail in production, too."
         elif end.stage == OLD_SCHEMA:
             cause = f"{self.older.tag}'s migrations don't run on an empty database (exit status {end.exit_code})"
-            code, advice = ReasonCode.JOB_FAILED, "A proof needs migrations that make the whole schema."
+            code, advice = ReasonCode.JOB_FAILED, "A proof needs migrations that create the whole schema."
         elif end.stage in (OLD_TEST, OLD_SMOKE):
             words = next(stage.words for stage in self.spec.stages if stage.name == end.stage)
             cause = f"`{' '.join(words)}` of {self.older.tag} fails on its own schema already, with exit status {end.exit_code}"
@@ -112,7 +112,7 @@ class ProveSchema(Step):
         else:
             return
         raise PermanentError(
-            f"Nothing is proved: {cause}.",
+            f"Nothing was proven: {cause}.",
             code=code,
             diagnosis=Diagnosis(cause=cause, log=end.log, seen=(f"Job {end.name} in {self.spec.namespace}.",)),
             advice=(advice,),
@@ -130,7 +130,7 @@ async def plan_proof(
     """Return the plan that tries the running release, or `than`, on the schema of `version`."""
     if settings.proof is None:
         raise PermanentError(
-            f"How a proof is made is not configured for {environment.name}.",
+            f"Proofs are not configured for {environment.name}.",
             code=ReasonCode.NOT_CONFIGURED,
             advice=(f"Add `[environments.{environment.name}.migrations.proof]` to `omnicare.toml`.",),
         )

@@ -175,7 +175,7 @@ def _going_back(train: Train, newer: Sequence[AppliedBy], target: str, found: Co
             return Part(warnings=(*applied[:-1], f"{applied[-1]} {unknown}"))
         case "impossible" if not newer[-1].in_table:
             perhaps = (
-                "It is not known whether that still stands, because the names or the database's table can't be read. "
+                "It is unknown whether that still holds, because the names or the database's table can't be read. "
                 f"If it does, {target} can't run on the schema: {found.evidence}. `db rollback` undoes the newest migration."
             )
             return Part(warnings=(*applied[:-1], f"{applied[-1]} {perhaps}"))
@@ -204,7 +204,7 @@ def _ways_on(train: Train, newer: Sequence[AppliedBy], can_not: str, restore: Re
         Refusal(
             what=can_not,
             code=ReasonCode.SCHEMA_TOO_NEW,
-            advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost, and what it dropped stays gone.",
+            advice=f"Undo what was applied first, with the image that applied it: `{undo}`, {runs}. What it added is lost, and the data that it dropped stays lost.",
             button=("Undo a migration", undo),
         ),
         restore,
@@ -315,7 +315,7 @@ async def plan_undo(
                 f"{what} still runs {label}, which expects this migration."
                 for what in await _expecting(cluster, environment, settings, label)
             ),
-            "Everything that the migration added is lost, with all data in it, and what it dropped stays gone: undoing it makes that anew, and empty. That can't be undone.",
+            "Everything that the migration added is lost, with its data. What it dropped is created again, empty: its data stays lost. This can't be undone.",
             *((why,) if why else ()),
         ),
         notes=(f"`{' '.join(spec.words)}` runs once; with most tools, that undoes one migration.",),

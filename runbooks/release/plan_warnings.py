@@ -82,7 +82,7 @@ def as_recorded(release: Release) -> str:
 def staying(regions: Mapping[str, Sequence[ServiceState]], targets: Collection[str], to: str | None) -> list[str]:
     """Name the regions that have nothing to go back to."""
     return [
-        f"{to or 'An earlier good release'} was never released in {region}, which stays on {versions_of(states)}."
+        f"{f'{to} was never released' if to else 'No earlier good release is known'} in {region}, which stays on {versions_of(states)}."
         for region, states in regions.items()
         if region and not any(state.named in targets for state in states)
     ]

@@ -161,7 +161,7 @@ class CopyFromAws(ReplaceValues):
         manager = context.use(Rotations).aws(self.what)
         if manager is None or (manager.settings.secret_id, manager.settings.fields) != (self.source, self.fields):
             raise PermanentError(
-                f"The rotation {self.what} reads from elsewhere now than when this was planned. Ask again.",
+                f"The rotation {self.what} now reads from another place than when this was planned. Request it again.",
                 code=ReasonCode.CHANGED_MEANWHILE,
             )
         read = partial(manager.values, self.version, self.keys)

@@ -96,7 +96,7 @@ def _forbidding(place: PlaceFacts, budget: DisruptionBudgetView, service: Servic
     return Finding(
         kind=Trouble.DISRUPTION_BUDGET,
         cause=f"{named} PodDisruptionBudget {budget.name}{rule} allows no eviction, though {ready} ready",
-        evidence=("Draining a node that runs such a pod never ends, and neither does an upgrade of the nodes.",),
+        evidence=("Draining a node that runs such a pod never finishes, and neither does an upgrade of the nodes.",),
         confidence=Confidence.CERTAIN,
         ahead=True,
         service=service.name if service is not None else "",

@@ -173,7 +173,7 @@ def _not_there(place: Instance, error: RunbookError, reached: ReachedServer | No
             Finding(
                 kind=Trouble.DATABASE_CREDENTIALS,
                 cause=error.message.rstrip("."),
-                evidence=("The network is fine: the server answers, but refuses the bot's role.",),
+                evidence=("The network is fine: the server answers, but rejects the bot's role.",),
                 confidence=Confidence.LIKELY,
                 to_do=(*advice, look),
             )

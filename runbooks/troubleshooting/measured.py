@@ -129,7 +129,7 @@ def _finding(case: Case, history: MetricHistory) -> Finding:
         since=began(history),
         region=region,
         measured=True,
-        to_do=(*_next(case, kind), ToDo(text="See how it developed", command=f"metrics {query.name}", label="Metrics")),
+        to_do=(*_next(case, kind), ToDo(text="See the trend", command=f"metrics {query.name}", label="Metrics")),
         explains=(Trouble.ALERT,),
     )
 
@@ -149,7 +149,7 @@ def _recovering(history: MetricHistory, recovery: MetricRecovery) -> Finding:
         region=region,
         measured=True,
         recovering=True,
-        to_do=(ToDo(text="See how it develops", command=f"metrics {query.name}", label="Metrics"),),
+        to_do=(ToDo(text="See the trend", command=f"metrics {query.name}", label="Metrics"),),
         explains=(Trouble.ALERT,),
     )
 
@@ -176,7 +176,7 @@ async def _is_over(case: Case, finding: Finding) -> bool:
 
 def _over(restarts: Finding) -> Finding:
     """Return the finding as one that is over: a rollback removes the pods, and the metric counts their restarts for another hour."""
-    gone = "The pods that restarted are gone, and the running ones have not restarted. The number falls within an hour."
+    gone = "The pods that restarted are gone, and the running ones have not restarted. The number will fall within an hour."
     return restarts.model_copy(
         update={
             "confidence": Confidence.POSSIBLE,

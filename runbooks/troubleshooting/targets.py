@@ -46,7 +46,7 @@ def _finding(group: TargetGroup, case: Case) -> Finding:
             ToDo(text="See whether its pods are ready", command=f"describe {group.service}", label="Describe"),
             ToDo(text="Look for the health check in its log", command=f"logs {group.service}", label="Logs"),
             ToDo(
-                text="If its pods are well, compare the health check's path, port and security group with the service's"
+                text="If its pods are healthy, compare the health check's path, port and security group with the service's"
             ),
         ),
     )

@@ -125,7 +125,7 @@ async def test_a_session_that_others_wait_for_is_ended_once_somebody_else_approv
         assert words in plan
     await bot.press(APPROVER, "approve", run)
     await bot.ended_with(run, f"The session of pid {pid} is ended and its transaction is rolled back")
-    assert "Nobody waits for a lock now" in bot.describe()
+    assert "Nothing is waiting for a lock now" in bot.describe()
     assert {"step:started", "step:finished"} <= set(bot.event_names(run))
     assert bot.environment().undecided is None
     lease = bot.environment().run

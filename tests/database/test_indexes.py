@@ -71,7 +71,7 @@ def test_a_healthy_database_has_no_findings() -> None:
         TableScans("first_row", 900, 900, 0, 50_000),
     )
     found = read(index("a", "1"), index("b", "2", scans=0, bytes=8192), tables=tables)
-    assert indexes.answer(found) == "All 2 indexes are valid, used and there once"
+    assert indexes.answer(found) == "All 2 indexes are valid, used and without duplicates"
     assert (found.missing, found.unused) == ((), ())
 
 

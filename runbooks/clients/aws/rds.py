@@ -233,7 +233,7 @@ def _snapshot(found: Any) -> SnapshotState:
                 run=_tag(found, RUN_TAG),
             )
         case _:
-            raise PermanentError("RDS' answer about a snapshot can't be read.", code=ReasonCode.AWS_REFUSED)
+            raise PermanentError("RDS's answer about a snapshot can't be read.", code=ReasonCode.AWS_REFUSED)
 
 
 def _instance(found: Any) -> InstanceState:
@@ -263,4 +263,4 @@ def _instance(found: Any) -> InstanceState:
                 copied={key: value for key, value in copied.items() if value},
             )
         case _:
-            raise PermanentError("RDS' answer about an instance can't be read.", code=ReasonCode.AWS_REFUSED)
+            raise PermanentError("RDS's answer about an instance can't be read.", code=ReasonCode.AWS_REFUSED)

@@ -100,7 +100,7 @@ class SecretsManager:
             raise PermanentError(
                 f"The secret {name} has another current version than when this was planned.",
                 code=ReasonCode.CHANGED_MEANWHILE,
-                advice=("Ask again: the new plan takes the new version.",),
+                advice=("Request it again: the new plan uses the new version.",),
             )
         found = _fields(whole)
         if found is None and len(keys) == 1 and not self.settings.fields:

@@ -298,10 +298,10 @@ class ClusterClient:
         )
         return reading.secret(answer)
 
-    # config maps: the fleet's record
+    # ConfigMaps: the fleet's record
 
     async def config_map(self, namespace: str, name: str) -> ConfigMapView:
-        doing = f"read config map {namespace}/{name}"
+        doing = f"read ConfigMap {namespace}/{name}"
         return reading.config_map(await self._get(_core(namespace, "configmaps", name), doing))
 
     async def config_map_if_any(self, namespace: str, name: str) -> ConfigMapView | None:
@@ -314,7 +314,7 @@ class ClusterClient:
             return None
 
     async def config_maps(self, namespace: str, selector: str = "") -> list[ConfigMapView]:
-        items = await self._items(_core(namespace, "configmaps"), f"list config maps in {namespace}", selector)
+        items = await self._items(_core(namespace, "configmaps"), f"list ConfigMaps in {namespace}", selector)
         return [reading.config_map(item) for item in items]
 
     async def config_maps_written(self, namespace: str) -> list[WrittenView]:
@@ -327,7 +327,7 @@ class ClusterClient:
         return [found for item in items if (found := written_by(item, FIELD_MANAGER)) is not None]
 
     async def _config_maps_alone(self, namespace: str) -> list[Mapping[str, Any]]:
-        path, doing = _core(namespace, "configmaps"), f"list config maps in {namespace}"
+        path, doing = _core(namespace, "configmaps"), f"list ConfigMaps in {namespace}"
         return listed(await self._connection.call("GET", path, doing=doing, accept=METADATA_LIST), "items")
 
     async def deployments_scaled(self, namespace: str) -> list[WrittenView]:
@@ -348,7 +348,7 @@ class ClusterClient:
         answer = await self._connection.call(
             "POST",
             _core(namespace, "configmaps"),
-            doing=f"create config map {namespace}/{name}",
+            doing=f"create ConfigMap {namespace}/{name}",
             query={"fieldManager": FIELD_MANAGER},
             body=_config_map(name, data, labels),
         )
@@ -359,7 +359,7 @@ class ClusterClient:
         answer = await self._connection.call(
             "PUT",
             _core(seen.namespace, "configmaps", seen.name),
-            doing=f"replace config map {seen.namespace}/{seen.name}",
+            doing=f"replace ConfigMap {seen.namespace}/{seen.name}",
             query={"fieldManager": FIELD_MANAGER},
             body=_config_map(seen.name, data, seen.labels, seen.resource_version),
         )
@@ -386,7 +386,7 @@ class ClusterClient:
             answer = await self._connection.call(
                 "PATCH",
                 _core(namespace, "configmaps", name),
-                doing=f"apply config map {namespace}/{name}",
+                doing=f"apply ConfigMap {namespace}/{name}",
                 query=query | ({"dryRun": "All"} if dry_run else {}),
                 body=_config_map(name, data, labels, over or None),
                 content_type=_APPLY_PATCH,
@@ -395,7 +395,7 @@ class ClusterClient:
             if not any(each.startswith(_CONFLICT) for each in error.evidence):
                 raise
             raise OwnedByAnother(
-                f"Config map {namespace}/{name} has values that another field manager owns; they are not overwritten.",
+                f"ConfigMap {namespace}/{name} has values that another field manager owns; they are not overwritten.",
                 code=ReasonCode.FIELD_CONFLICT,
                 evidence=error.evidence,
                 advice=(
@@ -406,7 +406,7 @@ class ClusterClient:
 
     async def delete_config_map(self, namespace: str, name: str) -> None:
         path = _core(namespace, "configmaps", name)
-        await self._connection.call("DELETE", path, doing=f"delete config map {namespace}/{name}")
+        await self._connection.call("DELETE", path, doing=f"delete ConfigMap {namespace}/{name}")
 
     # watching
 
@@ -437,7 +437,7 @@ class ClusterClient:
     def watch_config_maps(self, namespace: str, name: str | None = None) -> AsyncGenerator[Seen[ConfigMapView]]:
         query = {"fieldSelector": f"metadata.name={name}"} if name else {}
         path = _core(namespace, "configmaps")
-        return Watch(self._connection, path, query, reading.config_map, f"watch config maps in {namespace}").seen()
+        return Watch(self._connection, path, query, reading.config_map, f"watch ConfigMaps in {namespace}").seen()
 
     async def _get(self, path: str, doing: str) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = await self._connection.call("GET", path, doing=doing)

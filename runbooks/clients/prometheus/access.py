@@ -105,7 +105,7 @@ class MonitoringAccess:
 
     def _refused(self, status: int, body: bytes, retry_after: float | None) -> RunbookError:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return self._denied(f"{self.name} refuses the bot's account (status {status}).")
+            return self._denied(f"{self.name} rejects the bot's account (status {status}).")
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return self._denied(
                 f"{self.name} redirects the request (status {status}), and the bot does not follow redirects."

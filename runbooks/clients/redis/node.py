@@ -196,7 +196,7 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
             )
         case redis.AuthenticationError() | redis.AuthenticationWrongNumberOfArgsError():
             return _refused(
-                f"{name} refuses the bot's user or password.",
+                f"{name} rejects the bot's user or password.",
                 "Compare `user` and the password with the server's ACL (`ACL LIST`).",
             )
         case redis.NoPermissionError():
@@ -213,7 +213,7 @@ def _said(error: Exception, name: str, seconds: float, what: Ask | None, *, pass
             command = f" `{what.shown}`" if what is not None else " the login"
             return _refused(f"{name} does not accept{command}.")
         case redis.InvalidResponse() | ValueError() | RecursionError():
-            return _later(f"{name} does not speak Redis' protocol.", "Check its port, and whether it wants TLS.")
+            return _later(f"{name} does not speak the Redis protocol.", "Check its port, and whether it wants TLS.")
     return _unreachable(error, name)
 
 

@@ -86,7 +86,7 @@ async def test_the_password_is_read_anew_and_each_refusal_is_a_sentence_of_its_o
     asked = cache(here.seed, user="bot", secret_file=file)
     assert (await _looked(asked))[0].nodes[0].error is not None, "there is no file yet"
     file.write_text("wrong-91c2\n")
-    assert await why(asked) == ("refuses the bot's user or password", ReasonCode.CACHE_REFUSED)
+    assert await why(asked) == ("rejects the bot's user or password", ReasonCode.CACHE_REFUSED)
     file.write_text("first-4f1d09b2c7\n")
     reading, found = await _looked(asked)
     assert len(reading.answered) == len(reading.nodes)
@@ -114,9 +114,9 @@ async def test_what_a_managed_service_forbids_is_unknown_and_the_rest_is_told(cl
         ),
         (b"-CLUSTERDOWN The cluster is down\r\n", "says that the cluster is down: not every slot has a node"),
         (b"-MOVED 3999 10.0.0.9:6379\r\n", "redirects the bot to another node: the cluster is being resharded"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak Redis' protocol"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak the Redis protocol"),
         (b"-ERR unknown command\r\n", "does not accept `INFO`"),
-        (b"*1\r\n" * 5000 + b":1\r\n", "does not speak Redis' protocol"),
+        (b"*1\r\n" * 5000 + b":1\r\n", "does not speak the Redis protocol"),
         (b"*2000000000\r\n" + b":1\r\n" * 40_000, "answers with more than 1 MiB, which is not read"),
         (b"$1100000\r\n" + b"a:1\r\n" * 220_000 + b"\r\n", "answers with more than 1 MiB, which is not read"),
     ],

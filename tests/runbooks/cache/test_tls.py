@@ -70,7 +70,7 @@ async def test_a_certificate_is_checked_and_each_way_of_not_matching_is_a_senten
         cache(served.address, tls="verify-full")
     )
     assert "can't be read" in await _why(cache(served.address, tls="verify-full", root_certificate="/nowhere/ca.pem"))
-    assert await _why(cache(served.address)) in ("ended the connection.", "does not speak Redis' protocol.")
+    assert await _why(cache(served.address)) in ("ended the connection.", "does not speak the Redis protocol.")
 
 
 async def test_a_server_without_tls_is_named_as_that() -> None:

@@ -227,7 +227,7 @@ async def test_refused_credentials_are_temporary_for_a_while_and_then_named(thro
         assert passing.value.code is ReasonCode.CLUSTER_UNREACHABLE
         error = await refused_at_last(cluster)
         assert error.code is ReasonCode.CLUSTER_REFUSED
-        assert "The cluster rejected the bot's credentials (trying to list config maps in default)." in error.message
+        assert "The cluster rejected the bot's credentials (trying to list ConfigMaps in default)." in error.message
         assert f"They come from {kubeconfig}." in error.message
         assert error.advice == (f"Put a valid token into {kubeconfig}. The bot rereads it automatically.",)
         assert "admin-token" not in " ".join((error.message, *error.evidence, *error.advice))
@@ -267,7 +267,7 @@ async def test_what_was_allowed_before_is_refused_only_after_a_while(through: tu
         with pytest.raises(TemporaryError):
             await cluster.config_maps(SPACE)
         assert (await refused_at_last(cluster)).message == (
-            "The cluster denied the bot permission to list config maps in default."
+            "The cluster denied the bot permission to list ConfigMaps in default."
         )
         proxy.rules.clear()
         assert await cluster.config_maps(SPACE)

@@ -98,7 +98,7 @@ def test_two_names_for_one_number_that_agree_are_one():
         ('{"pending": 1e999}', "a number in the JSON is too large"),
         ('{"pending": NaN}', "NaN is not JSON"),
         ('{"pending": 3}\n{"level": 30, "pending": 0}\n', "2 JSON documents were printed, not one"),
-        ("[" * 100_000, "the JSON is nested too deep"),
+        ("[" * 100_000, "the JSON is nested too deeply"),
         ("[x]\n" * 300, "more than 200 lines begin like JSON"),
     ],
 )

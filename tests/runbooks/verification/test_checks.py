@@ -53,8 +53,8 @@ SAID = '{"status": "error", "errorType": "execution", "error": "query processing
     [
         (answers(400, SAID), PermanentError, ReasonCode.MONITORING_REFUSED, "does not accept the query: `query processing"),
         (answers(422, SAID), PermanentError, ReasonCode.MONITORING_REFUSED, "can't execute the query"),
-        (answers(401), PermanentError, ReasonCode.MONITORING_REFUSED, "refuses the bot's account"),
-        (answers(403), PermanentError, ReasonCode.MONITORING_REFUSED, "refuses the bot's account"),
+        (answers(401), PermanentError, ReasonCode.MONITORING_REFUSED, "rejects the bot's account"),
+        (answers(403), PermanentError, ReasonCode.MONITORING_REFUSED, "rejects the bot's account"),
         (answers(302, Location="http://127.0.0.1/"), PermanentError, ReasonCode.MONITORING_REFUSED, "does not follow redirects"),
         (answers(404, "<html>"), PermanentError, ReasonCode.MONITORING_REFUSED, "`url` may be wrong"),
         (answers(429, **{"Retry-After": "7"}), TemporaryError, ReasonCode.MONITORING_UNREACHABLE, "status 429"),
