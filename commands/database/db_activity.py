@@ -101,7 +101,7 @@ def _answer(found: ActivityReading) -> str:
         return f"{counted(waiting, 'session')} wait for {len(found.trees)} others: {holders}"
     if many := found.many_idle:
         longest = duration(many[0].seconds)
-        return f"{len(many)} of {counted(found.sessions, 'session')} are idle in a transaction, the longest for {longest}; nobody waits for them"
+        return f"{len(many)} of {counted(found.sessions, 'session')} are idle in a transaction, the longest for {longest}; nothing is waiting for them"
     if found.idle:
         return f"Pid {found.idle[0].pid} has been {found.idle[0].state} for {duration(found.idle[0].seconds)}; nothing is waiting for it"
     if found.long:

@@ -28,9 +28,9 @@ async def card_of(reading: activity.ActivityReading) -> Card:
 @pytest.mark.parametrize(
     ("idle", "seconds", "said", "state"),
     [
-        (9, 51.0, "9 of 12 sessions are idle in a transaction, the longest for 51 s; nobody waits for them", State.WAITING),
-        (9, 1.0, "Nobody waits for a lock, and nothing has been running for long", State.DONE),
-        (2, 51.0, "Nobody waits for a lock, and nothing has been running for long", State.DONE),
+        (9, 51.0, "9 of 12 sessions are idle in a transaction, the longest for 51 s; nothing is waiting for them", State.WAITING),
+        (9, 1.0, "Nothing is waiting for a lock, and nothing has been running for long", State.DONE),
+        (2, 51.0, "Nothing is waiting for a lock, and nothing has been running for long", State.DONE),
     ],
 )  # fmt: skip
 async def test_many_sessions_that_do_nothing_in_a_transaction_are_not_called_well(
