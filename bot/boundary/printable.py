@@ -1,6 +1,11 @@
-"""Makes text from outside harmless before a person reads it in a terminal or a log."""
+"""Makes text from outside harmless before a person reads it in a terminal or a log, and says where no line may end."""
 
+import re
 import unicodedata
+
+_UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|ms|s|min|h|days?|%|[a-z]*/(?:s|min|h))(?![\w/])"
+BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})|(?:(?<=[<>≤≥])|(?<=&[lg]t;)) (?=\d)")
+"""The space between a number and its unit, or between a comparison, also escaped, and its number: no line ends there."""
 
 
 def safe(text: str, *, lines: bool = False) -> str:

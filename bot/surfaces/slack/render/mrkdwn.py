@@ -11,6 +11,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from bot.boundary.accounts import Directory
+from bot.boundary.printable import BEFORE_UNIT
 from commands.kit.card import Code, Link, Moment, PersonName, Plain, Span, Strong, Text
 
 Block = dict[str, object]
@@ -24,8 +25,6 @@ and line breaks by other names. Joiners inside an emoji or a script stay.
 BREAK = "\n"
 """A span that is nothing else ends the line. Inside data a line break is a space, so no data can pose as a line of ours."""
 
-_UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|ms|s|min|h|days?|%|[a-z]*/(?:s|min|h))(?![\w/])"
-_BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})|(?:(?<=[<>≤≥])|(?<=&[lg]t;)) (?=\d)")
 _MARKUP = re.compile(r"[*_~`]|:[\w+'-]+:|^\s*(?:>|&gt;|[-•]\s|\d+\.\s)", re.MULTILINE)
 _LONGEST_URL = 3000
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -46,7 +45,7 @@ def unbroken(text: str) -> str:
 
     For words that are read in Slack only: what may be pasted or is read by a program keeps its spaces.
     """
-    return _BEFORE_UNIT.sub("\u00a0", text)
+    return BEFORE_UNIT.sub("\u00a0", text)
 
 
 def in_lines(text: str) -> Text:
