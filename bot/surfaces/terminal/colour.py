@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from bot.boundary.printable import safe
+from bot.boundary.printable import BEFORE_UNIT, safe
 from bot.surfaces.terminal.words import STEP_SIGNS, Audience, is_ping, numbered, offered, span_words, typed, wide
 from commands.kit.card import (
     Attachment,
@@ -53,8 +54,30 @@ _STEPS = {
 }
 
 
+_HELD = "\ue000"
+"""Stands for a space at which no line may end, until lines are made. `safe` lets no such sign through, so it is never data."""
+
+
+class _Held:
+    """Return what is drawn with spaces in the place of the signs that held words together: somebody may copy it."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inner, options):
+            yield segment._replace(text=segment.text.replace(_HELD, " "))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._inner)
+
+
 def drawn(card: Card, reader: Audience) -> RenderableType:
     """The whole card."""
+    return _Held(_parts(card, reader))
+
+
+def _parts(card: Card, reader: Audience) -> Group:
     parts: list[RenderableType] = [_head(card, reader)]
     parts += [
         _element(each, reader) for each in card.body if not (isinstance(each, Paragraph | Note) and is_ping(each.text))
@@ -66,10 +89,11 @@ def drawn(card: Card, reader: Audience) -> RenderableType:
 
 
 def styled(text: Text, reader: Audience, base: str = "") -> Styled:
-    """A text with its spans' styles; never markup, so data stays data."""
+    """A text with its spans' styles, its numbers held beside their units; never markup, so data stays data."""
     found = Styled(style=base)
     for span in text.spans:
         found.append(span_words(span, reader), style=_style(span))
+    found.plain = BEFORE_UNIT.sub(_HELD, found.plain)
     return found
 
 

@@ -245,6 +245,27 @@ def narrow(width: int, card: Card) -> list[str]:
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
+def test_no_line_of_a_terminal_ends_between_a_number_and_its_unit_and_what_is_copied_has_plain_spaces() -> None:
+    said = "up for 1 min 19 s, 92 % by an index, below < 200 ms, 82 µs"
+    card = Card(
+        title=words(said),
+        summary=said,
+        body=(
+            Paragraph(text=words(said)),
+            Note(text=words(said)),
+            Facts(facts=(Fact(label="Up", value=words(said)),)),
+            Table(columns=("Pod", "Memory"), rows=((words("a"), words("143.6 MiB (56 %)")),)),
+        ),
+    )
+    for width in range(16, 80):
+        lines = narrow(width, card)
+        whole = "\n".join(lines)
+        for part in ("1 min", "19 s", "92 %", "< 200 ms", "82 µs"):
+            assert whole.count(part) == 4, (width, part)
+        assert whole.count("143.6 MiB") == whole.count("56 %") == 1, width
+        assert "\ue000" not in whole
+
+
 def test_a_table_that_would_break_words_has_each_row_as_a_paragraph() -> None:
     pod = "backend-8d88645cb-49sm5"
     rows = (("backend", pod, "v2.1.0-slow", "0", ""), ("7", pod, "v2.1.0-slow", "1", "node-2"))
