@@ -35,7 +35,7 @@ class Progress:
     detail: str
 
 
-def completion(snapshot: Snapshot) -> Progress:
+def completion(snapshot: Snapshot, pods: str = "new pods") -> Progress:
     """Return the progress; it is complete where `kubectl rollout status` says so and every pod of the new ReplicaSet is ready.
 
     That a pod belongs to the ReplicaSet whose template names the asked image is the proof of what it runs. What a node reports as
@@ -50,7 +50,7 @@ def completion(snapshot: Snapshot) -> Progress:
         and (snapshot.new is not None or deployment.desired == 0)
         and len(snapshot.pods) == len(ready) == deployment.desired
     )
-    detail = f"{len(ready)}/{deployment.desired} new pods ready"
+    detail = f"{len(ready)}/{deployment.desired} {pods} ready"
     if len(ready) >= deployment.desired and old > 0:
         detail += f", {counted(old, 'old pod')} still there"
     return Progress(complete, observed and deployment.past_deadline and snapshot.fresh, detail)

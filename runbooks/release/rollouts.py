@@ -357,8 +357,12 @@ async def until_complete(
     deadline: float,
     silent: bool = False,
     rest: _TheRest | None = None,
+    pods: str = "new pods",
 ) -> Snapshot:
-    """Watch until the rollout is complete and return the last snapshot; raises what stops it. `since` is the Deployment as the patch returned it."""
+    """Watch until the rollout is complete and return the last snapshot; raises what stops it. `since` is the Deployment as the patch returned it.
+
+    `pods` is what the progress calls them.
+    """
     began, said, snapshot = time.monotonic(), "", None
     first = since
     try:
@@ -366,7 +370,7 @@ async def until_complete(
             async for snapshot in snapshots:
                 first = first or snapshot.deployment
                 still_ours(snapshot, change, pulse.run, since=first, answer=since)
-                progress = completion(snapshot)
+                progress = completion(snapshot, pods)
                 late = diagnosis.pending(snapshot, after=settings.explain_seconds)
                 detail = f"{progress.detail}; {late}" if late else progress.detail
                 if detail != said and not silent:

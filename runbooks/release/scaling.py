@@ -124,7 +124,7 @@ async def _scaled(
     deadline = min(settings.deadline_seconds, float(seen.progress_deadline))
     try:
         snapshot = await rollouts.until_complete(
-            pulse, cluster, change, settings, since=None if already else left, deadline=deadline
+            pulse, cluster, change, settings, since=None if already else left, deadline=deadline, pods="pods"
         )
     except RunbookError as error:
         error.advice = (*error.advice, _left(step, environment))
