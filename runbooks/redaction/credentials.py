@@ -9,6 +9,8 @@ from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked, quoted
 
 _VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
+_PERMISSION = re.compile(rb"(?<![\w.:/=-])secret:write(?![\w:/=@-]|\.\w)")
+"""The name of a permission (`bot.policy.permissions`), and nothing beside it."""
 _SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
 _NEXT_ENTRY = re.compile(rb"\d{4}(?:[-/ T]|\Z)|\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
 _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
@@ -21,7 +23,9 @@ _ONLY_A_SECRET = re.compile(rb"[\\\"']{0,4}(?!/[a-z])[^\s\"',;:]{0,64}?[\d!#$%^&
 
 
 def _cued(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
-    """As `assigned`, where a cue of two words has a secret behind it and no name."""
+    """As `assigned`, where a cue of two words has a secret behind it and no name; a permission's name is none."""
+    if permission := _PERMISSION.match(text.data, hit.start()):
+        return none(permission.end())
     if _TWO_WORDS.match(hit.group().lower()):
         blank = BLANK.match(text.data, end)
         at = blank.end() if blank else end

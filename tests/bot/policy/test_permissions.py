@@ -11,6 +11,7 @@ from bot.policy.people import People
 from bot.policy.permissions import PERMISSIONS, Permissions
 from commands.kit.context import Actor, Denied
 from runbooks.kit.reasons import ReasonCode
+from runbooks.redaction.redactor import Redactor
 from tests.support.thresholds import (
     APPROVER,
     APPROVERS_PHONE,
@@ -42,6 +43,15 @@ def slack(people: People, account: str) -> Actor:
 async def allowed(permissions: Permissions, actor: Actor) -> set[tuple[str, str]]:
     places = ("production", "staging")
     return {(name, place) for name in PERMISSIONS for place in places if await permissions.may(actor, name, place)}
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+def test_the_name_of_no_permission_is_taken_for_a_secret(permission: str) -> None:
+    redact = Redactor()
+    for said in (permission, f"Permission: {permission}.", f"You need `{permission}`, which on-call has."):
+        assert redact(said) == said
+    for said in (f"secret:{permission}", f"{permission}d7Jq!", f"api_{permission}"):
+        assert "secret" not in permission or redact(said) != said
 
 
 async def test_an_empty_policy_lets_nobody_in() -> None:
