@@ -54,7 +54,7 @@ async def _with_next(act: Act, request: Query, environment: str | None, card: Ca
     if request.meta.refreshes:
         card, refresh = refreshed(request, card, context.now)
         last.append(refresh)
-    if isinstance(request, Observation):
+    if isinstance(request, Observation) and request.tool:
         lines = Typed(text=typed_again(replace(request, kubectl=True)))
         last.append(Button(label=request.tool, does=lines))
     return with_buttons(card, offered, tuple(last))

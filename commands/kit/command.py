@@ -170,7 +170,7 @@ class Observation(Query, base=True):
     """A query of production that a person could make by hand too, in a terminal of their own."""
 
     tool: ClassVar[str] = "kubectl"
-    """The program of most of the lines: the name of the button that shows them."""
+    """The program of most of the lines: the name of the button that shows them. Empty where the answer shows them itself."""
 
     kubectl: bool = option("only show the commands that do the same in your own terminal", default=False)
 

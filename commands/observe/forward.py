@@ -15,6 +15,7 @@ from runbooks.wording import listed
 class Forward(Observation):
     """Show the `kubectl port-forward` line for a service, with the ports that it has in the cluster."""
 
+    tool = ""
     meta = QueryMeta(permission="fleet:read", examples=["backend", "backend 3001 --env staging"])
 
     service: ServiceName = argument("the service")

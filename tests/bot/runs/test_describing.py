@@ -64,6 +64,7 @@ async def test_what_there_is_what_it_uses_and_how_to_reach_it(here: Story):
     said = await here.answered("frontend in production through port 3000 of your machine")
     for each in ("kubectl port-forward svc/frontend 3000:80 -n omnicare-prod", "not in the audit log"):
         assert each in said
+    assert '"text": "kubectl"' not in said, "the line stands there: no button shows it again"
     await here.type(AUDITOR, "/omnicare resources")
     said = await here.answered("12 resources in production, all as they should be")
     for each in ("🟢", "3/3 ready", "ClusterIP 3001, 3 ready behind it", *pods(here)):
