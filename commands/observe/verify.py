@@ -104,4 +104,4 @@ def _row(finding: VerificationFinding) -> tuple[Text, ...]:
     verdict = finding.verdict
     needed = "" if finding.required else ", not required"
     shown = words(verdict) if verdict is Verdict.PASSED else words(Strong(text=f"{verdict}{needed}"))
-    return (words(finding.name), words(finding.value or "-"), words(finding.limit or "-"), shown)
+    return (words(finding.name), words(finding.value or "\N{EN DASH}"), words(finding.limit or "\N{EN DASH}"), shown)

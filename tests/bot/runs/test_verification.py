@@ -74,6 +74,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     assert "API p95" in card
     assert "112 ms" in card
     assert "< 200 ms" in card
+    assert '"text": "-"' not in card, "what has no limit has a dash, as in other tables"
     assert "Roll back" in card
     assert "metrics --env production" in card, "where to look next"
 
