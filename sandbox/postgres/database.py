@@ -346,6 +346,7 @@ class Database:
         )
         await owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {schema.REPORTS}")
         await owner.execute(f"ALTER ROLE {schema.REPORTS} SET work_mem = '256kB'")
+        await owner.execute("SELECT pg_stat_force_next_flush()")  # else the rows are counted again, after ANALYZE
         await owner.execute("ANALYZE")
         await server.psql(SQL / "reader.sql", name=schema.NAME)
         for table, column in schema.DRILL_TABLES.items():
