@@ -59,7 +59,7 @@ class CdnCommand(Observation):
         found, newest = await asyncio.gather(cdn.distribution(), cdn.newest(_NEWEST))
         running = max(found.in_progress, sum(not each.completed for each in newest))
         said = "disabled" if not found.enabled else "deployed" if found.deployed else "being deployed"
-        text = f"The CDN of {where} is {said}, {counted(running, 'invalidation')} in progress"
+        text = f"The CDN of {where} is {said}, {counted(running, 'invalidation') if running else 'no invalidation'} in progress"
         facts = (
             Fact(label="Distribution", value=words(cdn.settings.distribution)),
             Fact(label="Domain", value=words(found.domain)),

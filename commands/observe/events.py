@@ -45,7 +45,7 @@ class Events(Observation):
         warnings = sum(each.warning for each in found)
         whose = self.service or context.where.name
         kinds = f"{counted(len(found), 'kind')} of events of {whose}, {counted(warnings, 'warning')}"
-        text = kinds if found else f"No events of {whose}"
+        text = kinds if found else f"No events {'of' if self.service else 'in'} {whose}"
         body: list[Element] = []
         if found:
             columns = ("Reason", "About", "Message", "Times", "Last")

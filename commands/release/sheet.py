@@ -34,7 +34,7 @@ class ShowSheet(Query):
             body=(
                 Note(text=words(summary)),
                 Attachment(
-                    filename=f"sheet-{where.name}.txt", content=sheet.text, summary="The page, to print or to keep:"
+                    filename=f"sheet-{where.name}.txt", content=sheet.text, summary="The page, to print or to keep"
                 ),
             ),
             buttons=(Button(label="Status", does=Typed(text=f"status --env {where.name}")),),
