@@ -1,5 +1,6 @@
 """`resources`: what is in an environment's namespace: `kubectl get all`, with what is not well first."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from commands.kit.card import Button, Card, Code, Element, Note, State, Strong, Table, Typed, sentence, words
@@ -71,8 +72,10 @@ def _table(kinds: Sequence[ResourcesOfKind]) -> Iterator[Element]:
         yield Table(columns=("Kind", "Name", "State", "Age"), rows=tuple(rows[:_MOST_ROWS]))
     if (left := sum(len(kind.found) for kind in kinds) - min(len(rows), _MOST_ROWS)) > 0:
         yield Note(text=sentence(f"{counted(left, 'more resource')} not shown; `--json` in a terminal has all."))
-    old = [counted(kind.left_out, kind.kind) for kind in kinds if kind.left_out]
-    if old:
-        yield Note(text=words(f"Left out because none of their pods run: {listed(old)}."))
+    old: Counter[str] = Counter()
+    for kind in kinds:
+        old[kind.kind] += kind.left_out
+    if left_out := [counted(count, kind) for kind, count in old.items() if count]:
+        yield Note(text=words(f"Left out because none of their pods run: {listed(left_out)}."))
     for why in dict.fromkeys(kind.unknown for kind in kinds if kind.unknown):
         yield Note(text=words(why))
