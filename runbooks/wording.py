@@ -8,11 +8,18 @@ from datetime import UTC, datetime
 
 _SHORT = 4
 _QUOTED = 40
+_INITIALS = frozenset({"cdn", "db", "pid"})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _LONGEST = 1e12
 """Seconds that somebody may mean; a value beyond was written by hand, or is no number."""
 _TWO_DAYS = 2 * _DAY
 """Seconds up to which hours are told, so that nothing is "1 days" old."""
+
+
+def headed(name: str) -> str:
+    """Return a name as a heading or on a button: `DB kill`, `PID`, `Dry run`."""
+    text = " ".join(word.upper() if word in _INITIALS else word for word in name.split())
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def counted(count: int, what: str, many: str = "") -> str:

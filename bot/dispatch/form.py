@@ -13,7 +13,7 @@ from commands.kit.registry import Registry
 from commands.kit.spec import CommandSpec, Kind, Parameter
 from commands.kit.types import ChoiceType, EnvironmentType, Known, RunType, TextType, VersionType
 from runbooks.kit.errors import RunbookError
-from runbooks.wording import cited
+from runbooks.wording import cited, headed
 
 _SELECT_FROM = 2
 """Choices below which a select is no help."""
@@ -70,10 +70,10 @@ def form_for(spec: CommandSpec, filled: dict[str, str], known: Known, *, default
         for parameter in spec.parameters
         if not parameter.terminal and not (isinstance(parameter.type, RegionsType) and not known.regions)
     )
-    usual = {Kind.QUERY: "Show", Kind.OPERATION: "Request", Kind.DECISION: spec.name.capitalize()}[spec.kind]
+    usual = {Kind.QUERY: "Show", Kind.OPERATION: "Request", Kind.DECISION: headed(spec.name)}[spec.kind]
     return Form(
         command=spec.name,
-        title=spec.name.capitalize(),
+        title=headed(spec.name),
         intro=f"{spec.summary}.",
         fields=fields,
         submit=spec.form_button or usual,
@@ -110,7 +110,7 @@ def _field(parameter: Parameter, filled: str, known: Known, default_environment:
         filled = default_environment or (options[0] if len(options) == 1 else "")
     return FormField(
         name=parameter.name,
-        label="Environment" if isinstance(kind, EnvironmentType) else parameter.name.replace("_", " ").capitalize(),
+        label="Environment" if isinstance(kind, EnvironmentType) else headed(parameter.name.replace("_", " ")),
         hint=parameter.help[0].upper() + parameter.help[1:],
         required=parameter.required
         or parameter.asked is not None

@@ -14,6 +14,7 @@ from runbooks.wording import (
     cited,
     counted,
     duration,
+    headed,
     listed,
     measured,
     short_digest,
@@ -162,3 +163,11 @@ def test_a_measured_value_has_three_digits_and_no_exponent_where_people_count(
     value: float, unit: str, said: str
 ) -> None:
     assert measured(value, unit) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("db kill", "DB kill"), ("cdn invalidate", "CDN invalidate"), ("pid", "PID"), ("dry run", "Dry run"), ("", "")],
+)
+def test_a_heading_keeps_initials_large(name: str, said: str) -> None:
+    assert headed(name) == said

@@ -11,7 +11,7 @@ from commands.kit.policy import ApprovalPolicy
 from runbooks.fleet.records import Freeze
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.wording import short_id
+from runbooks.wording import headed, short_id
 
 EVENTS = {
     ReasonCode.NOTHING_TO_DO: EventName.RUN_SKIPPED,
@@ -78,7 +78,7 @@ def refused(request: Request, plan: Plan) -> RequestEnded:
         request=request,
         lines=tuple(f"{each.what} {each.advice}".strip() for each in plan.refused_by),
     )
-    again = Button(label=f"{request.command.capitalize()} again", does=Typed(text=request.text))
+    again = Button(label=f"{headed(request.command)} again", does=Typed(text=request.text))
     return RequestEnded(outcome, buttons=(*refused_buttons(plan), again))
 
 
