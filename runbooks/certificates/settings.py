@@ -28,9 +28,12 @@ class TlsHost(Frozen):
 
     @property
     def by_hand(self) -> str:
-        """The line that shows who the certificate is for and until when, quoted for a shell; the patterns leave no other signs."""
+        """The line that shows who the certificate is for and until when, quoted for a shell; the patterns leave no other signs.
+
+        `</dev` would be read as the end of an XML element, whose text is withheld.
+        """
         asked = f"openssl s_client -connect {self.connect or self.host}:{self.port} -servername {self.host}"
-        return f"{asked} </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -enddate"
+        return f"{asked} < /dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -enddate"
 
 
 class CertificateSettings(Frozen):

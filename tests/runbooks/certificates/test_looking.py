@@ -18,11 +18,17 @@ from runbooks.clients.certificates import NotACertificate, read_der, read_pem
 from runbooks.clients.kubernetes.cert_manager import managed_certificate
 from runbooks.deployments.places import Place as RunPlace
 from runbooks.kit.targets import Environment
+from runbooks.redaction.shell import pasted
 from sandbox.outside.certificates import Authority, TlsHosts
 from tests.support.real import Place
 
 API = "api.omnicare-health.com"
 NOWHERE = Environment(name="production", namespace="emr", record_namespace="bot", services=())
+
+
+def test_the_lines_for_several_hosts_are_shown_whole() -> None:
+    lines = [TlsHost(host=host).by_hand for host in (API, "omnicare-health.com", "files.omnicare-health.com")]
+    assert pasted(lines) == tuple(lines)
 
 
 @pytest.fixture(scope="module")
