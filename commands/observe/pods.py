@@ -1,6 +1,6 @@
 """`pods`: the pods of an environment's services, with what Kubernetes says of each."""
 
-from commands.kit.card import Card, Note, Strong, Table, words
+from commands.kit.card import Card, Note, State, Strong, Table, words
 from commands.kit.command import Observation
 from commands.kit.context import Context
 from commands.kit.regions import RegionName, lines_of, names_of
@@ -57,7 +57,9 @@ class Pods(Observation):
         over = sum(each.over for each in found)
         text = f"{ready} of {counted(len(found) - over, 'pod')} ready in {context.where.name}"
         text += f", {over} ended earlier" if over else ""
+        well = ready == len(found) - over and not missing
         return Card(
+            state=(State.DONE if well else State.WAITING) if found or missing else None,
             title=words(Strong(text=text)),
             summary=text,
             body=(*body, *notes),
