@@ -7,6 +7,7 @@ from commands.kit.card import (
     Card,
     Fact,
     Facts,
+    Moment,
     OpenForm,
     Paragraph,
     State,
@@ -85,11 +86,10 @@ def _table(found: BackupsState) -> Table:
 
 
 def _row(found: SnapshotState) -> tuple[Text, ...]:
-    at = found.at.strftime("%Y-%m-%d %H:%M UTC") if found.at is not None else ""
     return (
         words(found.id),
         words(found.kind),
         words(found.status),
         words("yes" if found.encrypted else "no"),
-        words(at),
+        words(Moment(at=found.at, form="date-time")) if found.at is not None else words(""),
     )
