@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-_UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|[mµ]?s|min|h|days?|%|[a-z]*/(?:s|min|h))(?![\w/])"
+_UNIT = r"(?:[KMGT]i?B|kB|B|[kM]|[mµ]?s|min|h|days?|pods?|%|×|[a-z]*/(?:s|min|h))(?![\w/])"  # noqa: RUF001 - a count of times
 BEFORE_UNIT = re.compile(rf"(?<=\d) (?={_UNIT})|(?:(?<=[<>≤≥])|(?<=&[lg]t;)) (?=\d)")
 """The space between a number and its unit, or between a comparison, also escaped, and its number: no line ends there."""
 

@@ -251,7 +251,7 @@ def test_a_minor_table_is_small_print_and_leaves_slacks_one_table_to_another() -
 
 
 def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps_its_spaces() -> None:
-    said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, v1 s3, limit ≥ 1, 82 µs"
+    said = "12 writes/s, 4.1 M rows, 1 min 12 s, 20 % of 71 MiB in 2 days, 3 pods, 3 items, v1 s3, limit ≥ 1, 82 µs"
     shown = card(
         "x",
         body=(
@@ -264,7 +264,7 @@ def test_no_line_ends_between_a_number_and_its_unit_and_what_may_be_pasted_keeps
         ),
     )
     made = json.dumps(drawn(shown, Names()).blocks, ensure_ascii=False)
-    kept = "12_writes/s, 4.1_M rows, 1_min 12_s, 20_% of 71_MiB in 2_days, 3 pods, v1 s3, limit ≥_1, 82_µs".replace(
+    kept = "12_writes/s, 4.1_M rows, 1_min 12_s, 20_% of 71_MiB in 2_days, 3_pods, 3 items, v1 s3, limit ≥_1, 82_µs".replace(
         "_", "\u00a0"
     )
     assert made.count(kept) == 5
