@@ -112,7 +112,7 @@ def short_digest(digest: str, digits: int = 12) -> str:
 
 def shortened(text: str, most: int) -> str:
     """Return a text of at most so many characters; `…` at its end shows that something is missing."""
-    return text if len(text) <= most else f"{text[: max(0, most - 1)].rstrip()}…"
+    return text if len(text) <= most else f"{text[: max(0, most - 1)].rstrip().rstrip('…')}…"
 
 
 def cited(text: str, most: int = _QUOTED) -> str:

@@ -190,7 +190,7 @@ def _card(
 def _explained(context: Context, histories: Sequence[MetricHistory], asked: MetricsCommand) -> Text:
     """What the table's values are: over which time, and of which regions where that may not be what was asked."""
     step = duration(histories[0].step.total_seconds())
-    said = f"The last {duration(asked.since)}, one value per {step.removeprefix('1 ')}."
+    said = f"The last {duration(asked.since)}, one value {'a minute' if step == '1 min' else f'every {step}'}."
     places = _places(histories)
     if len(places) > 1:
         worst = min(histories, key=lambda each: _ORDER[each.standing])

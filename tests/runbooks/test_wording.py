@@ -81,6 +81,10 @@ def test_what_is_shortened_keeps_within_its_bound_and_shows_it(text: str, most: 
     assert said == text if len(text) <= most else said.endswith("…")
 
 
+def test_a_cut_after_what_is_hidden_shows_one_ellipsis() -> None:
+    assert shortened("update encounters set status = '…' where id = ?", 34) == "update encounters set status = '…"
+
+
 @given(st.text(max_size=200), st.integers(2, 60))
 def test_cited_words_are_one_visible_piece_of_code(text: str, most: int):
     said = cited(text, most)
