@@ -451,7 +451,8 @@ def _alone(newest: ReplicaSetView, sets: Sequence[ReplicaSetView]) -> bool:
 
 def _since(deployment: DeploymentView, began: str, owner: FieldOwner | None, *, by_bot: bool) -> str | None:
     """Return when the present image was set. `began`: when its first ReplicaSet was made."""
-    at = read_time(read_stamp(deployment.annotations.get(DEPLOYED_AT))) if by_bot else None
+    others = owner is not None and owner.name != FIELD_MANAGER  # the bot restarted what somebody else had set
+    at = read_time(read_stamp(deployment.annotations.get(DEPLOYED_AT))) if by_bot and not others else None
     if at is None:
         return (owner.time if owner is not None else "") or began or None
     last = read_time(owner.time) if owner is not None and owner.name == FIELD_MANAGER else None

@@ -1,5 +1,8 @@
 """`restart SERVICE`: new pods, the same image, nothing else touched."""
 
+import re
+import time
+
 from sandbox.cluster.resources import POD
 from tests.support.worlds import APPROVER, PRODUCTION, REQUESTER, Story
 
@@ -35,6 +38,11 @@ async def test_a_service_that_was_started_by_hand_is_restarted_without_its_image
     await here.press(APPROVER, "approve", run)
     await here.ended_with(run, "frontend was restarted")
     assert here.image("frontend") == image
+    await here.type(REQUESTER, "/omnicare status")
+    said = await here.answered("production runs v1.2.0")
+    stamps = {int(stamp) for stamp in re.findall(r"<!date\^(\d+)\^\{date", said)}
+    long_ago = [stamp for stamp in stamps if time.time() - stamp > 86_400]
+    assert len(long_ago) == len(stamps) > 0, "the restart set no image"
 
 
 async def test_which_service_has_to_be_said(here: Story):
