@@ -19,7 +19,7 @@ from bot.runs.request.endings import RequestEnded
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.running import goes_back_by_itself
 from bot.runs.store import RunStore
-from commands.kit.card import Card, Paragraph, State, person, words
+from commands.kit.card import Card, Paragraph, State, person, sentence, words
 from commands.kit.context import Outcome
 from commands.kit.endings import ending_card, ending_state
 from commands.kit.follow_ups import follow_ups, with_buttons
@@ -85,7 +85,7 @@ class Report:
         what, elapsed = outcome.title.removeprefix(f"{request.title} "), outcome.seconds or None
         if outcome.ok and (budget := outcome.data.get("budget_minutes")):
             what, elapsed = f"{what} · {duration(outcome.seconds)} of the {budget} min budget", None
-        detail = words(*(f"{line} " for line in outcome.lines[:1])) if outcome.lines else None
+        detail = sentence(outcome.lines[0]) if outcome.lines else None
         await open_request.head(ending_state(outcome), what, plan=plan, detail=detail, elapsed=elapsed, phase="ended")
         if not request.threaded:
             pass
