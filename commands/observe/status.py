@@ -352,19 +352,22 @@ def _row(service: ServiceState) -> tuple[Text, ...]:
     )
 
 
+_MINUTE = len("2026-11-30T14:02")
+
+
 def _since(services: Sequence[ServiceHealth]) -> Text | None:
     """Who set what runs, and when; said once where it is the same for all. Not in the table, which a phone shows in full."""
-    alike: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str], list[ServiceState]] = {}
     for each in (each.state for each in services):
         if each.since:
             by = f", by {each.by}" if each.by else ""
-            alike.setdefault((each.since, f"{', by hand' if each.by_hand else ''}{by}"), []).append(each.named)
+            alike.setdefault((each.since[:_MINUTE], f"{', by hand' if each.by_hand else ''}{by}"), []).append(each)
     spans: list[Moment | str] = []
-    for (since, by), names in alike.items():
-        whose = f"{listed(names)} " if len(alike) > 1 else ""
+    for (_, by), states in alike.items():
+        whose = f"{listed([each.named for each in states])} " if len(alike) > 1 else ""
         spans += [
             f"{'; ' if spans else ''}{whose}",
-            moment(since),
+            moment(states[0].since or ""),
             by,
         ]
     return words(*(span for span in spans if span)) if spans else None
