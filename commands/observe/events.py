@@ -44,8 +44,9 @@ class Events(Observation):
         found, missing = await asked(named(context.places, names_of(self.region)), of)
         warnings = sum(each.warning for each in found)
         whose = self.service or context.where.name
-        kinds = f"{counted(len(found), 'kind')} of events of {whose}, {counted(warnings, 'warning')}"
-        text = kinds if found else f"No events {'of' if self.service else 'in'} {whose}"
+        where = f"{'of' if self.service else 'in'} {whose}"
+        kinds = f"{counted(len(found), 'kind')} of events {where}, {counted(warnings, 'warning') if warnings else 'no warning'}"
+        text = kinds if found else f"No events {where}"
         body: list[Element] = []
         if found:
             columns = ("Reason", "About", "Message", "Times", "Last")

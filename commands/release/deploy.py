@@ -128,5 +128,5 @@ class Deploy(Operation):
         page = outcome.data.get("sheet")
         if not isinstance(page, str):
             return card
-        sheet = Attachment(filename=f"sheet-{where}.txt", content=page, summary="The sheet for a bad night, to print:")
+        sheet = Attachment(filename=f"sheet-{where}.txt", content=page, summary="The sheet for a bad night, to print")
         return card.model_copy(update={"body": (*card.body, sheet)})
