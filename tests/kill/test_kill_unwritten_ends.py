@@ -12,7 +12,7 @@ from tests.support.worlds import APPROVER, REQUESTER, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(360)]
 
-IMPATIENT = {"cluster_patience": 0.5, "cluster_refusals": 0.5}
+IMPATIENT = {"cluster_call": 30.0, "cluster_patience": 0.5, "cluster_refusals": 0.5}
 FOREVER = 10**6
 
 
