@@ -296,7 +296,7 @@ class TimeSettings(Section):
     drain: Seconds = 20.0
     """Time for short tasks to finish after SIGTERM."""
     query_deadline: Seconds = 20.0
-    """Time limit for a query's answer."""
+    """Time limit for a query's answer. What `diagnose` asks gets more or less time in proportion."""
     form_deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5
     """Time limit for what a form says about the current state; after that, it opens without it. Slack takes a form within 3 s of the click."""
     plan_deadline: Seconds = 20.0

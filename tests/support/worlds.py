@@ -57,7 +57,12 @@ FAST_CLUSTER = ClusterSettings(
 )
 PATIENT_SLACK = SlackSettings(rate_limits=False, acknowledge_within=_REDELIVERED, trigger_lives=_REDELIVERED)
 """Delivers again for so long, as the real one does within its three seconds; here a restart of Python has to fit in."""
-QUICK: dict[str, float] = {"abandoned_after": 600.0, "place_recheck": 1.0, "form_deadline": 30.0}
+QUICK: dict[str, float] = {
+    "abandoned_after": 600.0,
+    "place_recheck": 1.0,
+    "form_deadline": 30.0,
+    "query_deadline": 60.0,
+}
 LIVELY: dict[str, object] = {"progress_seconds": 0.2, "edits_per_minute": 6000.0, "account_seconds": 30.0}
 
 

@@ -239,9 +239,10 @@ class Execution:
         call = self._settings.environments[run.request.environment].call if back else None
         known = found.cause and step and step.targets == (found.service,)  # the step names the service already
         instead = self._instead(run) if error.code is ReasonCode.CLUSTER_UNREACHABLE else ()
+        why = found.cause if known else redact(error.message).rstrip(".")  # other texts go on after the title
         return Outcome(
             code=error.code,
-            title=f"{run.request.title} stopped{at}: {found.cause if known else redact(error.message)}",
+            title=f"{run.request.title} stopped{at}: {why}",
             message=found.said[0] if found.said else "",
             evidence=(*found.seen, *found.said[1:], *(redact(line) for line in error.evidence)),
             log=found.log,
