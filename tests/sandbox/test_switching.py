@@ -89,7 +89,8 @@ def seen(world: SandboxWorld) -> dict[str, object]:
         ],
         "faults": str(world.cluster.faults),
         "github": str(sorted(world.github.versions.items())) + str(world.github.alerts) + str(world.github.fault),
-        "metrics": str(world.prometheus.raised) + str(world.alertmanager.firing),
+        "metrics": str({name: each.value for name, each in world.prometheus.raised.items()})
+        + str(world.alertmanager.firing),
         "sync": [queue.broken for queue in world.sync.values()],
     }
 

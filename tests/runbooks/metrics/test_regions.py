@@ -109,7 +109,7 @@ async def test_each_regions_figures_stand_under_its_name(here: Here) -> None:
     state = await here.state()
     assert metric_facts(state) == ()
     home, us = regions_of(state)
-    assert home.startswith("eu and ap\nError rate: 0.02")
+    assert home.startswith("eu and ap\nError rate: 0.0")
     assert home.endswith("\nAlerts: none")
     assert us.startswith("us\nError rate: 2.")
     assert " above its limit (< 0.1 %) since " in us

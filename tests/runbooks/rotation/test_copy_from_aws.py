@@ -163,7 +163,7 @@ async def test_what_became_current_after_the_plan_and_a_changed_configuration_ar
     with pytest.raises(PermanentError, match="another current version") as caught:
         await applied(step, here.context(known))
     assert caught.value.code is ReasonCode.CHANGED_MEANWHILE
-    with pytest.raises(PermanentError, match="reads from elsewhere"):
+    with pytest.raises(PermanentError, match="reads from another place"):
         await applied(step, here.context(rotations(here.url, fields={"JWT_SECRET": "key"})))
     assert ROTATED_BY not in here.secret()[1]
 
