@@ -5,7 +5,7 @@ The record of it is the fleet's (`runbooks.fleet`). Everything here runs inside 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, TypeVar
@@ -41,7 +41,8 @@ from runbooks.wording import short_id
 T = TypeVar("T")
 
 _END_COMES = 30.0
-"""Seconds that a rollback waits for what the one before it, which had no record, writes there."""
+"""Seconds that a rollback waits for what the one before it, which had no record, writes there, and for one that begins to do so."""
+_LOOK = 0.2
 
 HEAD = "head"
 
@@ -253,8 +254,7 @@ class Leases:
     async def _another_without(self, request: Request) -> Failure | None:
         """Return the refusal where another rollback without the record has begun.
 
-        One that waits for its approval holds nobody up: whoever asked for it may be asleep, and nobody else can withdraw it. Of two that
-        are confirmed at the same moment each sees the other begin, so the one that was asked for first goes on.
+        One that waits for its approval holds nobody up: whoever asked for it may be asleep, and nobody else can withdraw it.
         """
         other = await self._aside_now(request, after=request)
         return _refused_beside(request, other) if other is not None else None
@@ -264,21 +264,33 @@ class Leases:
         return await self._aside_now(request) or await self._store.ended_without_record(request.environment)
 
     async def _aside_now(self, request: Request, *, after: Request | None = None) -> Request | None:
-        """Return the rollback that changes the environment though the record does not know of it; not one that begins just now and was asked for `after`."""
+        """Return the rollback that changes the environment though the record does not know of it.
+
+        Of two that are confirmed at the same moment, each says that it begins before it looks for the other. The one that was asked for
+        later gives way to one that begins. The earlier one (`after`) waits to see whether the later one does: it may have looked too soon.
+        """
         for other in await self._others(request):
             if self._registry.operation(other.command, other.arguments).without_record and await self._begun(other):
-                state = await self._store.state(other.id)
-                begins = state is not None and state.phase == "starting"
-                if after is None or not begins or (other.at, other.id) < (after.at, after.id):
+                later = after is not None and (other.at, other.id) > (after.at, after.id)
+                if not later or await self._runs_after_all(other):
                     return other
         return None
+
+    async def _runs_after_all(self, other: Request) -> bool:
+        """Return whether a request that begins just now comes to run; one that takes long to begin is taken to."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_COMES):
+                while (state := await self._store.state(other.id)) is not None and state.phase == "starting":  # noqa: ASYNC110 - the other's workflow tells nobody
+                    await asyncio.sleep(_LOOK)
+        return await self._begun(other)
 
     async def _under_way(self, request: Request) -> Request | None:
         """Return the request whose run changes the environment now, as far as this bot's engine knows."""
         for other in await self._others(request):
             command = self._registry.operation(other.command, other.arguments)
             changes = not command.beside_runs and not command.only_reads(self._context(other))
-            if changes and await self._begun(other):
+            # of two without the record, one has given way by now
+            if changes and not command.without_record and await self._begun(other):
                 return other
         return None
 

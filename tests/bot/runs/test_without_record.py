@@ -175,6 +175,22 @@ async def test_of_two_that_are_confirmed_at_the_same_moment_one_goes_back(here: 
     await here.until(lambda: here.tag("backend", region="us") == "v1.2.0", "us goes back")
 
 
+async def test_one_that_looked_before_the_other_began_goes_back_alone(here: Story):
+    await here.deployed("v2.0.0")
+    await home_of(here).go_down()
+    first = await here.ask("rollback --without-record", who=ON_CALL)
+    await here.shown("approve", first)
+    second = await here.ask("rollback backend --without-record", who=REQUESTER)
+    await here.press(ON_CALL, "approve", second)
+    async with asyncio.timeout(60):
+        while (state := await here.bot.durable.store.state(second)) is None or state.phase != "starting":  # noqa: ASYNC110 - a test's own
+            await asyncio.sleep(0.01)
+    await here.press(ON_CALL, "approve", first)  # the second one takes a while to begin: home does not answer
+    await here.ended_with(second, "Back on v1.2.0 in production, but not in eu")
+    await here.says(first, "is already rolling production back without the record", "result")
+    assert not here.text(first, "progress"), "it never ran"
+
+
 async def test_a_time_to_come_in_the_record_keeps_nothing_from_being_recorded(here: Story):
     """Anybody who may edit the record may write one."""
     await here.deployed("v2.0.0")
