@@ -61,10 +61,11 @@ class DbPool(Observation):
         answer = pool.answer(found)
         if exhausted and share < HIGH:
             answer = f"The application's own pool is used up; on the server {answer}"
+        answer = f"{answer[:1].upper()}{answer[1:]}"
         return Card(
             state=State.FAILED if share >= FULL or exhausted else State.WAITING if share >= HIGH else State.DONE,
-            title=words(Strong(text=f"{answer[:1].upper()}{answer[1:]}"), f" · {where}, {place}"),
-            summary=f"{answer[:1].upper()}{answer[1:]} ({where}, {place}).",
+            title=words(Strong(text=answer), f" · {where}, {place}"),
+            summary=f"{answer} ({where}, {place}).",
             body=(*_advice(found, share), *_groups(found), *_limits(found), *_own(own)),
             buttons=(Button(label="Activity", does=Typed(text=f"db activity{on} --env {where}")),),
             data=_data(found, own, where, place),

@@ -46,10 +46,8 @@ _CHANGES = 5
 _RUNS = 50
 _ANSWER = 20.0
 """Seconds for an answer that the rules' own times are made for. Where the configuration gives an answer more or less, so do they."""
-_SHARE = 0.85
-"""Of the time for an answer: the rest is for what comes before and after, and what is known by then is shown."""
-_SHARE_BY_HAND = 0.6
-"""The same for the lines to run by hand: those for all pods are looked up afterwards."""
+_BY_HAND = 0.6 * _ANSWER
+"""Seconds for what is found for the lines to run by hand: those for all pods are looked up afterwards."""
 _HEADLINE, _LEAST = 80, 30
 """Characters of a cause in the title, where it has a place to end; the rest stands under it."""
 _PLACES = re.compile(r"(?:; |: |, and )(?![^()]*\))| \((?=[^()]*\)$)")
@@ -85,13 +83,13 @@ class Diagnose(Observation):
             )
 
         async with self._case(context) as case:
-            found = await diagnose(case, seconds=_ANSWER * _SHARE_BY_HAND)
+            found = await diagnose(case, seconds=_BY_HAND)
             exact = terminal_lines(case, found.findings)
         return tuple(dict.fromkeys((*exact, *await lines_of(context, self.region, of))))
 
     async def answer(self, context: Context) -> Card:
         async with self._case(context) as case:
-            found = in_their_regions(context, await diagnose(case, seconds=_ANSWER * _SHARE))
+            found = in_their_regions(context, await diagnose(case))
         return card_of(context, self, found, await orders_of(context, found.findings))
 
     @asynccontextmanager

@@ -29,7 +29,7 @@ _TICK = 0.05
 _LATE = 0.5
 """Seconds."""
 _SECONDS = 17.0
-"""For all of it, where nobody says otherwise."""
+"""For all of it, where nobody says otherwise: the rest of an answer's 20 s is for what comes before and after."""
 _SILENT = (Trouble.DATABASE_UNREACHABLE, Trouble.CACHE)
 """What may be found because no answer came in time."""
 _LONGEST_CAUSE, _LONGEST_EVIDENCE = 400, 600

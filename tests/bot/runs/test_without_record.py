@@ -142,12 +142,18 @@ def test_only_a_rollback_goes_on_without_the_record():
     assert found == {"rollback"}
 
 
-async def test_nothing_else_begins_beside_it(here: Story):
+async def two_asked(here: Story) -> tuple[str, str]:
+    """Two rollbacks without the record, of which the first waits for its approval."""
     await here.deployed("v2.0.0")
     await home_of(here).go_down()
     first = await here.ask("rollback --without-record", who=ON_CALL)
     await here.shown("approve", first)
     second = await here.ask("rollback backend --without-record", who=REQUESTER)
+    return first, second
+
+
+async def test_nothing_else_begins_beside_it(here: Story):
+    first, second = await two_asked(here)
     await here.shown("approve", second)  # one that waits for its approval holds nobody up
     here.world.regions["us"].cluster.faults.unready.add("/backend:v1.2.0")
     await here.press(ON_CALL, "approve", first)
@@ -165,22 +171,14 @@ async def test_nothing_else_begins_beside_it(here: Story):
 
 
 async def test_of_two_that_are_confirmed_at_the_same_moment_one_goes_back(here: Story):
-    await here.deployed("v2.0.0")
-    await home_of(here).go_down()
-    first = await here.ask("rollback --without-record", who=ON_CALL)
-    await here.shown("approve", first)
-    second = await here.ask("rollback backend --without-record", who=REQUESTER)
+    first, second = await two_asked(here)
     await here.shown("approve", second)
     await asyncio.gather(*(here.press(ON_CALL, "approve", run) for run in (second, first)))
     await here.until(lambda: here.tag("backend", region="us") == "v1.2.0", "us goes back")
 
 
 async def test_one_that_looked_before_the_other_began_goes_back_alone(here: Story):
-    await here.deployed("v2.0.0")
-    await home_of(here).go_down()
-    first = await here.ask("rollback --without-record", who=ON_CALL)
-    await here.shown("approve", first)
-    second = await here.ask("rollback backend --without-record", who=REQUESTER)
+    first, second = await two_asked(here)
     await here.press(ON_CALL, "approve", second)
     async with asyncio.timeout(60):
         while (state := await here.bot.durable.store.state(second)) is None or state.phase != "starting":  # noqa: ASYNC110 - a test's own
