@@ -118,6 +118,10 @@ class Place:
                     return seen.view
         raise AssertionError("unreachable")
 
+    async def looked(self) -> None:
+        """Waits until the Deployment controller has looked at what was written so far: it takes changes in their order."""
+        await self.deploy(f"last-{secrets.token_hex(4)}", replicas=0)
+
     def change(self, service: str = "backend", before: str = "v1.2.0", after: str = "v2.0.0") -> ImageChange:
         return ImageChange(
             service=service,

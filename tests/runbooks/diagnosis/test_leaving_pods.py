@@ -90,7 +90,7 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
     """The controller looks again when the last pod of the Deployment is deleted, of whatever phase.
 
     It also looks when a ReplicaSet's status changes, and goes on if no living pod is left by then. So the living pods
-    stay, here by a finalizer, until the rollout has seen them wait.
+    stay, here by a finalizer, until the rollout has seen them wait and the controller, late when busy, has looked.
     """
     await only_backend(here, strategy=RECREATE)
     first = (await here.cluster.pods(here.namespace))[0]
@@ -105,6 +105,8 @@ async def test_an_evicted_pod_holds_up_a_recreation_until_it_is_deleted(here: Pl
         refusal = group.create_task(refused(here, pulse, "v2.0.0", **settings))
         async with asyncio.timeout(60):
             await pulse.heard.wait()
+        await here.until("backend", lambda d: d.observed_generation == d.generation and d.total == 0)
+        await here.looked()
         await held(here, None)
     error = refusal.result()
     found = error.diagnosis
