@@ -18,7 +18,11 @@ _TWO_DAYS = 2 * _DAY
 
 def headed(name: str) -> str:
     """Return a name as a heading or on a button: `DB kill`, `PID`, `Dry run`."""
-    text = " ".join(word.upper() if word in _INITIALS else word for word in name.split())
+    return capital(" ".join(word.upper() if word in _INITIALS else word for word in name.split()))
+
+
+def capital(text: str) -> str:
+    """Return a text as a sentence begins; all after its first letter stays as it is: `The API` of `the API`."""
     return f"{text[:1].upper()}{text[1:]}"
 
 

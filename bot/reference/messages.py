@@ -157,9 +157,11 @@ def _label(node: ast.AST | None) -> str:
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
-        case (
-            ast.FormattedValue(value=value) | ast.Await(value=value) | ast.Subscript(value=value) | ast.Call(func=value)
-        ):
+        case ast.Call(func=ast.Name(), args=[_, *_]):
+            return _worded(node)
+        case ast.FormattedValue(value=value) | ast.Await(value=value) | ast.Subscript(value=value):
+            return _label(value)
+        case ast.Call(func=value):
             return _label(value)
         case ast.Constant(value=str(text)):
             return text.strip()
@@ -170,3 +172,17 @@ def _label(node: ast.AST | None) -> str:
         case ast.JoinedStr(values=values):
             return "".join(map(_part, values)).strip()
     return "…"
+
+
+def _worded(call: ast.Call) -> str:
+    """Return what a call puts into a text: what the functions of `runbooks.wording` say, else the function's name."""
+    match call:
+        case ast.Call(func=ast.Name(id="by_count"), args=[_, one, many]):
+            return f"{_label(one)}|{_label(many)}"
+        case ast.Call(func=ast.Name(id="counted"), args=[_, ast.Constant(value=str(what))]):
+            return f"{what}s"
+        case ast.Call(func=ast.Name(id="counted" | "part_of"), args=[_, *_, ast.Constant(value=str(many))]):
+            return many
+        case ast.Call(func=ast.Name(id="capital" | "cited" | "listed" | "sentence"), args=[value, *_]):
+            return _label(value)
+    return _label(call.func)

@@ -28,7 +28,7 @@ from runbooks.database import by_hand
 from runbooks.database.databases import Database, DatabaseStatus, concerns
 from runbooks.database.slow_statements import milliseconds
 from runbooks.kit.errors import PermanentError, RunbookError
-from runbooks.wording import duration, listed
+from runbooks.wording import capital, duration, listed
 
 _SLOW = 0.1
 """Seconds, from which a statement that does nothing is slow."""
@@ -99,7 +99,7 @@ def _title(where: str, places: list[Instance], tried: list[DatabaseStatus | Runb
 
 
 def _told(place: Instance, tried: DatabaseStatus | RunbookError) -> list[Paragraph | Facts]:
-    name = place.capitalize()
+    name = capital(place)
     if isinstance(tried, RunbookError):
         return [
             Paragraph(text=words(Strong(text=tried.message))),

@@ -30,7 +30,7 @@ from runbooks.database import by_hand, pool
 from runbooks.database.databases import Database
 from runbooks.database.pool import FULL, HIGH, ApplicationPool, PoolStatus
 from runbooks.kit.errors import RunbookError
-from runbooks.wording import counted, duration, shortened
+from runbooks.wording import capital, counted, duration, shortened
 
 _ROWS = 12
 _FORGOTTEN = 600.0
@@ -61,7 +61,7 @@ class DbPool(Observation):
         answer = pool.answer(found)
         if exhausted and share < HIGH:
             answer = f"The application's own pool is used up; on the server {answer}"
-        answer = f"{answer[:1].upper()}{answer[1:]}"
+        answer = capital(answer)
         return Card(
             state=State.FAILED if share >= FULL or exhausted else State.WAITING if share >= HIGH else State.DONE,
             title=words(Strong(text=answer), f" · {where}, {place}"),

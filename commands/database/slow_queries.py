@@ -32,7 +32,7 @@ from runbooks.database import by_hand, slow_statements
 from runbooks.database.activity import trees
 from runbooks.database.databases import Database, Slow
 from runbooks.database.slow_statements import Pick, milliseconds, percent
-from runbooks.wording import duration, listed, shortened
+from runbooks.wording import capital, duration, listed, shortened
 
 _ORDERS: dict[By, str] = {"mean": "by mean time", "total": "by total time", "calls": "by calls"}
 _IN_TABLE, _IN_SENTENCE = 70, 90
@@ -269,7 +269,7 @@ class _Told:
         limit = f" --limit {self._request.limit}" if self._request.limit != 10 else ""  # noqa: PLR2004 - the default
         buttons += [
             Button(
-                label=words_of.capitalize(),
+                label=capital(words_of),
                 does=Typed(text=f"slow-queries --by {by}{limit}{on} --env {self._where}"),
                 quiet=True,
             )

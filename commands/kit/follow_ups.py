@@ -14,7 +14,7 @@ from commands.kit.remembered import single_values
 from commands.kit.spec import CommandSpec, FollowUp
 from commands.kit.typed_again import typed_again, typed_words
 from commands.kit.types import EnvironmentType, ServiceType, TargetType
-from runbooks.wording import listed
+from runbooks.wording import headed, listed
 
 MOST = 5
 """Buttons of a card, the command's own included; more are no help."""
@@ -81,7 +81,7 @@ def _has(card: Card, command: str) -> bool:
 
 def _button(each: FollowUp, spec: CommandSpec, request: Command, card: Card) -> Button:
     values = _filled(spec, request, card.about or _named(request))
-    label = each.label or spec.name.capitalize()
+    label = each.label or headed(spec.name)
     missing = any(parameter.required and parameter.name not in values for parameter in spec.parameters)
     confirm = (
         Confirm(

@@ -33,7 +33,7 @@ from runbooks.troubleshooting.case import LOOKED_BACK, Case, RecentRun, opened
 from runbooks.troubleshooting.findings import Confidence, Finding, ToDo
 from runbooks.troubleshooting.rules import PERMISSIONS
 from runbooks.troubleshooting.terminal_lines import terminal_lines
-from runbooks.wording import counted, in_sentence, listed
+from runbooks.wording import capital, counted, headed, in_sentence, listed
 
 _OTHERS = 5
 """Findings after the first that are shown, and consequences; the rest are counted."""
@@ -245,7 +245,7 @@ def _headline(cause: str, names: Sequence[str]) -> tuple[str, str]:
     rest = cause[place.end() :].removesuffix(")" if place[0] == " (" else "")
     word = rest.split(maxsplit=1)[0].rstrip(_STOPS) if rest else ""
     named = word in names or not word.isalpha()
-    return cause[: place.start()], f"{rest if named else f'{rest[:1].upper()}{rest[1:]}'}."
+    return cause[: place.start()], f"{rest if named else capital(rest)}."
 
 
 def _state(found: Diagnosed) -> State:
@@ -296,7 +296,7 @@ def _where(finding: Finding) -> str:
 def _how_sure(finding: Finding) -> Text:
     """Return `Certain, since 14:02 (3 min ago).`"""
     since = (", since ", Moment(at=finding.since, age=True)) if finding.since is not None else ()
-    return words(finding.confidence.value.capitalize(), *since, ".")
+    return words(capital(finding.confidence.value), *since, ".")
 
 
 def _order(each: ToDo, lacking: str) -> Text:
@@ -351,7 +351,7 @@ def _buttons(context: Context, findings: Sequence[Finding], orders: Orders) -> t
     offered: dict[str, Button] = {}
     typed = (each for finding in findings for each in finding.to_do if each.command and not orders.lacking(each))
     for each in typed:
-        label = each.label or f"{each.command[:1].upper()}{each.command[1:]}"
+        label = each.label or headed(each.command)
         offered.setdefault(label, Button(label=label, does=Typed(text=_typed(each.command, where))))
     return tuple(offered.values())[:_BUTTONS]
 

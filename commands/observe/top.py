@@ -27,7 +27,7 @@ from runbooks.deployments.places import Place, asked, named
 from runbooks.diagnosis.quantities import shown
 from runbooks.observe import by_hand
 from runbooks.observe.usage import NEAR, Amount, ResourceUsage, Top, top_nodes, top_pods
-from runbooks.wording import by_count, counted, listed, size
+from runbooks.wording import by_count, capital, counted, listed, size
 
 _MOST = 40
 """Rows of the table; the rest is counted."""
@@ -141,7 +141,7 @@ def _table(lines: list[ResourceUsage], one: str) -> Table:
     last = "Restarts" if one == "pod" else "State"
     limits = "Limits" if one == "pod" else "Allocatable"
     return Table(
-        columns=(one.capitalize(), "Memory", "CPU", "Requests", limits, last),
+        columns=(capital(one), "Memory", "CPU", "Requests", limits, last),
         rows=tuple(_row(line) for line in lines),
     )
 

@@ -13,7 +13,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
-from runbooks.wording import duration
+from runbooks.wording import capital, duration
 
 
 class CdnInvalidate(Operation):
@@ -50,7 +50,7 @@ class CdnInvalidate(Operation):
         paths = next(step.paths for step in plan.steps if isinstance(step, InvalidateCdn))
         return Outcome(
             code=ReasonCode.SUCCEEDED,
-            title=f"{amount(paths).capitalize()} invalidated in {context.where.name}'s CDN",
+            title=f"{capital(amount(paths))} invalidated in {context.where.name}'s CDN",
             lines=(f"Invalidation {result.id}, completed within {duration(result.seconds)}: {' '.join(paths)}",),
             data={"invalidation": result.id, "paths": list(paths)},
         )

@@ -28,7 +28,7 @@ from runbooks.manifests.steps import Applied, ApplyConfigMap
 from runbooks.release.config_restart import plan_config_apply_and_restart
 from runbooks.release.restarting import RestartService
 from runbooks.release.rollouts import RolloutResult
-from runbooks.wording import by_count, listed
+from runbooks.wording import by_count, headed, listed
 
 
 class ConfigApply(Operation):
@@ -115,7 +115,7 @@ class ConfigApply(Operation):
         form = Button(label="Restart…", does=OpenForm(command="restart", filled={"env": where}))
         restart = () if outcome.data.get("restarted") else (form,)
         looking = (
-            Button(label=name.capitalize(), does=Typed(text=f"{name} --env {where}")) for name in ("diagnose", "status")
+            Button(label=headed(name), does=Typed(text=f"{name} --env {where}")) for name in ("diagnose", "status")
         )
         return result_card(outcome, succeeded=(*restart, *looking), went_back=True)
 

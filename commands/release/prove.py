@@ -13,6 +13,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Results
 from runbooks.migrations.proving import ProveSchema, plan_proof
 from runbooks.migrations.settings import MigrationSettings
+from runbooks.wording import capital
 
 
 class Prove(Operation):
@@ -47,7 +48,7 @@ class Prove(Operation):
         return Outcome(
             code=ReasonCode.SUCCEEDED,
             title=f"{proof.older} {runs} on {proof.newer}'s schema",
-            lines=(f"{proof.evidence[:1].upper()}{proof.evidence[1:]}.", follows),
+            lines=(f"{capital(proof.evidence)}.", follows),
             data={"environment": context.where.name, **proof.model_dump(mode="json")},
         )
 

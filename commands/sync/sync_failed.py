@@ -22,7 +22,7 @@ from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import FailedItems, ReasonGroup
-from runbooks.wording import by_count, counted, duration
+from runbooks.wording import by_count, capital, counted, duration
 
 _MOST = 25
 _IN_DATA = 500
@@ -95,7 +95,7 @@ def _buttons(where: str) -> tuple[Button, ...]:
 
 def _as_it_is(found: FailedItems, where: str) -> Card:
     text = f"Failed items in {where}: unknown, the script's answer was not understood"
-    why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
+    why = Paragraph(text=sentence(f"{capital(found.not_understood)}."))
     label = "End of its output: each kind of line once, names and numbers hidden"
     end = (Preformatted(label=label, text="\n".join(found.lines)),) if found.lines else ()
     return Card(

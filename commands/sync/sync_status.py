@@ -20,7 +20,7 @@ from commands.kit.spec import CHANNEL_DEFAULT, QueryMeta, option
 from commands.kit.types import EnvironmentName
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import SyncStatus
-from runbooks.wording import counted, duration
+from runbooks.wording import capital, counted, duration
 
 
 class SyncStatusCommand(Observation):
@@ -109,7 +109,7 @@ def _advice(service: str, where: str) -> str:
 
 def _as_it_is(found: SyncStatus, where: str) -> Card:
     text = f"Sync in {where}: unknown, the script's answer was not understood"
-    why = Paragraph(text=sentence(f"{found.not_understood[:1].upper()}{found.not_understood[1:]}."))
+    why = Paragraph(text=sentence(f"{capital(found.not_understood)}."))
     end = (Preformatted(label="End of its output", text=found.text),) if found.text else ()
     return Card(
         state=State.WAITING,

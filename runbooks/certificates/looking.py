@@ -16,7 +16,7 @@ from runbooks.kit.errors import RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.redaction.redactor import default_redactor
-from runbooks.wording import by_count, listed, shortened
+from runbooks.wording import by_count, capital, listed, shortened
 
 Level = Literal["fine", "soon", "urgent", "critical", "expired"]
 LEVELS: tuple[Level, ...] = ("expired", "critical", "urgent", "soon", "fine")
@@ -93,7 +93,7 @@ async def look(
     notes = []
     if plain:
         verb = by_count(len(plain), "has a health URL", "have health URLs")
-        notes.append(f"{listed(plain).capitalize()} {verb} without TLS (http), so there is no certificate to look at.")
+        notes.append(f"{capital(listed(plain))} {verb} without TLS (http), so there is no certificate to look at.")
     if not settings.secrets:
         notes.append(
             f"TLS Secrets are not read: name them in `[environments.{environment.name}.certificates]`, `secrets`."

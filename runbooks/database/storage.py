@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from runbooks.clients.postgres.sizes import Storage, StoredTable, TransactionAge
 from runbooks.database.slow_statements import percent
-from runbooks.wording import size
+from runbooks.wording import capital, size
 
 MOST_IDS = (1 << 31) - 3_000_000
 """Transactions until the server refuses to write."""
@@ -84,7 +84,7 @@ def _findings(found: Storage) -> Iterator[StorageFinding]:
         )
     if found.held_by and found.held_age >= _HELD:
         yield StorageFinding(
-            f"{found.held_by[:1].upper()}{found.held_by[1:]} keeps vacuum from cleaning up what is younger than {found.held_age:,} transactions",
+            f"{capital(found.held_by)} keeps vacuum from cleaning up what is younger than {found.held_age:,} transactions",
             "`db activity` shows sessions and prepared transactions, `db replication` slots.",
         )
     if not found.autovacuum:

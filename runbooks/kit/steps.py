@@ -383,11 +383,6 @@ def kinds() -> frozenset[str]:
     return frozenset(_KINDS)
 
 
-def class_of(kind: str) -> type[Step]:
-    """Return the class of the steps of that kind; KeyError where there is none."""
-    return _KINDS[kind]
-
-
 class UnknownStep(Step):
     """A step of a kind that this version does not know: shown, never done."""
 

@@ -9,7 +9,7 @@ from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, names_in, p95
 from runbooks.kit.targets import Frozen
-from runbooks.wording import measured
+from runbooks.wording import capital, measured
 
 
 class MetricGroup(StrEnum):
@@ -23,7 +23,7 @@ class MetricGroup(StrEnum):
     @property
     def shown(self) -> str:
         """As people read it."""
-        return "HIPAA compliance" if self is MetricGroup.COMPLIANCE else self.value.capitalize()
+        return "HIPAA compliance" if self is MetricGroup.COMPLIANCE else capital(self.value)
 
 
 class MetricQuery(Frozen):

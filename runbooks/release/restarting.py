@@ -20,7 +20,7 @@ from runbooks.release.last_good import change_of
 from runbooks.release.plan_warnings import idle, not_trusted, owned, set_by_hand, undecided, unsettled
 from runbooks.release.rollouts import RolloutResult
 from runbooks.release.steps import CheckRollout, ServiceStep, Take
-from runbooks.wording import listed
+from runbooks.wording import capital, listed
 
 
 class RestartService(ServiceStep):
@@ -30,7 +30,7 @@ class RestartService(ServiceStep):
 
     @property
     def title(self) -> str:
-        return f"{self.change.service.capitalize()} restart{self.place}"
+        return f"{capital(self.change.service)} restart{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
         return (Brief(act="restart of", subject=self.change.service, change=f"on {self.change.after.tag or '?'}"),)

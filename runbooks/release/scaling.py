@@ -26,7 +26,7 @@ from runbooks.release import rollout_capacity, rollouts
 from runbooks.release.last_good import change_of
 from runbooks.release.plan_warnings import not_trusted, owned, undecided, unsettled
 from runbooks.release.steps import Take
-from runbooks.wording import counted, listed
+from runbooks.wording import capital, counted, listed
 
 MOST = 100
 """Pods: more is a slip of the finger."""
@@ -64,7 +64,7 @@ class ScaleService(Step):
 
     @property
     def title(self) -> str:
-        return f"{self.change.service.capitalize()} to {counted(self.after, 'pod')}{self.place}"
+        return f"{capital(self.change.service)} to {counted(self.after, 'pod')}{self.place}"
 
     @property
     def word(self) -> str:
@@ -195,7 +195,7 @@ def _left(step: ScaleService, environment: Environment) -> str:
     only = f" --region {step.region}" if step.region else ""
     pods = counted(step.after, "pod")
     return (
-        f"{step.change.named.capitalize()} stays at {pods}: those that are ready serve, and Kubernetes goes on "
+        f"{capital(step.change.named)} stays at {pods}: those that are ready serve, and Kubernetes goes on "
         f"trying the others. `scale {step.change.service} {step.before}{only} --env {environment.name}` undoes it."
     )
 

@@ -24,7 +24,7 @@ from runbooks.release.rollback import GoneBack
 from runbooks.release.rollouts import CheckResult, RolloutResult, Stamped
 from runbooks.verification.findings import Verified
 from runbooks.verification.steps import Smoke, VerifyRelease
-from runbooks.wording import listed, short_id
+from runbooks.wording import capital, listed, short_id
 
 _AWAY = 3.0
 """Seconds that the end of a run waits for a region away from home."""
@@ -102,7 +102,7 @@ class NewImage(ServiceStep):
 
     @property
     def title(self) -> str:
-        return f"{self.change.service.capitalize()} rollout{self.place}"
+        return f"{capital(self.change.service)} rollout{self.place}"
 
     def in_short(self) -> tuple[Brief, ...]:
         return (_brief(self.change),)

@@ -24,7 +24,7 @@ from runbooks.rotation.settings import Rotations
 from runbooks.troubleshooting.case import Case, PlaceFacts, RecentRun, before
 from runbooks.troubleshooting.findings import Confidence, Finding, Thing, ToDo, Trouble, explains
 from runbooks.troubleshooting.image_changes import changed_image
-from runbooks.wording import counted, duration, in_sentence, listed, short_id
+from runbooks.wording import counted, duration, headed, in_sentence, listed, short_id
 
 T = TypeVar("T")
 
@@ -216,7 +216,7 @@ def _finding(symptom: Finding, change: Change, noticed: Sequence[Trouble]) -> Fi
         ToDo(
             text="Look at what it did",
             command=change.command,
-            label=f"{change.command[:1].upper()}{change.command[1:]}",
+            label=headed(change.command),
         ),
     )
     return Finding(

@@ -21,7 +21,7 @@ from runbooks.observe.service_health import is_old, snapshot_now
 from runbooks.troubleshooting.case import LOGS, Case, PlaceFacts
 from runbooks.troubleshooting.findings import Confidence, Finding, RuleAnswer, Thing, ToDo, Trouble, could_not_look
 from runbooks.troubleshooting.rule import RegionRule
-from runbooks.wording import by_count, counted, part_of
+from runbooks.wording import by_count, capital, counted, part_of
 
 _LOG_LINES = 20
 _CAUSES = 3
@@ -253,7 +253,7 @@ def _end(sentence: str) -> str:
 
 
 def _capital(sentence: str) -> str:
-    return f"{sentence[:1].upper()}{sentence[1:]}"
+    return capital(sentence)
 
 
 def _whose(snapshot: Snapshot) -> str:

@@ -25,7 +25,7 @@ from runbooks.verification.findings import Before, Verdict, VerificationFinding,
 from runbooks.verification.scripts import ReleaseScript, judged_job
 from runbooks.verification.settings import VerificationSettings
 from runbooks.verification.verification import Verification
-from runbooks.wording import by_count, counted, duration, listed
+from runbooks.wording import by_count, capital, counted, duration, listed
 
 J = TypeVar("J", bound="ScriptJob")
 
@@ -297,7 +297,7 @@ def told(step: Step, found: Verified) -> tuple[str, ...]:
 
 def _described(finding: VerificationFinding) -> str:
     needed = "" if finding.required else ", not required"
-    return f"{finding.verdict.capitalize()}{needed}: {finding.sentence}"
+    return f"{capital(finding.verdict)}{needed}: {finding.sentence}"
 
 
 async def plan_part(train: Train) -> Part:

@@ -39,7 +39,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import PlainPulse, Step, Stop, Stopped
 from runbooks.observe import pods, serving
-from runbooks.wording import by_count, listed, short_id
+from runbooks.wording import by_count, capital, listed, short_id
 
 _log = logging.getLogger(__name__)
 
@@ -410,7 +410,7 @@ def _not_begun(steps: Sequence[Step], touched: Mapping[str, Collection[str]]) ->
         services.setdefault(step.place, []).extend(own)
     others = [step.title for step in steps if step.changes() and not step.replaces() and not step.hidden]
     told = [
-        f"{listed(names).capitalize()} {by_count(len(names), 'was', 'were')} not touched{place}."
+        f"{capital(listed(names))} {by_count(len(names), 'was', 'were')} not touched{place}."
         for place, names in services.items()
         if names
     ]

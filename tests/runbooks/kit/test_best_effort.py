@@ -2,10 +2,10 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from typing import Literal, get_type_hints
 
 import runbooks
-from runbooks.kit import steps
 from runbooks.kit.steps import BestEffort, PlainPulse, Step, StepContext, done
 from runbooks.kit.targets import Environment, Frozen
 
@@ -59,11 +59,16 @@ async def test_what_steps_could_not_do_is_found_in_their_order_and_nothing_else(
     assert found[0].to_do == ("Ask again.",)
 
 
+def steps_under(base: type[Step]) -> Iterator[type[Step]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from steps_under(kind)
+
+
 def test_a_result_that_may_tell_a_problem_is_one_that_commands_tell():
     for module in pkgutil.walk_packages(runbooks.__path__, "runbooks."):
         importlib.import_module(module.name)
-    for kind in steps.kinds():
-        step = steps.class_of(kind)
+    for step in steps_under(Step):
         result = get_type_hints(step.apply)["return"]
         if isinstance(result, type) and issubclass(result, Frozen) and "problem" in result.model_fields:
             assert issubclass(result, BestEffort), f"derive {result.__qualname__} from BestEffort, or nobody reads it"
