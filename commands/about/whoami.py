@@ -1,9 +1,12 @@
 """`whoami`: what may I do, and why."""
 
-from commands.kit.card import Card, Code, Note, Paragraph, Strong, Table, words
+from collections.abc import Sequence
+
+from commands.kit.card import Card, Code, Note, Paragraph, Strong, Table, Text, words
 from commands.kit.command import Query
-from commands.kit.context import Context
+from commands.kit.context import Context, Grant
 from commands.kit.spec import QueryMeta
+from runbooks.wording import listed
 
 
 class Whoami(Query):
@@ -15,11 +18,8 @@ class Whoami(Query):
         actor = context.actor
         grants = await context.authority.grants(actor)
         text = f"You are {actor.name}"
-        rows = tuple(
-            (words(grant.environment), words(Code(text=grant.permission)), words(grant.role), words(grant.through))
-            for grant in grants
-        )
-        table = (Table(columns=("Environment", "Permission", "Role", "Through"), rows=rows),) if rows else ()
+        rows = _rows(grants)
+        table = (Table(columns=("Where", "Role", "Through", "Permissions"), rows=rows),) if rows else ()
         nothing = (
             ()
             if rows
@@ -38,3 +38,22 @@ class Whoami(Query):
             body=(*table, *nothing, *shared),
             data={"person": actor.key, "account": actor.account, "grants": [grant.model_dump() for grant in grants]},
         )
+
+
+def _rows(grants: Sequence[Grant]) -> tuple[tuple[Text, ...], ...]:
+    """Return a row for each role; environments in which it grants the same share one."""
+    granted: dict[tuple[str, str, str], list[str]] = {}
+    for grant in grants:
+        granted.setdefault((grant.environment, grant.role, grant.through), []).append(grant.permission)
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (environment, role, through), permissions in granted.items():
+        alike.setdefault((role, through, tuple(permissions)), []).append(environment)
+    return tuple(
+        (
+            words(listed(environments)),
+            words(role),
+            words(through),
+            words(*[part for each in permissions for part in (" ", Code(text=each))][1:]),
+        )
+        for (role, through, permissions), environments in alike.items()
+    )

@@ -360,8 +360,7 @@ def _since(services: Sequence[ServiceHealth]) -> Text | None:
     alike: dict[tuple[str, str], list[ServiceState]] = {}
     for each in (each.state for each in services):
         if each.since:
-            by = f", by {each.by}" if each.by else ""
-            alike.setdefault((each.since[:_MINUTE], f"{', by hand' if each.by_hand else ''}{by}"), []).append(each)
+            alike.setdefault((each.since[:_MINUTE], f", {each.set_by}" if each.set_by else ""), []).append(each)
     spans: list[Moment | str] = []
     for (_, by), states in alike.items():
         whose = f"{listed([each.named for each in states])} " if len(alike) > 1 else ""

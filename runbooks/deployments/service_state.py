@@ -119,6 +119,13 @@ class ServiceState(Frozen):
         return f"{self.service} in {self.region}" if self.region else self.service
 
     @property
+    def set_by(self) -> str:
+        """Who set the image: `by Maya`, `by hand, with kubectl-set`; empty where nobody is known."""
+        if self.by_hand or self.by in _BY_HAND:
+            return f"by hand, with {self.by}" if self.by else "by hand"
+        return f"by {self.by}" if self.by else ""
+
+    @property
     def foreign(self) -> str:
         """A sentence where it asks for an image of another repository than the configured one; else empty."""
         if self.image is None or not self.repository or self.image.is_of(self.repository):

@@ -10,7 +10,7 @@ import pytest
 
 from bot.audit import EventName, search_audit_logs
 from bot.boundary.inbound import Answer, Exit, Filled, Form, Location, Surface
-from commands.kit.card import OpenForm
+from commands.kit.card import OpenForm, Table
 from commands.kit.spec import Kind
 from runbooks.kit.errors import TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -90,6 +90,17 @@ async def test_looking_does_not_need_the_audit_log(here: Threshold) -> None:
     await here.audit_log.close()
     answer = await here.type(REQUESTER, "whoami")
     assert (answer.exit, said(answer)) == (Exit.OK, "You are Requester")
+
+
+async def test_what_a_role_grants_is_one_row_for_all_environments_that_are_alike(here: Threshold) -> None:
+    card = (await here.type(REQUESTER, "whoami")).card
+    assert card is not None
+    (table,) = (each for each in card.body if isinstance(each, Table))
+    (row,) = table.rows
+    where, role, through, permissions = ("".join(span.text for span in cell.spans) for cell in row)
+    assert (where, role, through) == ("production and staging", "asks", "omnicare.toml")
+    granted = sorted((grant["environment"], grant["permission"]) for grant in card.data["grants"])
+    assert granted == sorted((each, name) for each in ("production", "staging") for name in permissions.split())
 
 
 async def test_a_decision_is_written_before_it_is_handed_over(here: Threshold) -> None:
