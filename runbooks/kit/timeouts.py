@@ -8,6 +8,8 @@ class RolloutSettings(Frozen):
 
     deadline_seconds: float = 1800.0
     """Of our own, over the whole rollout; the Deployment's progress deadline ends it too, and usually first."""
+    lag_seconds: float = 15.0
+    """How late Kubernetes may be to say that the progress deadline is over, before the bot's own count of it ends the rollout."""
     settle_seconds: float = 30.0
     """How long `check` gives pods to be ready again."""
     region_seconds: float = 60.0

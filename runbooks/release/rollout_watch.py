@@ -4,7 +4,8 @@ Only `rollouts` uses this.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -54,6 +55,32 @@ def completion(snapshot: Snapshot, pods: str = "new pods") -> Progress:
     if len(ready) >= deployment.desired and old > 0:
         detail += f", {counted(old, 'old pod')} still there"
     return Progress(complete, observed and deployment.past_deadline and snapshot.fresh, detail)
+
+
+class Standstill:
+    """For how long a rollout has made no progress, counted by the bot as well.
+
+    Kubernetes counts from the condition Progressing, and not at all while that still tells of the rollout before. Where its controller
+    was late, the condition may never be written anew (seen with 1.20): such a rollout is never past its deadline.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: tuple[object, ...] | None = None
+        self._since = 0.0
+
+    def exceeds(self, snapshot: Snapshot, lag: float) -> bool:
+        """Return whether the rollout stands still for longer than its progress deadline and `lag` seconds."""
+        deployment, new = snapshot.deployment, snapshot.new
+        counts = (
+            (new.uid, deployment.total, deployment.updated, deployment.ready, deployment.available)
+            if new is not None and not deployment.paused
+            else None
+        )
+        now = self._clock()
+        if counts is None or counts != self._counts:
+            self._counts, self._since = counts, now
+        return now - self._since > deployment.progress_deadline + lag
 
 
 async def glance(cluster: ClusterClient, change: ImageChange) -> Snapshot:

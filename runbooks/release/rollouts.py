@@ -28,7 +28,7 @@ from runbooks.kit.timeouts import RolloutSettings
 from runbooks.kit.waiting import side_by_side, unless_stopped
 from runbooks.release import max_surge, rollout_capacity
 from runbooks.release.guarded_patch import is_ours, set_image, stamp_one, still_ours
-from runbooks.release.rollout_watch import completion, glance, watched
+from runbooks.release.rollout_watch import Standstill, completion, glance, watched
 
 __all__ = [
     "CheckResult",
@@ -364,7 +364,7 @@ async def until_complete(
     `pods` is what the progress calls them.
     """
     began, said, snapshot = time.monotonic(), "", None
-    first = since
+    first, standstill = since, Standstill()
     try:
         async with asyncio.timeout(deadline), watched(cluster, change, since, tick=settings.tick_seconds) as snapshots:
             async for snapshot in snapshots:
@@ -381,7 +381,8 @@ async def until_complete(
                 if rest is not None:
                     await rest.start_after(snapshot)
                 found = diagnosis.certain(snapshot, crash_restarts=settings.crash_restarts)
-                if found is None and progress.past_deadline:
+                exceeded = standstill.exceeds(snapshot, settings.lag_seconds) or progress.past_deadline
+                if found is None and exceeded:
                     found = diagnosis.at_deadline(snapshot, snapshot.deployment.progress_deadline)
                 if found is not None:
                     raise await diagnosis.explained(cluster, snapshot, found, log_lines=settings.log_lines)

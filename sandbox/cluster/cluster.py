@@ -71,7 +71,7 @@ class Cluster:
         self._events = Events(self.api, self.settings.events_kept)
         self._kubelet = Kubelet(self.api, self._events, self.settings)
         self._controllers: tuple[_Controller, ...] = (
-            Deployments(self.api, self._events, self.settings.observe_seconds),
+            Deployments(self.api, self._events, self._kubelet.faults, self.settings.observe_seconds),
             ReplicaSets(self.api, self._events),
             Jobs(self.api, self._events),
             Scheduler(self.api, self._events),

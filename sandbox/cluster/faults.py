@@ -1,4 +1,4 @@
-"""What is wrong in the cluster beyond its objects: a scenario sets it, a reset takes it back. Only the node reads it."""
+"""What is wrong in the cluster beyond its objects: a scenario sets it, a reset takes it back. The node reads it, and the Deployment controller."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ class Faults:
     lose_node_of: str = ""
     """A node falls silent once a pod of an image with this in its tag runs on it."""
 
+    loses_progress: bool = False
+    """The Deployment controller does not note that a rollout began, as a late one may: the condition tells of the one before, for ever."""
+
     def clear(self) -> None:
-        self.init_fails, self.slow_seconds, self.lose_node_of = False, None, ""
+        self.init_fails, self.slow_seconds, self.lose_node_of, self.loses_progress = False, None, "", False
         self.unready.clear()

@@ -12,6 +12,7 @@ from sandbox.cluster.controllers.progress import Progress
 from sandbox.cluster.controllers.queue import Queue
 from sandbox.cluster.errors import ApiError
 from sandbox.cluster.events import Events
+from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import DEPLOYMENT, POD, REPLICA_SET, Json
 from sandbox.cluster.store import Change
@@ -23,10 +24,10 @@ _COMPONENT = "deployment-controller"
 
 
 class Deployments:
-    def __init__(self, api: Api, events: Events, observe_seconds: float) -> None:
+    def __init__(self, api: Api, events: Events, faults: Faults, observe_seconds: float) -> None:
         self._api, self._events, self._observe_seconds = api, events, observe_seconds
         self.queue = Queue(api.clock, self._work)
-        self._progress = Progress(api, self.queue)
+        self._progress = Progress(api, self.queue, faults)
 
     def see(self, change: Change) -> None:
         namespace = change.obj["metadata"].get("namespace", "")

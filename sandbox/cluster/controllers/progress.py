@@ -9,6 +9,7 @@ from sandbox.cluster.clock import parse
 from sandbox.cluster.controllers import rollouts
 from sandbox.cluster.controllers.owners import CONTROLLER, condition
 from sandbox.cluster.controllers.queue import Queue
+from sandbox.cluster.faults import Faults
 from sandbox.cluster.fields import Writer
 from sandbox.cluster.resources import DEPLOYMENT, Json
 
@@ -20,10 +21,12 @@ _PAUSED = "DeploymentPaused"
 class Progress:
     """Writes the status of Deployments."""
 
-    def __init__(self, api: Api, queue: Queue) -> None:
-        self._api, self._queue = api, queue
+    def __init__(self, api: Api, queue: Queue, faults: Faults) -> None:
+        self._api, self._queue, self._faults = api, queue, faults
 
     def created(self, deployment: Json, new: Json) -> None:
+        if self._faults.loses_progress:
+            return
         message = f'Created new replica set "{new["metadata"]["name"]}"'
         self._set(deployment, self._condition("Progressing", "True", "NewReplicaSetCreated", message))
 
@@ -94,7 +97,7 @@ class Progress:
         if rollouts.is_complete(deployment, status):
             message = f'ReplicaSet "{name}" has successfully progressed.'
             return self._carried(have, self._condition("Progressing", "True", _DONE, message))
-        if rollouts.has_progressed(before, status):
+        if rollouts.has_progressed(before, status) and not self._faults.loses_progress:
             message = f'ReplicaSet "{name}" is progressing.'
             have = self._carried(have, self._condition("Progressing", "True", "ReplicaSetUpdated", message), renew=True)
         elif have and have["reason"] not in (_DONE, _TIMED_OUT) and self._is_late(have, limit):

@@ -17,9 +17,11 @@ from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, done
 from runbooks.release import rollouts
 from runbooks.release.rollouts import RolloutResult, RolloutSettings
 from runbooks.release.steps import Rollout
+from sandbox.cluster.cluster import Cluster
+from sandbox.cluster.settings import Settings
 from tests.support import snapshots
 from tests.support.broken_wire import wired
-from tests.support.real import Place, image
+from tests.support.real import Place, image, place
 from tests.support.registries import answering
 
 CAUSE = "omnicare run 7KQ2: deploy v2.0.0, approved by approver"
@@ -244,6 +246,22 @@ async def test_a_pod_that_never_gets_ready_fails_at_the_progress_deadline(here: 
     )
     assert error.code is ReasonCode.NEVER_READY
     assert "Readiness probe failed" in "\n".join(error.diagnosis.said)
+
+
+async def test_the_progress_deadline_counts_even_where_kubernetes_does_not_count(tmp_path: Path):
+    cluster = Cluster(Settings(start_seconds=(0.05, 0.15), stop_seconds=0.1))
+    cluster.faults.loses_progress = True
+    async with cluster.serve():
+        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
+        async with place(str(tmp_path / "kubeconfig")) as here:
+            await only_backend(here)
+            pulse = await stamped(here)
+            settings = {"explain_seconds": 1, "tick_seconds": 0.2, "lag_seconds": 0.2}
+            error = await overdue(here, pulse, "v2.0.0-unready", explained(pulse, "probe fails"), **settings)
+            condition = (await here.cluster.deployment(here.namespace, "backend")).condition("Progressing")
+    assert error.code is ReasonCode.NEVER_READY
+    assert condition is not None
+    assert condition.reason == "NewReplicaSetAvailable"
 
 
 async def test_a_deadline_of_our_own_ends_it_too(here: Place):
