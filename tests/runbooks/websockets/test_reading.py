@@ -1,7 +1,8 @@
 """What logs say of WebSocket connections: drops by minute, code, reason and pod; where they can't tell, they say so."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from sandbox.cluster.settings import Settings
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 START = NOW - timedelta(minutes=MINUTES)
 BACKEND = Service(name="backend", deployment="backend", container="backend", repository="ghcr.io/omnicare/backend")
+ENVIRONMENT = Environment(
+    name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
+)
 PODS = ("x2lqp", "m4wnd", "t9kfs")
 
 
@@ -136,58 +140,49 @@ def test_a_pod_whose_log_is_missing_is_named_and_nothing_is_known_without_any():
     assert none.known_from is None
 
 
-async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_path: Path):
+@asynccontextmanager
+async def sandbox(tmp_path: Path) -> AsyncIterator[tuple[Cluster, ClusterClient]]:
+    """The sandbox's cluster with its services, and a client of it."""
     cluster = Cluster(Settings(nodes=3))
     seed_omnicare(cluster)
-    environment = Environment(
-        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
-    )
     async with cluster.serve():
         (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
         async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
-            now = datetime.now(UTC)
-            well = await look(client, environment, BACKEND, WebsocketSettings(), now)
-            assert well.rise is None
-            assert well.orderly > well.drops > 0
-            for pod in cluster.pods("omnicare-prod"):
-                mood = annotation(Mood.DROPS, cluster.clock.now())
-                cluster.annotate_pod("omnicare-prod", pod.name, ANNOTATION, mood)
-            ill = await look(client, environment, BACKEND, WebsocketSettings(), now)
-            assert ill.rise is not None
-            assert abs(ill.rise.at - (now - timedelta(minutes=12))) < timedelta(minutes=2)
-            assert ill.spread is Spread.ALL
-            assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
+            yield cluster, client
+
+
+def cut(cluster: Cluster) -> None:
+    for pod in cluster.pods("omnicare-prod"):
+        cluster.annotate_pod("omnicare-prod", pod.name, ANNOTATION, annotation(Mood.DROPS, cluster.clock.now()))
+
+
+async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_path: Path):
+    async with sandbox(tmp_path) as (cluster, client):
+        now = datetime.now(UTC)
+        well = await look(client, ENVIRONMENT, BACKEND, WebsocketSettings(), now)
+        assert well.rise is None
+        assert well.orderly > well.drops > 0
+        cut(cluster)
+        ill = await look(client, ENVIRONMENT, BACKEND, WebsocketSettings(), now)
+    assert ill.rise is not None
+    assert abs(ill.rise.at - (now - timedelta(minutes=12))) < timedelta(minutes=2)
+    assert ill.spread is Spread.ALL
+    assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
 
 
 async def test_who_asks_some_seconds_later_is_told_the_same_time(tmp_path: Path):
-    cluster = Cluster(Settings(nodes=3))
-    seed_omnicare(cluster)
-    environment = Environment(
-        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
-    )
-    async with cluster.serve():
-        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
-        for pod in cluster.pods("omnicare-prod"):
-            mood = annotation(Mood.DROPS, cluster.clock.now())
-            cluster.annotate_pod("omnicare-prod", pod.name, ANNOTATION, mood)
-        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
-            minute = datetime.now(UTC).replace(second=0, microsecond=0)
-            asked = [minute + timedelta(seconds=at) for at in (0, 17, 44, 59.9)]
-            rises = [(await look(client, environment, BACKEND, WebsocketSettings(), now)).rise for now in asked]
+    async with sandbox(tmp_path) as (cluster, client):
+        cut(cluster)
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        asked = [minute + timedelta(seconds=at) for at in (0, 17, 44, 59.9)]
+        rises = [(await look(client, ENVIRONMENT, BACKEND, WebsocketSettings(), now)).rise for now in asked]
     assert all(rise is not None and rise.at.second == 0 for rise in rises)
     assert len({rise.at for rise in rises if rise is not None}) == 1
 
 
 async def test_of_very_many_pods_some_are_read_and_that_is_said(tmp_path: Path):
-    cluster = Cluster(Settings(nodes=3))
-    seed_omnicare(cluster)
-    environment = Environment(
-        name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
-    )
-    async with cluster.serve():
-        (tmp_path / "kubeconfig").write_text(cluster.kubeconfig())
-        async with ClusterClient(kubeconfig=str(tmp_path / "kubeconfig")) as client:
-            some = await look(client, environment, BACKEND, WebsocketSettings(), datetime.now(UTC), most=2)
+    async with sandbox(tmp_path) as (_, client):
+        some = await look(client, ENVIRONMENT, BACKEND, WebsocketSettings(), datetime.now(UTC), most=2)
     assert len(some.pods) == 2
     assert some.partly == "Only 2 of 3 pods were read, so there are more drops than counted."
 
