@@ -85,11 +85,12 @@ def _models(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
 
 
 def _section(name: str, model: type[BaseModel]) -> str:
+    """A table of the file: what must be set first, then the rest in the order of the source."""
     told = told_below(model)
     about = inspect.getdoc(model) or ""
     rows = [
         (code(key), _type(field), _default(field), told.get(key, ""))
-        for key, field in model.model_fields.items()
+        for key, field in sorted(model.model_fields.items(), key=lambda each: not each[1].is_required())
         if not field.exclude and not any(True for _ in _models(field.annotation))
     ]
     parts = [f"## `[{'[' + name[:-2] + ']' if name.endswith('[]') else name}]`", about]

@@ -2,6 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from runbooks.kit.targets import Frozen
 
 _LARGEST = 64 << 10
 
@@ -10,8 +15,35 @@ class SecretUnusableError(ValueError):
     """The secret can't be used; the text names where it should be, never what is there."""
 
 
-def read_secret(variable: str | None, file: Path | None) -> str:
-    """Return the secret of the file, else of the variable. Raises SecretUnusableError."""
+class SecretSettings(Frozen):
+    """Where a server's password or token is, and whose it is."""
+
+    user: str | None = Field(default=None, min_length=1, max_length=100)
+    """The account that the password belongs to."""
+    secret_variable: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
+    """The environment variable with the password or the token. It is read anew for each use."""
+    secret_file: Path | None = None
+    """A file with it, instead of a variable."""
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if self.secret_variable is not None and self.secret_file is not None:
+            raise ValueError("set `secret_variable` or `secret_file`, not both")
+        if self.user is not None and not self.secret:
+            raise ValueError("`user` needs its password: set `secret_variable` or `secret_file`")
+        return self
+
+    @property
+    def secret(self) -> bool:
+        """Return whether a password or a token is sent."""
+        return self.secret_variable is not None or self.secret_file is not None
+
+    def read_secret(self) -> str:
+        """Return the password or the token. Raises SecretUnusableError."""
+        return _read(self.secret_variable, self.secret_file)
+
+
+def _read(variable: str | None, file: Path | None) -> str:
     where = f"the file {file}" if file is not None else f"the variable {variable}"
     try:
         if file is not None:

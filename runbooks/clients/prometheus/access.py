@@ -7,34 +7,28 @@ and is read anew for each request, because it may have been replaced.
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from runbooks.clients.health import valid
-from runbooks.clients.secret_source import SecretUnusableError, read_secret
+from runbooks.clients.secret_source import SecretSettings, SecretUnusableError
 from runbooks.kit.answers import read_bounded, read_json, read_wait
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import Redactor, default_redactor
 from runbooks.wording import cited
 
 _QUOTED = 300
 
 
-class MonitoringServer(Frozen):
+class MonitoringServer(SecretSettings):
     """A server of the Prometheus stack, and the account for it."""
 
     url: str = Field(repr=False)
     """Its address, such as `http://prometheus.monitoring.svc:9090`. With a password or a token it must begin with https://."""
-    user: str | None = None
+    user: str | None = Field(default=None, min_length=1, max_length=100)
     """The user of basic authentication; without one the secret is sent as a bearer token."""
-    secret_variable: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
-    """The environment variable with the password or the token."""
-    secret_file: Path | None = None
-    """A file with it, instead of a variable."""
     seconds: float = Field(default=10.0, gt=0, le=60)
     """Time limit for one answer."""
 
@@ -44,19 +38,6 @@ class MonitoringServer(Frozen):
         if not valid(url):
             raise ValueError("must be an http or https address without a password")
         return url.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if self.secret_variable is not None and self.secret_file is not None:
-            raise ValueError("set `secret_variable` or `secret_file`, not both")
-        if self.user is not None and not self.secret:
-            raise ValueError("`user` needs its password: set `secret_variable` or `secret_file`")
-        return self
-
-    @property
-    def secret(self) -> bool:
-        """Return whether a password or a token is sent."""
-        return self.secret_variable is not None or self.secret_file is not None
 
 
 class MonitoringAccess:
@@ -147,6 +128,6 @@ class MonitoringAccess:
     def _secret(self) -> str:
         """Return the password or the token; raises PermanentError that names where it should be."""
         try:
-            return read_secret(self.settings.secret_variable, self.settings.secret_file)
+            return self.settings.read_secret()
         except SecretUnusableError as error:
             raise self._denied(f"{self.name}: {error}.") from None

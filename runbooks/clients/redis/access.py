@@ -1,12 +1,12 @@
 """Settings for the nodes of a cache, and where the account for it comes from."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
+from runbooks.clients.secret_source import SecretSettings
 from runbooks.kit.addresses import ADDRESS, split_address
-from runbooks.kit.targets import Frozen
 
 PORT = 6379
 NodeAddress = Annotated[str, StringConstraints(pattern=ADDRESS)]
@@ -14,7 +14,7 @@ NodeAddress = Annotated[str, StringConstraints(pattern=ADDRESS)]
 Nodes = Annotated[tuple[NodeAddress, ...], Field(min_length=1, max_length=20)]
 
 
-class CacheSettings(Frozen):
+class CacheSettings(SecretSettings):
     """The environment's Redis: a cluster, or single servers. ElastiCache and Valkey speak the same protocol."""
 
     nodes: Nodes
@@ -24,10 +24,6 @@ class CacheSettings(Frozen):
     """The nodes of other regions, by the region's name; `nodes` are then those of the home region."""
     user: str | None = Field(default=None, min_length=1, max_length=100)
     """The ACL user; without one the password is the default user's. `docs/how-to/look-into-the-cache.md` has the rights that it needs."""
-    secret_variable: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
-    """The environment variable with the password. It is read anew for each connection."""
-    secret_file: Path | None = None
-    """A file with the password, instead of a variable."""
     tls: Literal["verify-full", "disable"] = "verify-full"
     """`disable` is only for a network that nobody else can reach; it is refused together with a password."""
     root_certificate: Path | None = None
@@ -41,19 +37,6 @@ class CacheSettings(Frozen):
     key_words: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")], ...] = ()
     """Words that may be shown of a key in the slow log, such as `appointments`; everything else in a key is hidden. Some plain words
     (`session`, `cache`, `patient`) are known without this."""
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if self.secret_variable is not None and self.secret_file is not None:
-            raise ValueError("set `secret_variable` or `secret_file`, not both")
-        if self.user is not None and not self.secret:
-            raise ValueError("`user` needs its password: set `secret_variable` or `secret_file`")
-        return self
-
-    @property
-    def secret(self) -> bool:
-        """Return whether a password is sent."""
-        return self.secret_variable is not None or self.secret_file is not None
 
     def hosts(self) -> set[str]:
         """Return the hosts of all regions' nodes."""

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Protocol, cast
 
 from runbooks.clients.redis.access import PORT, CacheSettings
-from runbooks.clients.secret_source import SecretUnusableError, read_secret
+from runbooks.clients.secret_source import SecretUnusableError
 from runbooks.kit.addresses import joined, split_address
 from runbooks.kit.errors import PermanentError, RunbookError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
@@ -108,7 +108,7 @@ def _password(settings: CacheSettings, redactor: Redactor) -> str | None:
     if not settings.secret:
         return None
     try:
-        found = read_secret(settings.secret_variable, settings.secret_file)
+        found = settings.read_secret()
     except SecretUnusableError as error:
         raise PermanentError(
             f"The cache's password can't be used: {error}.",
