@@ -62,7 +62,7 @@ class Manner:
         return self.jumps if self.jumps is not None and number % 10 == 5 else timedelta()  # noqa: PLR2004
 
 
-_AGO = timedelta(minutes=12)
+_AGO = timedelta(minutes=9)
 """How long ago drops began when they are chosen."""
 
 

@@ -62,10 +62,10 @@ SYNC: tuple[Scenario, ...] = (
 WEBSOCKETS: tuple[Scenario, ...] = (
     Scenario(
         "websocket-drops",
-        "For 12 minutes something in front of the backend has cut off WebSocket connections that are idle.",
+        "For 9 minutes something in front of the backend has cut off WebSocket connections that are idle.",
         "sync websocket",
         "WebSocket connections of backend in production drop",
-        (BreakLogs("drops"), BreakMetrics("websocket_disconnects_total", 12)),
+        (BreakLogs("drops"), BreakMetrics("websocket_disconnects_total", 9)),
     ),
 )
 

@@ -108,7 +108,7 @@ async def test_what_was_broken_past_the_bot_is_red_too(here: Story):
     assert await kubectl.wait() == 0
     said = await status(here, "the image can't be pulled")
     assert "🔴" in said
-    assert "by kubectl-set" in said
+    assert "by hand, with kubectl-set" in said
 
 
 async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(here: Story):

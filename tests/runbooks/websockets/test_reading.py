@@ -165,7 +165,7 @@ async def test_the_sandboxs_backend_is_steady_until_its_connections_are_cut(tmp_
         cut(cluster)
         ill = await look(client, ENVIRONMENT, BACKEND, WebsocketSettings(), now)
     assert ill.rise is not None
-    assert abs(ill.rise.at - (now - timedelta(minutes=12))) < timedelta(minutes=2)
+    assert abs(ill.rise.at - (now - timedelta(minutes=9))) < timedelta(minutes=2)
     assert ill.spread is Spread.ALL
     assert (ill.closes[0].code, ill.closes[0].reason) == (1006, "idle timeout")
 
