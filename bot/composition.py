@@ -122,6 +122,7 @@ def durable_runs(
         running=Running(
             store=store,
             display=display,
+            pending=pending,
             follow_ups=follow_ups,
             permissions=permissions,
             settings=settings,

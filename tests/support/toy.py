@@ -43,7 +43,7 @@ from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.plan import Plan
 from runbooks.kit.reasons import ReasonCode
-from runbooks.kit.steps import Cell, Results, Shown, Step, StepContext, Undo
+from runbooks.kit.steps import Cell, Results, Shown, Step, StepContext, Stopped, Undo
 from runbooks.kit.targets import Frozen
 from runbooks.kit.waiting import unless_stopped
 from runbooks.redaction.redactor import default_redactor
@@ -119,7 +119,13 @@ class ToyStep(Step):
             raise PermanentError(f"Toy {self.name} is broken.", code=ReasonCode.SCRIPT_FAILED)
         if (Folder.path / f"bug-{self.name}").exists():
             raise ZeroDivisionError
-        await unless_stopped(context.pulse, Folder.gate(self.name))
+        try:
+            await unless_stopped(context.pulse, Folder.gate(self.name))
+        except Stopped:
+            if (Folder.path / "lingers").exists():
+                Folder.write(f"{who} lingers in {self.name}")
+                await Folder.gate("let-go")
+            raise
         Folder.write(f"{who} ends {self.name}")
         return Done(step=self.name, parts=(1, 2, 3))
 
@@ -272,10 +278,9 @@ async def durable(settings: Settings) -> AsyncIterator[Toys]:
         yield Toys(made, People(settings))
 
 
-async def ask(made: Toys, command: str, key: str) -> str:
-    """Starts a request; the same key is the same request."""
+def request_of(made: Toys, command: str, key: str) -> Request:
     requester = made.people.actor(Surface.TERMINAL, "uid:1", "maya")
-    request = Request(
+    return Request(
         id=request_id("production", command, key),
         command=command,
         arguments={"env": "production"},
@@ -287,6 +292,11 @@ async def ask(made: Toys, command: str, key: str) -> str:
         threaded=False,
         at=datetime.now(UTC),
     )
+
+
+async def ask(made: Toys, command: str, key: str) -> str:
+    """Starts a request; the same key is the same request."""
+    request = request_of(made, command, key)
     await made.runs.notes.write(request, EventName.RUN_REQUESTED)
     await made.runs.store.start(request)
     return request.id
@@ -331,12 +341,11 @@ async def ended(made: Toys, run: str) -> str:
 
 async def obey(made: Toys, line: str) -> str:
     match line.split():
-        case ["ask", key]:
-            return await ask(made, "toy", key)
-        case ["careful", key]:
-            return await ask(made, "careful", key)
-        case ["back", key]:
-            return await ask(made, "back", key)
+        case ["ask" | "careful" | "back" as command, key]:
+            return await ask(made, "toy" if command == "ask" else command, key)
+        case ["submit", key]:
+            request = request_of(made, "toy", key)
+            return await made.runs.submissions.submit(request, bounded=True) or request.id
         case ["approve", run]:
             return await decide(made, "approve", "tomas", run)
         case ["cancel", run]:

@@ -23,6 +23,7 @@ from bot.runs.model import (
     RequestMessage,
     RunInput,
 )
+from bot.runs.pending import PendingRequests
 from bot.runs.request.open_request import OpenRequest
 from bot.runs.request.schedule import Clock, NonceDrawn
 from bot.runs.store import RunStore
@@ -78,6 +79,7 @@ class Running:
         *,
         store: RunStore,
         display: Display,
+        pending: PendingRequests,
         follow_ups: FollowUps,
         permissions: Permissions,
         settings: Settings,
@@ -85,6 +87,7 @@ class Running:
     ) -> None:
         self._store = store
         self._display = display
+        self._pending = pending
         self._follow_ups = follow_ups
         self._permissions = permissions
         self._settings = settings
@@ -175,6 +178,7 @@ class Running:
                 await self._hold(open_request, message)
 
     async def _stop(self, open_request: OpenRequest, stop: Stop) -> None:
+        self._pending.end(open_request.request)  # who asks for the same from now on wants a run that goes on
         await open_request.tell_run("stop", stop)
         crash_points.reached("stop-told")
         self._display.stopping.add(open_request.request.id)

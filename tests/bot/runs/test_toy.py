@@ -170,6 +170,26 @@ async def test_a_run_that_is_asked_to_stop_ends_in_its_step(toy: Toy, killed: bo
 
 
 @pytest.mark.parametrize("killed", [False, True])
+async def test_who_asks_again_for_what_is_being_stopped_gets_a_run_of_their_own(toy: Toy, killed: bool):
+    run = await running(toy)
+    assert await toy.tell("submit second") == run, "it goes on, so it is what is meant"
+    await toy.saw("toy begins one")
+    toy.open("lingers")
+    assert await toy.tell(f"cancel {run}") == "decided"
+    await toy.saw("toy lingers in one")
+    if killed:
+        await toy.kill()
+        await toy.start()
+        await toy.saw("toy lingers in one", 2)
+    again = await toy.tell("submit third")
+    toy.open("let-go", *NAMES)
+    assert await toy.tell(f"ended {run}") == "cancelled Toy one"
+    assert again != run
+    assert await toy.tell(f"approve {again}") == "decided"
+    assert await toy.tell(f"ended {again}") == "succeeded -"
+
+
+@pytest.mark.parametrize("killed", [False, True])
 async def test_a_run_that_is_overtaken_ends_and_the_other_goes_on(toy: Toy, killed: bool):
     run = await running(toy)
     await toy.saw("toy begins one")
