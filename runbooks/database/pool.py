@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.exec import ExecLimits, Program
@@ -12,6 +12,7 @@ from runbooks.clients.postgres.connections import Connections
 from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
+from runbooks.kit.programs import ProgramWords
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.wording import by_count, counted
 
@@ -34,16 +35,10 @@ class PoolScript(Frozen):
 
     service: str = "backend"
     """The service in whose pods the script runs."""
-    status: tuple[str, ...] = ("npm", "run", "--silent", "db:pool:status")
+    status: ProgramWords = ("npm", "run", "--silent", "db:pool:status")
     """Prints the pool's state as one JSON object: `max`, `total`, `active`, `idle`, `waiting`. Plain words; typed text is never added."""
     seconds: float = Field(default=8.0, gt=0, le=60)
     """Time limit for the script."""
-
-    @field_validator("status")
-    @classmethod
-    def _is_a_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        Program(words)
-        return words
 
 
 class PoolStatus(Frozen):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runbooks.clients.kubernetes.jobs import (
     JobSpec,
@@ -14,9 +14,10 @@ from runbooks.clients.kubernetes.jobs import (
     Word,
 )
 from runbooks.kit.plan import Image
+from runbooks.kit.programs import plain
 from runbooks.kit.targets import Environment, Frozen
 
-Program = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
+Program = Annotated[tuple[Word, ...], Field(min_length=1, max_length=20), AfterValidator(plain)]
 
 KIND, DOWN, LIST, PROVE = "migrate", "migrate-down", "migrate-list", "prove"
 _KEPT, _LIST_KEPT, _PROOF_KEPT = 30 * 86_400, 30, 3600

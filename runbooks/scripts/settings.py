@@ -5,13 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.kubernetes.jobs import SecretVariable
+from runbooks.kit.programs import plain
 from runbooks.kit.targets import Frozen
 
 PLACE = "$argument"
 """The word of a script that stands for the chosen one."""
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "csh", "tcsh", "fish", "busybox", "env", "xargs"})
 Choice = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9@%+=:,./_-]{0,99}$")]
 
 
@@ -42,9 +41,7 @@ class ConfiguredScript(Frozen):
     @field_validator("words")
     @classmethod
     def _plain(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        Program(tuple(word for word in words if word != PLACE))
-        if words[0].rpartition("/")[2] in _SHELLS:
-            raise ValueError("a shell runs whatever it is told, so it can't be a script; name the program itself")
+        plain(tuple(word for word in words if word != PLACE))
         if any(PLACE in word and word != PLACE for word in words) or words[0] == PLACE:
             raise ValueError(f"`{PLACE}` must be a word of its own, and not the first")
         return words

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from runbooks.clients.aws.bucket import Bucket
 from runbooks.clients.kubernetes.cluster import ClusterClient
@@ -18,6 +18,7 @@ from runbooks.clients.kubernetes.exec import ExecLimits, Program
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.programs import OptionalProgram, ProgramWords
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.sync.reading import (
@@ -44,15 +45,15 @@ class SyncScripts(Frozen):
 
     service: str = "backend"
     """The service in whose pods the scripts run."""
-    status: tuple[str, ...] = ("npm", "run", "--silent", "sync:status")
+    status: ProgramWords = ("npm", "run", "--silent", "sync:status")
     """Prints the state of the queue, preferably as JSON: `pending`, `failed`, `oldestPendingSeconds`, `devices`, `ratePerMinute`."""
-    failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:failed")
+    failed: ProgramWords = ("npm", "run", "--silent", "sync:failed")
     """Prints the failed items, preferably as a JSON list: `id`, `reason`, `device`, `ageSeconds`."""
-    retry_failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:retry-failed")
+    retry_failed: ProgramWords = ("npm", "run", "--silent", "sync:retry-failed")
     """Puts all failed items back into the queue."""
-    clear_failed: tuple[str, ...] = ("npm", "run", "--silent", "sync:clear-failed")
+    clear_failed: ProgramWords = ("npm", "run", "--silent", "sync:clear-failed")
     """Deletes failed items: all of them, or with `takes_ids` the given ones."""
-    contents: tuple[str, ...] = ()
+    contents: OptionalProgram = ()
     """Prints the failed items with their contents, for the export before clearing; default: `failed`."""
     takes_ids: bool = False
     """`clear_failed` reads which items from one line of standard input: a JSON array of their ids."""
@@ -66,19 +67,6 @@ class SyncScripts(Frozen):
     """Time between two of those checks."""
     stuck_after: float = Field(default=900.0, gt=0)
     """If an item waits for longer than this, the queue is stuck."""
-
-    @field_validator("status", "failed", "retry_failed", "clear_failed")
-    @classmethod
-    def _is_a_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        Program(words)
-        return words
-
-    @field_validator("contents")
-    @classmethod
-    def _is_a_program_or_nothing(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if words:
-            Program(words)
-        return words
 
     def programs(self) -> tuple[Program, ...]:
         """The closed set."""

@@ -2,19 +2,22 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.clients.kubernetes.jobs import JobSpec, SecretVariable, Word
 from runbooks.deployments.service_state import current, image_for_job
 from runbooks.jobs.running import JobEnd, run_job
 from runbooks.kit.errors import PermanentError
+from runbooks.kit.programs import plain
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.redaction.redactor import default_redactor
 from runbooks.verification.findings import Verdict, VerificationFinding, Verified, unknown
 from runbooks.wording import shortened
+
+_ENVIRONMENT = "$environment"
 
 
 class ReleaseScript(Frozen):
@@ -31,9 +34,15 @@ class ReleaseScript(Frozen):
     seconds: int = Field(default=300, gt=0, le=3600)
     """Time limit for the Job, pulling the image included."""
 
+    @field_validator("words")
+    @classmethod
+    def _plain(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        plain(tuple(word.replace(_ENVIRONMENT, "x") for word in words))
+        return words
+
     def program(self, environment: str) -> tuple[Word, ...]:
         """Return the words as they are run."""
-        return tuple(word.replace("$environment", environment) for word in self.words)
+        return tuple(word.replace(_ENVIRONMENT, environment) for word in self.words)
 
     def judged(self, end: JobEnd) -> tuple[VerificationFinding, ...]:
         """Return what the script found."""

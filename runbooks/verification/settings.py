@@ -4,11 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from runbooks.clients.kubernetes.exec import Program
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
 from runbooks.clients.prometheus.promql import ERROR_RATE, mistake_in, p95
 from runbooks.clients.prometheus.regions import RegionMonitoring
+from runbooks.kit.programs import OptionalProgram
 from runbooks.kit.targets import Frozen
 from runbooks.verification.benchmark import Benchmark
 from runbooks.verification.limits import Limit
@@ -70,7 +70,7 @@ class VerificationSettings(Frozen):
     """The measured values. Default: the guide's four, by the usual names of the client libraries."""
     service: str = "backend"
     """The service in whose pods `db_test` runs, and whose image has the smoke tests and the benchmark."""
-    db_test: tuple[str, ...] = ("npm", "run", "db:test")
+    db_test: OptionalProgram = ("npm", "run", "db:test")
     """The script that connects to the database, run in a ready pod; it must exit with 0. `[]`: none."""
     db_test_seconds: float = Field(default=20.0, gt=0, le=120)
     """Time limit for that script."""
@@ -109,13 +109,6 @@ class VerificationSettings(Frozen):
             return own
         expected = {"receivers": self.alertmanager.receivers, "matchers": self.alertmanager.matchers}
         return own.model_copy(update={key: each for key, each in expected.items() if key not in own.model_fields_set})
-
-    @field_validator("db_test")
-    @classmethod
-    def _is_a_program_or_nothing(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if words:
-            Program(words)
-        return words
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:

@@ -19,6 +19,7 @@ from runbooks.clients.kubernetes.errors import unreachable, unreadable
 from runbooks.clients.kubernetes.fields import fields, listed, text
 from runbooks.kit.answers import read_object
 from runbooks.kit.errors import PermanentError, TemporaryError
+from runbooks.kit.programs import plain
 from runbooks.kit.reasons import ReasonCode
 from runbooks.wording import size
 
@@ -30,7 +31,6 @@ _STDIN, _STDOUT, _STDERR, _ENDED = range(4)
 _CLOSE = 255
 """v5 only: closes the channel named after it. v4 can't do that, so a program must not wait for the end of its input."""
 
-_ARGUMENT = re.compile(r"[A-Za-z0-9@%+=:,./_-]{1,200}")
 _CODE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _FRAME = 32 * 1024
 Heard = Callable[[bytes, int], None]
@@ -46,8 +46,7 @@ class Program:
     arguments: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.arguments or not all(_ARGUMENT.fullmatch(word) for word in self.arguments):
-            raise ValueError("a program's arguments can contain letters, digits and @%+=:,./_- only")
+        plain(self.arguments)
 
     def __str__(self) -> str:
         return " ".join(self.arguments)
