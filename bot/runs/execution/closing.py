@@ -9,6 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bot.audit import EventName
@@ -40,6 +41,8 @@ _SOON = 5.0
 """The same at most, where others wait for it as soon as the cluster answers."""
 _SKEW = timedelta(minutes=1)
 """By how much another bot's clock may be ahead."""
+_LOOK = 0.1
+"""Seconds between two looks at a request that is about to end."""
 WRITTEN = "written"
 """The event in which `closing` says that the end of a run without the record is written, or never will be."""
 
@@ -149,10 +152,14 @@ class Closings:
             await engine.send_if_known(escalation_id(ending.request.id), message)
 
     async def _say_so(self, ending: Ending, written: Written) -> None:
-        """Tell the thread what became of the record, and close it; a failure keeps its thread until somebody has decided."""
+        """Tell the thread what became of the record, and close it; a failure keeps its thread until somebody has decided.
+
+        The run's own ending comes first: what reaches a thread after it was closed is never shown.
+        """
         request = ending.request
         if not request.threaded:
             return
+        await self._store.engine.step("wait for the run's ending", partial(self._told, request))
         title = f"The record of {request.environment} is up to date again"
         body = f"What this run did is recorded. {ending.left_open}".strip()
         if written.moved_on:
@@ -167,6 +174,10 @@ class Closings:
         await self._store.engine.send(thread_id(request.id), Show(slot="record", card=card).model_dump(mode="json"))
         if ending.late:
             await self._store.close_thread(request.id)
+
+    async def _told(self, request: Request) -> None:
+        while await self._store.standing(request.id) == "open":  # noqa: ASYNC110 - the engine wakes nobody
+            await asyncio.sleep(_LOOK)
 
     async def _once(self, ending: Ending) -> Written:
         if ending.lease is None:

@@ -168,6 +168,9 @@ async def test_nothing_else_begins_beside_it(here: Story):
     here.world.regions["us"].cluster.let_ready("/backend:v1.2.0")
     await here.ended_with(first, "Back on v1.2.0 in production, but not in eu")
     await here.says(waits, "without the record", "result")  # locked by it
+    await here.says(first, "is up to date again", "record")
+    said = [slot for slot in here.said(first) if slot in ("result", "record")]
+    assert said == ["result", "record"], "home answered before the run had told how it ended"
 
 
 async def test_of_two_that_are_confirmed_at_the_same_moment_one_goes_back(here: Story):
