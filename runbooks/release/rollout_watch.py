@@ -15,7 +15,7 @@ from runbooks.clients.kubernetes.cluster_events import LISTED
 from runbooks.clients.kubernetes.views import Condition, DeploymentView, EventView, PodView, ReplicaSetView, Seen
 from runbooks.diagnosis import Crash, Snapshot
 from runbooks.diagnosis.snapshot import snapshot_of
-from runbooks.kit.errors import PermanentError
+from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.plan import ImageChange
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import merged
@@ -81,6 +81,15 @@ class Standstill:
         if counts is None or counts != self._counts:
             self._counts, self._since = counts, now
         return now - self._since > deployment.progress_deadline + lag
+
+    async def confirmed(self, cluster: ClusterClient, change: ImageChange, snapshot: Snapshot, lag: float) -> bool:
+        """Return whether it does so by a fresh look as well: while the cluster is away, the last snapshot says nothing of now."""
+        if not self.exceeds(snapshot, lag):
+            return False
+        try:
+            return self.exceeds(await glance(cluster, change), lag)
+        except RunbookError:
+            return False
 
 
 async def glance(cluster: ClusterClient, change: ImageChange) -> Snapshot:

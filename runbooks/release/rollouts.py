@@ -381,8 +381,8 @@ async def until_complete(
                 if rest is not None:
                     await rest.start_after(snapshot)
                 found = diagnosis.certain(snapshot, crash_restarts=settings.crash_restarts)
-                exceeded = standstill.exceeds(snapshot, settings.lag_seconds) or progress.past_deadline
-                if found is None and exceeded:
+                stands = await standstill.confirmed(cluster, change, snapshot, settings.lag_seconds)
+                if found is None and (stands or progress.past_deadline):
                     found = diagnosis.at_deadline(snapshot, snapshot.deployment.progress_deadline)
                 if found is not None:
                     raise await diagnosis.explained(cluster, snapshot, found, log_lines=settings.log_lines)

@@ -15,13 +15,14 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, done
 from runbooks.release import rollouts
+from runbooks.release.rollout_watch import Standstill, glance
 from runbooks.release.rollouts import RolloutResult, RolloutSettings
 from runbooks.release.steps import Rollout
 from sandbox.cluster.cluster import Cluster
 from sandbox.cluster.settings import Settings
 from tests.support import snapshots
 from tests.support.broken_wire import wired
-from tests.support.real import Place, image, place
+from tests.support.real import QUICK, Place, image, place
 from tests.support.registries import answering
 
 CAUSE = "omnicare run 7KQ2: deploy v2.0.0, approved by approver"
@@ -262,6 +263,27 @@ async def test_the_progress_deadline_counts_even_where_kubernetes_does_not_count
     assert error.code is ReasonCode.NEVER_READY
     assert condition is not None
     assert condition.reason == "NewReplicaSetAvailable"
+
+
+async def test_a_standstill_counts_only_if_a_fresh_look_shows_it(here: Place, tmp_path: Path):
+    await only_backend(here)
+    change = here.change(after="v2.0.0-unready")
+    await here.set_image("backend", change.after.reference)
+    await here.until("backend", lambda d: d.observed_generation >= d.generation and (d.updated, d.total) == (1, 3))
+    times = iter((0.0, *(100_000.0,) * 20))
+    standstill = Standstill(lambda: next(times))
+    seen = await glance(here.cluster, change)
+    assert not await standstill.confirmed(here.cluster, change, seen, lag=0)
+    async with (
+        wired(here.kubeconfig, tmp_path) as (wire, through),
+        ClusterClient(kubeconfig=through, timing=QUICK) as away,
+    ):
+        wire.refuses = True
+        assert not await standstill.confirmed(away, change, seen, lag=0), "nobody knows"
+    assert await standstill.confirmed(here.cluster, change, seen, lag=0)
+    await here.patch("backend", {"op": "replace", "path": "/spec/replicas", "value": 4})
+    await here.until("backend", lambda d: d.total > seen.deployment.total)
+    assert not await standstill.confirmed(here.cluster, change, seen, lag=0), "it gets on"
 
 
 async def test_a_deadline_of_our_own_ends_it_too(here: Place):
