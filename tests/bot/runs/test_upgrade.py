@@ -18,6 +18,7 @@ from bot.runs.engine import Engine, EngineSettings
 from bot.runs.versions import APPLICATION_VERSION, SHAPES, how_to_go_on
 from sandbox.people import STAGING as STAGING_CHANNEL
 from tests.support.recorded import put_back
+from tests.support.standing import stands
 from tests.support.worlds import APPROVER, REQUESTER, SERVICES, STAGING, Story
 
 VERSION_9 = Path(__file__).parent / "version_9"
@@ -104,7 +105,7 @@ async def test_an_approval_after_an_upgrade_is_written_beside_the_one_before_it(
     await world.inside()
     await world.press(APPROVER, "approve", run)
     await world.until(lambda: world.event_names(run).count("approval:granted") == 2, "it was approved again")
-    await world.says(run, "waiting until")
+    await stands(world, run, "scheduled")
     granted = [each.details["digest"] for each in world.events(run) if each.name == "approval:granted"]
     asked = [each for each in world.events(run) if each.name == "approval:asked"]
     assert (len(asked), len(granted), len(set(granted))) == (2, 2, 2)

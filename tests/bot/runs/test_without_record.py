@@ -11,6 +11,7 @@ from commands.kit.registry import load
 from runbooks.fleet.fleet import Lease, utc_now
 from sandbox.cluster.resources import CONFIG_MAP
 from sandbox.regions import RegionServer
+from tests.support.standing import stands
 from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, story
 
 REGIONS = ("eu", "us")
@@ -183,9 +184,7 @@ async def test_of_two_that_are_confirmed_at_the_same_moment_one_goes_back(here: 
 async def test_one_that_looked_before_the_other_began_goes_back_alone(here: Story):
     first, second = await two_asked(here)
     await here.press(ON_CALL, "approve", second)
-    async with asyncio.timeout(60):
-        while (state := await here.bot.durable.store.state(second)) is None or state.phase != "starting":  # noqa: ASYNC110 - a test's own
-            await asyncio.sleep(0.01)
+    await stands(here, second, "starting")
     await here.press(ON_CALL, "approve", first)  # the second one takes a while to begin: home does not answer
     await here.ended_with(second, "Back on v1.2.0 in production, but not in eu")
     await here.says(first, "is already rolling production back without the record", "result")
