@@ -83,9 +83,8 @@ class Deaths:
                 proxy.fail(how, lambda request: request.method == "GET", times=1)
 
     async def tend(self) -> None:
-        while True:
-            async with asyncio.timeout(PATIENCE):
-                await self._wires.here.world.bot.wait()  # type: ignore[union-attr]
+        while True:  # without a bound of its own: its end would hide what the test waited for
+            await self._wires.here.world.bot.wait()  # type: ignore[union-attr]
             with contextlib.suppress(BotDied):  # it may be killed before it is ready
                 await self._wires.here.start()
 
