@@ -40,19 +40,17 @@ class SecretSettings(Frozen):
 
     def read_secret(self) -> str:
         """Return the password or the token. Raises SecretUnusableError."""
-        return _read(self.secret_variable, self.secret_file)
-
-
-def _read(variable: str | None, file: Path | None) -> str:
-    where = f"the file {file}" if file is not None else f"the variable {variable}"
-    try:
-        if file is not None:
-            with file.open("rb") as opened:
-                found = opened.read(_LARGEST).decode().strip()
-        else:
-            found = os.environ.get(variable or "", "").strip()
-    except (OSError, ValueError) as error:
-        raise SecretUnusableError(f"{where} can't be read ({type(error).__name__})") from None
-    if not found or not found.isprintable():
-        raise SecretUnusableError(f"{where} is empty or contains a line break")
-    return found
+        where = (
+            f"the file {self.secret_file}" if self.secret_file is not None else f"the variable {self.secret_variable}"
+        )
+        try:
+            if self.secret_file is not None:
+                with self.secret_file.open("rb") as opened:
+                    found = opened.read(_LARGEST).decode().strip()
+            else:
+                found = os.environ.get(self.secret_variable or "", "").strip()
+        except (OSError, ValueError) as error:
+            raise SecretUnusableError(f"{where} can't be read ({type(error).__name__})") from None
+        if not found or not found.isprintable():
+            raise SecretUnusableError(f"{where} is empty or contains a line break")
+        return found
