@@ -153,6 +153,8 @@ class RequestState(Frozen):
     """Who said go, where it starts at a time."""
     holds: int = 0
     """How often it was held or let go on."""
+    stopping: bool = False
+    """Its run was told to stop."""
 
     @classmethod
     def read(cls, raw: Any) -> "RequestState | None":

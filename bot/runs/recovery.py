@@ -57,8 +57,9 @@ class Recovery:
             _log.info("%s was begun by an older version of the bot and is %s", each.id, each.how)
         now = self._clock()
         for view in await self._engine.list(name="request", active=True):
-            self._pending.add(Request.model_validate(view.input))
             state = await self._store.state(view.id)
+            if state is None or not state.stopping:
+                self._pending.add(Request.model_validate(view.input))
             if self._last is not None and state is not None and state.phase == "running":
                 message = InterruptedMessage(at=self._last, on=now).model_dump(mode="json")
                 await self._engine.send(view.id, message, key=f"{view.id}/interrupted/{now.isoformat()}")

@@ -346,6 +346,9 @@ async def obey(made: Toys, line: str) -> str:
         case ["submit", key]:
             request = request_of(made, "toy", key)
             return await made.runs.submissions.submit(request, bounded=True) or request.id
+        case ["start"]:
+            await made.runs.recovery.at_start()
+            return "started"
         case ["approve", run]:
             return await decide(made, "approve", "tomas", run)
         case ["cancel", run]:

@@ -113,6 +113,8 @@ class Running:
         request, word = open_request.request, open_request.state.word
         if plan is not None:
             await self._store.start_run(RunInput(request=request, plan=plan, approved_by=approved, word=word))
+        if open_request.state.stopping:  # an older version told it to, which is not heard again here
+            self._is_stopping(request)
         reminders = 0
         late_at = self._late_at(open_request)
         while True:
@@ -178,12 +180,16 @@ class Running:
                 await self._hold(open_request, message)
 
     async def _stop(self, open_request: OpenRequest, stop: Stop) -> None:
-        self._pending.end(open_request.request)  # who asks for the same from now on wants a run that goes on
+        self._is_stopping(open_request.request)
         await open_request.tell_run("stop", stop)
         crash_points.reached("stop-told")
-        self._display.stopping.add(open_request.request.id)
+        open_request.state = open_request.state.model_copy(update={"stopping": True})  # the head message publishes it
         what = f"stopping, requested by {stop.by}"
         await open_request.head(State.RUNNING, what, plan=open_request.state.plan)
+
+    def _is_stopping(self, request: Request) -> None:
+        self._pending.end(request)  # who asks for the same from now on wants a run that goes on
+        self._display.stopping.add(request.id)
 
     async def _hold(self, open_request: OpenRequest, decided: DecisionMessage) -> None:
         """Hold the run or let it continue: the run looks at the event before its next group of steps."""

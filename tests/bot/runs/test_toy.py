@@ -181,6 +181,7 @@ async def test_who_asks_again_for_what_is_being_stopped_gets_a_run_of_their_own(
         await toy.kill()
         await toy.start()
         await toy.saw("toy lingers in one", 2)
+        await toy.tell("start")
     again = await toy.tell("submit third")
     toy.open("let-go", *NAMES)
     assert await toy.tell(f"ended {run}") == "cancelled Toy one"

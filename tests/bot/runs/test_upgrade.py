@@ -129,6 +129,21 @@ async def test_approvals_that_an_older_version_left_beside_a_newer_question_do_n
     assert names.index("approval:given") < names.index("run:started")
 
 
+async def test_what_an_older_version_told_to_stop_is_not_what_somebody_asks_for(world: Story):
+    await world.inside()
+    run = await world.rolling()
+    await world.leave()
+    begun_by_version_9(world, run, stopping=True)
+    await world.inside()
+    again = await world.ask("deploy v2.1.0-slow")
+    assert again != run
+    await world.says(again, "waiting for Maya")
+    await world.type(REQUESTER, f"/omnicare withdraw {again}")
+    await world.says(again, "Maya withdrew", "result")
+    await world.stop_run(REQUESTER, run)
+    await world.says(run, "was stopped by Maya", "result")
+
+
 async def test_a_workflow_that_names_no_version_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """What wrote it is not known, so it does not go on; and a comparison with nothing finds nothing."""
     path = tmp_path / "engine.sqlite"
