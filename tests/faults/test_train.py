@@ -24,7 +24,7 @@ from sandbox.aws_services import DISTRIBUTIONS, CloudFront
 from sandbox.cluster.resources import JOB
 from sandbox.outside.github import Github
 from sandbox.outside.registry import digest_of
-from tests.faults.conftest import SHORT
+from tests.faults.conftest import is_silent, times
 from tests.faults.steps import PODS, patching, recording, said
 from tests.faults.wires import Changes
 from tests.support.interference import MALFORMED, Fault, How, Interference, cluster_through, interfering
@@ -224,7 +224,7 @@ async def around(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
         story(
             tmp_path / "world",
             parts=tuple(train.PARTS),
-            times=SHORT | {"cluster_patience": getattr(request, "param", 20.0)},
+            times=times(request) | {"cluster_patience": getattr(request, "param", 20.0)},
         ) as here,
         AsyncExitStack() as stack,
     ):
@@ -242,8 +242,7 @@ async def around(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
         cluster = cluster_through(here.world.folder / "bot.kubeconfig", tmp_path)
         proxies[CLUSTER], through = await stack.enter_async_context(cluster)
 
-        # planning has no second try, and a busy machine needs more than a second; only what is silent takes all of it
-        silent = request.node.callspec.params.get("how") is How.SILENT
+        call = 1.0 if is_silent(request) else 20.0  # planning has no second try, and a busy machine needs seconds
 
         def change(found: dict[str, Any]) -> None:
             text = json.dumps(found)
@@ -253,11 +252,10 @@ async def around(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
             for environment in found["environments"].values():
                 environment["cluster"]["kubeconfig"] = str(through)
             of = found["environments"]["production"]
-            of["gates"] |= {"seconds": 6.0}
-            of["github"] |= {"seconds": 1.0 if silent else 3.0}
+            of["gates"] |= {"seconds": min(15.0, 6 * call)}
             of["cdn"] |= {"patience_seconds": 12.0}
-            of["verification"]["prometheus"] |= {"seconds": 1.0}
-            of["verification"]["alertmanager"] |= {"seconds": 1.0}
+            for each in (of["github"], of["verification"]["prometheus"], of["verification"]["alertmanager"]):
+                each["seconds"] = call
 
         here.configure(change)
         proxies[AWS].as_aws = True

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.outside.registry import digest_of
 from sandbox.world import BotDied
-from tests.faults.conftest import SHORT
+from tests.faults.conftest import SHORT_CALLS
 from tests.faults.steps import DEPLOY, POSTS, ROLLBACK, WRITE, Step, patching
 from tests.faults.wires import Changes, Wires
 from tests.support.interference import Fault, How, cluster_through, interfering
@@ -35,7 +35,7 @@ PATIENCE = 240.0
 @pytest.fixture
 async def wires(tmp_path: Path) -> AsyncIterator[Wires]:
     async with (
-        story(tmp_path / "world", times=SHORT) as made,
+        story(tmp_path / "world", times=SHORT_CALLS) as made,
         cluster_through(made.world.folder / "bot.kubeconfig", tmp_path) as (cluster, through),
         interfering(made.world.slack.url) as slack,
     ):
