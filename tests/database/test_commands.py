@@ -16,8 +16,9 @@ from sandbox.cluster.resources import SECRET
 from sandbox.people import DEPLOYS, STAGING
 from sandbox.postgres import schema
 from tests.support.databases import Served
+from tests.support.shown import shown_text
 from tests.support.terminals import ended, started
-from tests.support.worlds import APPROVER, AUDITOR, OUTSIDER, Story, shown_text, story
+from tests.support.worlds import APPROVER, AUDITOR, OUTSIDER, Story, story
 
 DBA = "dana"
 PLANTED = ("Quartermaine", "MRN8812345", "hunter2-of-the-dba")

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.postgres import Binaries, Database, Server
 from sandbox.postgres.server import _PREFIX, _sweep
-from tests.support.worlds import Story, shown_text, story
+from tests.support.worlds import Story, story
 
 
 async def test_where_the_database_can_not_start_the_main_story_still_works(tmp_path: Path):
@@ -48,18 +48,14 @@ async def test_bad_nights_of_the_database_are_played_and_taken_back(tmp_path: Pa
         await here.world.switch("database-slow", on=True)
         await here.until(lambda: database.primary.delay, "every answer takes its time")
         await here.world.reset()
-        await here.type("dana", "/omnicare db connect --on primary")
-        await here.answered("accepts the bot's credentials")
+        await here.answer("dana", "db connect --on primary", "accepts the bot's credentials")
 
 
 async def _waits(here: Story) -> None:
     """Those that wait are told once they have waited for two seconds."""
     newest = ""
     for _ in range(60):
-        before = len(here.messages())
-        await here.type("dana", "/omnicare slow-queries")
-        await here.until(lambda before=before: len(here.messages()) > before, "one more answer")
-        newest = shown_text(here.messages()[-1])
+        newest = await here.answer("dana", "slow-queries")
         if "4 sessions wait for a lock now" in newest:
             return
     raise AssertionError(newest)

@@ -14,14 +14,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.surfaces.slack.outbound.own_messages import METADATA
 from sandbox.outside.registry import digest_of
 from sandbox.slack.model import Outcome
 from sandbox.slack.settings import SlackSettings
 from tests.faults.wires import Changes, Wires
 from tests.support.interference import How
+from tests.support.shown import run_of, shown_text
 from tests.support.socket_wire import Leg
-from tests.support.worlds import APPROVER, ON_CALL, PATIENT_SLACK, REQUESTER, SERVICES, Story, shown_text
+from tests.support.worlds import APPROVER, ON_CALL, PATIENT_SLACK, REQUESTER, SERVICES, Story
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -179,11 +179,7 @@ async def test_whatever_becomes_of_a_delivery_what_a_person_did_is_done_once(wir
 
 def statuses(here: Story) -> list[Any]:
     """The answers to the query."""
-    return [
-        each
-        for each in here.messages()
-        if (each.metadata or {}).get("event_type") != METADATA and "Read at" in shown_text(each)
-    ]
+    return [each for each in here.messages() if run_of(each) is None and "Read at" in shown_text(each)]
 
 
 # opening a connection

@@ -13,7 +13,8 @@ from runbooks.wording import short_id
 from sandbox.cluster.resources import CONFIG_MAP
 from tests.faults.steps import patching
 from tests.support.interference import How, cluster_through
-from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, shown_text, story
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, ON_CALL, REQUESTER, SERVICES, Story, story
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(270)]
 
@@ -53,8 +54,7 @@ async def waits_behind(here: Story, lost: str) -> str:
 
 
 async def status_of_it(here: Story) -> str:
-    await here.type(REQUESTER, "/omnicare status")
-    said = await here.answered("production runs")
+    said = await here.answer(REQUESTER, "status", "production runs")
     assert UNKNOWN in said
     return said
 
@@ -98,8 +98,9 @@ async def test_the_next_rollback_takes_the_service_along_that_the_lost_one_had_n
         await here.kill()
         cluster.rules.clear()
         await disk_lost(here)
-        await here.type(REQUESTER, "/omnicare status")
-        assert UNKNOWN in await here.answered("production runs different versions (backend v1.2.0 and frontend v2.0.0)")
+        assert UNKNOWN in await here.answer(
+            REQUESTER, "status", "production runs different versions (backend v1.2.0 and frontend v2.0.0)"
+        )
         await goes_back_again(here, run)
 
 
@@ -114,8 +115,7 @@ async def test_a_rollback_that_had_arrived_is_said_to_have_and_its_place_can_be_
         assert {here.tag(service) for service in SERVICES} == {"v1.2.0"}
         assert "production runs v1.2.0" in await status_of_it(here)
         deploy = await waits_behind(here, lost)
-        await here.type(REQUESTER, "/omnicare rollback --dry-run")
-        plan = await here.answered("Dry run. Plan: Roll back production")
+        plan = await here.answer(REQUESTER, "rollback --dry-run", "Dry run. Plan: Roll back production")
         assert (
             f"Ines's rollback (run {short_id(lost)}) has already rolled back v2.0.0: v1.2.0 runs. This goes further back."
             in plan

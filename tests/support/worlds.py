@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.audit import Entry, EventName, search_audit_logs, verify
-from bot.surfaces.slack.outbound.own_messages import METADATA
 from bot.surfaces.slack.render.button_values import read
 from commands.kit.audit_filter import AuditFilter
 from commands.kit.card import RunAct
@@ -32,6 +31,7 @@ from sandbox.world import SandboxWorld, opened
 from tests.support.forked_bot import ForkedBot
 from tests.support.leaks import nothing_leaked
 from tests.support.real import Place
+from tests.support.shown import run_of, shown_text
 
 T = TypeVar("T")
 
@@ -263,6 +263,18 @@ class Story:
 
         return await self.until(look, f"an answer says “{words}”")
 
+    async def answer(self, who: str, text: str, words: str = "") -> str:
+        """Types `/omnicare …`; the answer with these words in it, in full: neither what was there before nor what a run says meanwhile."""
+        before = {(each.channel, each.ts) for each in self.messages()}
+        await self.type(who, f"/omnicare {text}")
+
+        def look() -> str:
+            new = (each for each in reversed(self.messages()) if (each.channel, each.ts) not in before)
+            told = (shown_text(each) for each in new if run_of(each) is None)
+            return next((each for each in told if words in each), "")
+
+        return await self.until(look, f"`{text}` is answered with “{words}”")
+
     async def rolling(self, version: str = "v2.1.0-slow", service: str = "backend") -> str:
         """A deploy in the middle of that service, where it stays until `let_ready`."""
         self.keep_unready(service, version)
@@ -296,20 +308,14 @@ class Story:
         """The run's messages, by slot."""
         slots: dict[str, list[Message]] = {}
         for message in self.messages():
-            if message.metadata and message.metadata["event_type"] == METADATA:
-                payload = message.metadata["event_payload"]
-                if payload["run"] == run:
-                    slots.setdefault(payload["slot"], []).append(message)
+            payload = run_of(message)
+            if payload is not None and payload["run"] == run:
+                slots.setdefault(payload["slot"], []).append(message)
         return slots
 
     def runs(self) -> list[str]:
         """Every run that has a message, oldest first."""
-        found = [
-            message.metadata["event_payload"]["run"]
-            for message in self.messages()
-            if message.metadata and message.metadata["event_type"] == METADATA
-        ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(payload["run"] for each in self.messages() if (payload := run_of(each))))
 
     def text(self, run: str, slot: str = "head") -> str:
         """What that message says in full, blocks included; empty where it is not there."""
@@ -339,8 +345,7 @@ class Story:
 
     def said_in(self, channel: str) -> list[str]:
         """The runs that have a message in that channel's main view."""
-        metadata = [message.metadata for message in self.slack.history(channel) if message.metadata]
-        return [each["event_payload"]["run"] for each in metadata if each["event_type"] == METADATA]
+        return [payload["run"] for each in self.slack.history(channel) if (payload := run_of(each))]
 
     @staticmethod
     def word_of(element: Json) -> str:
@@ -444,11 +449,6 @@ DEPLOYED = [
     EventName.RUN_SUCCEEDED,
 ]
 """The story of a deploy in the audit log: taking the Deployments, two rollouts, check, record."""
-
-
-def shown_text(message: Message) -> str:
-    """Notification text and the words of the blocks, as a person reads them: a no-break space is a space."""
-    return f"{message.text}\n{json.dumps(message.blocks, ensure_ascii=False)}".replace("\u00a0", " ")
 
 
 def _elsewhere(place: Place | None) -> dict[str, Any]:

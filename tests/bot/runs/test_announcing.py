@@ -22,6 +22,5 @@ async def test_a_lock_from_a_terminal_is_said_in_the_channel(here: Story):
 async def test_a_lock_that_was_typed_there_is_said_once(here: Story):
     await here.type(ON_CALL, '/omnicare lock --reason "go-live"')
     await here.until(lambda: here.environment().freeze, "it is locked")
-    await here.type(ON_CALL, "/omnicare unlock")
-    await here.answered("Ines unlocked production")
+    await here.answer(ON_CALL, "unlock", "Ines unlocked production")
     assert len(locks(here)) == 1

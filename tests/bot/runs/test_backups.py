@@ -32,8 +32,7 @@ def rds(here: Story) -> Rds:
 
 
 async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance(here: Story):
-    await here.type(ON_CALL, "/omnicare backups")
-    said = await here.answered("Backups of production: all good")
+    said = await here.answer(ON_CALL, "backups", "Backups of production: all good")
     for each in (
         f"rds:{INSTANCE}-",
         "(automated), 3 h old, encrypted, available",
@@ -48,8 +47,9 @@ async def test_backups_are_seen_proved_by_a_drill_and_restored_to_a_new_instance
     await here.ended_with(drill, "was restored in")
     assert "encounters: 16,000 rows, the newest of " in here.text(drill, "result")
     assert set(rds(here).instances) == before, "the throw-away instance is gone"
-    await here.type(ON_CALL, "/omnicare backups")
-    assert re.search(r"was restored \d+ minutes? ago", await here.answered("min by Ines: its tables were read"))
+    assert re.search(
+        r"was restored \d+ minutes? ago", await here.answer(ON_CALL, "backups", "min by Ines: its tables were read")
+    )
 
     newest = max(name for name in rds(here).snapshots if name.startswith(f"rds:{INSTANCE}-2"))
     await here.type(REQUESTER, f"/omnicare db restore {newest}")

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from runbooks.redaction.redactor import default_redactor
-from tests.support.worlds import AUDITOR, DEPLOYS, ON_CALL, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import AUDITOR, DEPLOYS, ON_CALL, Story
 
 
 async def run_in_a_shell(here: Story, line: str) -> str:
@@ -70,8 +71,7 @@ async def test_the_real_kubectl_takes_each_line(here: Story):
 
 
 async def test_the_button_and_a_word_in_the_thread_ask_for_the_lines(here: Story):
-    await here.type(ON_CALL, "/omnicare pods backend")
-    assert "🟢" in await here.answered("3 of 3 pods ready in production")
+    assert "🟢" in await here.answer(ON_CALL, "pods backend", "3 of 3 pods ready in production")
     head, block, element = here.button_named("kubectl")
     await here.slack.click(AUDITOR, head.ts, DEPLOYS, element["action_id"], block["block_id"], element["value"])
     await here.answered("Commands for your own terminal: pods backend")

@@ -12,8 +12,7 @@ async def test_the_answer_comes_first_and_nothing_of_a_patient_is_in_it(tmp_path
     async with story(tmp_path / "world", parts=("cache",)) as here:
         await here.inside()
         await here.world.play(BY_NAME["cache-full"])
-        await here.type(ON_CALL, "/omnicare cache")
-        said = await here.answered("The primary of shard 2 is full")
+        said = await here.answer(ON_CALL, "cache", "The primary of shard 2 is full")
         assert "🔴" in said
         assert "evicts nothing (noeviction), so writes fail, about" in said
         assert "23.9 ms " in said

@@ -43,8 +43,7 @@ async def test_a_deploy_and_its_rollback_invalidate_the_cdn_and_paths_are_invali
     await here.press(APPROVER, "approve", alone)
     await here.ended_with(alone, "1 cache tag invalidated in production's CDN")
     assert paid(here)[3:] == [(PRODUCTION, ("#release:v2.0.0",))]
-    await here.type(REQUESTER, "/omnicare cdn")
-    card = await here.answered("The CDN of production is deployed, no invalidation in progress")
+    card = await here.answer(REQUESTER, "cdn", "The CDN of production is deployed, no invalidation in progress")
     assert "#release:v2.0.0" in card
     assert "x-amz-meta-cache-tag" in card
     await here.type(REQUESTER, "/omnicare cdn invalidate assets")

@@ -16,12 +16,10 @@ async def world(tmp_path: Path) -> AsyncIterator[Story]:
 
 
 async def test_certificates_are_told_the_soonest_first_and_one_that_is_about_to_expire(here: Story):
-    await here.type(AUDITOR, "/omnicare certs")
-    said = await here.answered("3 certificates of production, the first expires in 62 days")
+    said = await here.answer(AUDITOR, "certs", "3 certificates of production, the first expires in 62 days")
     for each in ("🟢", "api.omnicare-health.com", "Secret omnicare-tls", "OmniCare Sandbox CA"):
         assert each in said
     await here.world.play(BY_NAME["cert-expiry"])
-    await here.type(ON_CALL, "/omnicare certs")
-    said = await here.answered(BY_NAME["cert-expiry"].cause)
+    said = await here.answer(ON_CALL, "certs", BY_NAME["cert-expiry"].cause)
     assert "expires in 5 days" in said
     assert "It was renewed in Secret omnicare-tls: install it on the server of api.omnicare-health.com" in said

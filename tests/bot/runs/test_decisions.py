@@ -8,7 +8,8 @@ import pytest
 from sandbox.outside.registry import digest_of
 from sandbox.people import DEPLOYS, INCIDENTS
 from sandbox.slack.model import Group
-from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story
 
 
 async def waiting(here: Story, text: str = "deploy v2.0.0") -> str:

@@ -7,7 +7,8 @@ import pytest
 from runbooks.kit.reasons import ReasonCode
 from sandbox.outside.registry import digest_of
 from sandbox.people import STAGING as STAGING_CHANNEL
-from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, REQUESTER, SERVICES, STAGING, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, REQUESTER, SERVICES, STAGING, Story
 
 
 async def test_a_deploy_that_somebody_else_approved_runs_everywhere(here: Story):
@@ -89,8 +90,7 @@ async def test_a_version_that_has_no_image_offers_the_newest_that_exist(here: St
 
 
 async def test_a_dry_run_shows_the_plan_changes_nothing_and_is_asked_for_in_earnest_by_one_press(here: Story):
-    await here.type(REQUESTER, '/omnicare deploy v2.0.0 --dry-run --reason "mends faxes"')
-    shown = await here.answered("Dry run. Plan")
+    shown = await here.answer(REQUESTER, 'deploy v2.0.0 --dry-run --reason "mends faxes"', "Dry run. Plan")
     _, blocks = shown.split("\n", 1)
     for words in ("Dry run: ", "Deploy v2.0.0", "production", "v1.2.0", "v2.0.0", "mends faxes"):
         assert words in blocks
@@ -103,8 +103,7 @@ async def test_a_dry_run_shows_the_plan_changes_nothing_and_is_asked_for_in_earn
 
 
 async def test_a_dry_run_of_what_runs_already_offers_nothing(here: Story):
-    await here.type(REQUESTER, "/omnicare deploy v1.2.0 --dry-run")
-    assert "Request this" not in await here.answered("already runs v1.2.0")
+    assert "Request this" not in await here.answer(REQUESTER, "deploy v1.2.0 --dry-run", "already runs v1.2.0")
 
 
 async def test_something_older_than_what_runs_needs_a_reason(here: Story):
@@ -219,10 +218,8 @@ async def test_one_service_alone_needs_two_and_status_names_both_versions(here: 
     await here.ended_with(run, "backend v2.0.0 runs in production")
     assert (here.tag("backend"), here.tag("frontend")) == ("v2.0.0", "v1.2.0")
     assert here.releases()[0].unusual == ("--only backend",)
-    await here.type(ON_CALL, "/omnicare status")
-    await here.answered("production runs different versions (backend v2.0.0 and frontend v1.2.0)")
-    await here.type(ON_CALL, "/omnicare releases")
-    await here.answered("v2.0.0, v1.2.0 (--only backend)")
+    await here.answer(ON_CALL, "status", "production runs different versions (backend v2.0.0 and frontend v1.2.0)")
+    await here.answer(ON_CALL, "releases", "v2.0.0, v1.2.0 (--only backend)")
 
 
 async def test_the_head_message_has_a_bar_and_an_estimate_from_earlier_runs(here: Story) -> None:

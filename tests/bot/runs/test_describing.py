@@ -11,8 +11,7 @@ def pods(here: Story, service: str = "backend") -> list[str]:
 
 
 async def test_a_service_is_described_by_what_matters(here: Story):
-    await here.type(AUDITOR, "/omnicare describe backend")
-    said = await here.answered("backend in production runs v1.2.0, 3/3 ready")
+    said = await here.answer(AUDITOR, "describe backend", "backend in production runs v1.2.0, 3/3 ready")
     assert "🟢" in said
     for each in ("ghcr.io/omnicare/backend:v1.2.0", "readiness", "rolling, ", "There are no warnings", *pods(here)):
         assert each in said
@@ -20,24 +19,23 @@ async def test_a_service_is_described_by_what_matters(here: Story):
 
 async def test_a_pod_is_found_by_the_end_of_its_name(here: Story):
     pod = pods(here)[0]
-    await here.type(ON_CALL, f"/omnicare describe {pod.rpartition('-')[2]}")
-    said = await here.answered(f"{pod} in production is ready")
+    said = await here.answer(ON_CALL, f"describe {pod.rpartition('-')[2]}", f"{pod} in production is ready")
     for each in ("*Node*", "running, ready", "describe backend --env production"):
         assert each in said
 
 
 async def test_what_does_not_start_is_described_with_its_cause(here: Story):
     await here.deployed("v2.1.0-crash", ends="stopped")
-    await here.type(ON_CALL, "/omnicare describe backend")
-    said = await here.answered("backend in production is rolling out v2.1.0-crash, 0/3 new, 3 old")
+    said = await here.answer(
+        ON_CALL, "describe backend", "backend in production is rolling out v2.1.0-crash, 0/3 new, 3 old"
+    )
     assert "🔴" in said
     assert "keeps starting and exiting" in said
     (crashing,) = [pod.name for pod in here.world.cluster.pods(PRODUCTION) if pod.version == "v2.1.0-crash"]
     said = ""
     async with asyncio.timeout(60):
         while "CrashLoopBackOff" not in said:  # between two crashes it runs
-            await here.type(ON_CALL, f"/omnicare describe {crashing}")
-            said = await here.answered(f"{crashing} in production is not ready")
+            said = await here.answer(ON_CALL, f"describe {crashing}", f"{crashing} in production is not ready")
             await asyncio.sleep(0.1)
     for each in ("Cause: ", "exit code 1"):
         assert each in said
@@ -54,27 +52,25 @@ async def test_what_is_not_there_and_who_may_not_look(here: Story):
 
 
 async def test_what_there_is_what_it_uses_and_how_to_reach_it(here: Story):
-    await here.type(AUDITOR, "/omnicare top pods backend")
-    said = await here.answered("3 pods in production, none near a limit")
+    said = await here.answer(AUDITOR, "top pods backend", "3 pods in production, none near a limit")
     for each in ("🟢", "0.1 cpu, 128 MiB memory", "512 MiB memory", *pods(here)):
         assert each in said
-    await here.type(ON_CALL, "/omnicare top nodes")
-    await here.answered("1 node in production, none near a limit")
-    await here.type(ON_CALL, "/omnicare forward frontend")
-    said = await here.answered("frontend in production through port 3000 of your machine")
+    await here.answer(ON_CALL, "top nodes", "1 node in production, none near a limit")
+    said = await here.answer(ON_CALL, "forward frontend", "frontend in production through port 3000 of your machine")
     for each in ("kubectl port-forward svc/frontend 3000:80 -n omnicare-prod", "not in the audit log"):
         assert each in said
     assert '"text": "kubectl"' not in said, "the line stands there: no button shows it again"
-    await here.type(AUDITOR, "/omnicare resources")
-    said = await here.answered("12 resources in production, all as they should be")
+    said = await here.answer(AUDITOR, "resources", "12 resources in production, all as they should be")
     for each in ("🟢", "3/3 ready", "ClusterIP 3001, 3 ready behind it", *pods(here)):
         assert each in said
 
 
 async def test_nodes_without_room_and_pods_that_are_not_ready_are_not_called_well(here: Story):
     await here.world.play(BY_NAME["pending"])
-    await here.type(ON_CALL, "/omnicare top nodes")
-    said = await here.answered("🟡 1 node in production, none near a limit; 1 without room for more pods")
+    said = await here.answer(
+        ON_CALL, "top nodes", "🟡 1 node in production, none near a limit; 1 without room for more pods"
+    )
     assert "Nearly all CPU of node-1 is requested." in said
-    await here.type(ON_CALL, "/omnicare top pods frontend")
-    await here.answered("🟡 5 pods in production, none near a limit (2 not measured); 2 are not ready")
+    await here.answer(
+        ON_CALL, "top pods frontend", "🟡 5 pods in production, none near a limit (2 not measured); 2 are not ready"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.postgres import Database
-from tests.support.worlds import ON_CALL, Story, shown_text, story
+from tests.support.worlds import ON_CALL, Story, story
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -111,10 +111,7 @@ async def diagnosed(here: Story, first: str, *others: str) -> str:
     """Return the card's words, from its headline on; asked again where the busy machine, not the world, kept a rule from an answer."""
     said = ""
     for _ in range(3):
-        before = len(here.messages())
-        await here.type(ON_CALL, "/omnicare diagnose")
-        await here.until(lambda before=before: len(here.messages()) > before, "the card")
-        said = shown_text(here.messages()[-1])
+        said = await here.answer(ON_CALL, "diagnose")
         if (first in said.partition("\n")[0] and all(each in said for each in others)) or "within" not in said:
             break
     return said

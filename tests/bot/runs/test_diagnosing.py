@@ -4,8 +4,7 @@ from tests.support.worlds import AUDITOR, ON_CALL, OUTSIDER, Story
 
 
 async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_named(here: Story):
-    await here.type(ON_CALL, "/omnicare diagnose")
-    said = await here.answered("production: nothing is wrong")
+    said = await here.answer(ON_CALL, "diagnose", "production: nothing is wrong")
     assert "you need the permission" not in said
     for each in (
         "🟢",
@@ -15,8 +14,7 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
     ):
         assert each in said
     run = await here.deployed("v2.1.0-crash", ends="stopped")
-    await here.type(ON_CALL, "/omnicare diagnose backend")
-    said = await here.answered("production: backend: the container")
+    said = await here.answer(ON_CALL, "diagnose backend", "production: backend: the container")
     for each in (
         "🔴",
         "keeps starting and exiting",
@@ -28,8 +26,7 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
         "still serve",
     ):
         assert each in said
-    await here.type(ON_CALL, "/omnicare diagnose backend --kubectl")
-    lines = await here.answered("Commands for your own terminal")
+    lines = await here.answer(ON_CALL, "diagnose backend --kubectl", "Commands for your own terminal")
     assert "kubectl logs backend-" in lines
     assert "-c backend --previous --tail=100 -n omnicare-prod" in lines
     short = run.split(".")[2][:4].upper()
@@ -41,8 +38,11 @@ async def test_nothing_is_wrong_and_then_the_cause_and_the_deploy_before_it_are_
         {"service": "backend", "env": "production", "kubectl": True},
     ]
     assert "Last error: " in said
-    await here.type(AUDITOR, "/omnicare diagnose backend --env production")
-    said = await here.answered("Not checked, because you need the permission logs:read: log lines.")
+    said = await here.answer(
+        AUDITOR,
+        "diagnose backend --env production",
+        "Not checked, because you need the permission logs:read: log lines.",
+    )
     assert "production: backend: the container keeps starting and exiting" in said
     for each in (
         "permission database:read: database and connection pool.",

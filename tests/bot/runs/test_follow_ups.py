@@ -1,6 +1,7 @@
 """Follow-ups in a thread, as people type them: mentions, since Slack has no slash commands there."""
 
-from tests.support.worlds import AUDITOR, DEPLOYS, ON_CALL, REQUESTER, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import AUDITOR, DEPLOYS, ON_CALL, REQUESTER, Story
 
 
 async def mentioned(here: Story, who: str, text: str, thread: str) -> None:
@@ -12,8 +13,7 @@ def newest(here: Story, words: str) -> str:
 
 
 async def test_a_follow_up_means_the_service_and_environment_of_its_thread(here: Story):
-    await here.type(ON_CALL, "/omnicare pods backend --env staging")
-    await here.answered("ready in staging")
+    await here.answer(ON_CALL, "pods backend --env staging", "ready in staging")
     thread = newest(here, "ready in staging")
     await mentioned(here, ON_CALL, "describe", thread)
     said = await here.answered("backend in staging runs")
@@ -64,8 +64,7 @@ async def test_what_is_missing_is_chosen_by_the_person_who_asked(here: Story):
 
 async def test_a_query_in_the_thread_of_a_diagnosis_means_the_service_that_it_found(here: Story):
     await here.world.switch("crash-loop", on=True)
-    await here.type(ON_CALL, "/omnicare diagnose")
-    await here.answered("backend: the container keeps")
+    await here.answer(ON_CALL, "diagnose", "backend: the container keeps")
     thread = newest(here, "production: backend")
     await mentioned(here, ON_CALL, "describe", thread)
     assert "backend in production, from this thread" in await here.answered("from this thread")

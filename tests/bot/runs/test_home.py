@@ -91,8 +91,7 @@ async def test_home_of_a_stranger_and_of_a_cluster_that_does_not_answer(world: S
 
 
 async def test_an_answers_buttons_lead_on_and_refresh_it_in_its_place(here: Story):
-    await here.type(AUDITOR, "/omnicare status")
-    await here.answered("production runs v1.2.0")
+    await here.answer(AUDITOR, "status", "production runs v1.2.0")
     message, block, element = here.button_named("Refresh")
     assert [each["text"]["text"] for each in block["elements"]] == ["Diagnose", "Pods", "Runs", "Refresh", "kubectl"], (
         "an auditor rolls nothing back"

@@ -8,8 +8,7 @@ from tests.support.worlds import ON_CALL, Story
 
 
 async def logs(here: Story, typed: str, words: str) -> str:
-    await here.type(ON_CALL, f"/omnicare logs backend {typed}")
-    return await here.answered(words)
+    return await here.answer(ON_CALL, f"logs backend {typed}", words)
 
 
 async def test_an_empty_answer_says_of_which_time_it_is(here: Story) -> None:
@@ -52,5 +51,4 @@ async def test_the_time_of_a_run_is_more_than_one_minute_twice(here: Story) -> N
 
 async def test_following_for_longer_than_it_goes_on_is_said_at_once(here: Story) -> None:
     assert "A log can be followed for at most 10 min" in await logs(here, "--follow 20m", "Following backend")
-    await here.type(ON_CALL, "/omnicare logs frontend --follow 2m")
-    assert "at most" not in await here.answered("Following frontend")
+    assert "at most" not in await here.answer(ON_CALL, "logs frontend --follow 2m", "Following frontend")

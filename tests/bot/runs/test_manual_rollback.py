@@ -9,7 +9,8 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.release.plans import plan_deploy
 from sandbox.outside.registry import digest_of
 from sandbox.scenarios import BY_NAME
-from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, OUTSIDER, REQUESTER, SERVICES, Story
 
 
 def line(version: str = "v1.2.0") -> str:

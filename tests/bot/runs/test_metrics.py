@@ -26,8 +26,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Story]:
 async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_words(here: Story) -> None:
     await here.deployed("v2.0.0")
     await here.world.play(BY_NAME["error-rate"])
-    await here.type(ON_CALL, "/omnicare metrics")
-    said = await here.answered("error rate is above its limit")
+    said = await here.answer(ON_CALL, "metrics", "error rate is above its limit")
     assert "🔴" in said
     assert "usually 0.0" in said
     assert "HighErrorRate" in said
@@ -40,34 +39,33 @@ async def test_the_answer_comes_first_and_the_picture_is_shared_below_with_its_w
     assert "v2.0.0 by Maya." in (picture.alt_txt or ""), "the deploy is marked"
     assert (picture.content or b"").startswith(b"\x89PNG")
 
-    await here.type(ON_CALL, "/omnicare status")
-    said = await here.answered("production runs v2.0.0, error")
+    said = await here.answer(ON_CALL, "status", "production runs v2.0.0, error")
     assert "🟡 production runs v2.0.0, error rate above its limit, 1 alert fires" in said
     assert "above its limit (&lt; 0.1 %) since" in said
     assert "HighErrorRate since" in said
     assert "*API p95*" in said
     assert here.world.prometheus is not None
     here.world.prometheus.silent.add("db_query_duration_seconds")
-    await here.type(ON_CALL, "/omnicare metrics db-p95 --since 1h")
-    assert "Database p95 (no data)" in await here.answered("1 of 1 metric is unknown")
+    assert "Database p95 (no data)" in await here.answer(
+        ON_CALL, "metrics db-p95 --since 1h", "1 of 1 metric is unknown"
+    )
 
 
 async def test_status_metrics_and_diagnose_say_alike_that_a_metric_recovers(here: Story) -> None:
     assert here.world.prometheus is not None
     now = time.time()
     here.world.prometheus.fault = partial(errors_between, now - 1200, now - 210)
-    await here.type(ON_CALL, "/omnicare metrics error-rate")
-    said = await here.answered("production: error rate has been recovering since ")
+    said = await here.answer(ON_CALL, "metrics error-rate", "production: error rate has been recovering since ")
     since = re.findall(r"error rate has been recovering since (\d\d:\d\d)", said)[0]
     assert "🟡" in said
     assert "over the newest minute, the limit is < 0.1 %" in said
     assert "above its limit" not in said
-    await here.type(ON_CALL, "/omnicare status")
-    said = await here.answered("🟡 production runs v1.2.0, error rate recovering since ")
+    said = await here.answer(ON_CALL, "status", "🟡 production runs v1.2.0, error rate recovering since ")
     assert f"error rate recovering since {since}" in said
     assert "still above its limit (&lt; 0.1 %)" in said
-    await here.type(ON_CALL, "/omnicare diagnose")
-    assert f"Error rate: recovering since {since}" in await here.answered("Error rate: recovering since ")
+    assert f"Error rate: recovering since {since}" in await here.answer(
+        ON_CALL, "diagnose", "Error rate: recovering since "
+    )
 
 
 async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that_is_silent_is_named(
@@ -80,10 +78,7 @@ async def test_regions_with_their_own_prometheus_stand_side_by_side_and_one_that
         alertmanager.fire("HighErrorRate", 23)
 
         async def typed(command: str, words: str) -> str:
-            before = len(here.messages())
-            await here.type(ON_CALL, f"/omnicare {command}")
-            await here.until(lambda: len(here.messages()) > before, "an answer")
-            return (await here.answered(words)).replace('"}, {"type": "text", "text": "', "")
+            return (await here.answer(ON_CALL, command, words)).replace('"}, {"type": "text", "text": "', "")
 
         said = await typed("status", "error rate above its limit in us, 1 alert fires in us")
         under_eu, under_us = said.partition('"text": "us", "style"')[::2]
@@ -134,10 +129,8 @@ async def test_a_regions_prometheus_that_accepts_and_never_answers_is_unknown_an
 
         async def typed(command: str, words: str) -> tuple[str, int]:
             """Return the answer, and how often the silent server was asked for it."""
-            before, asked = len(here.messages()), len(prometheus.asked)
-            await here.type(ON_CALL, f"/omnicare {command}")
-            await here.until(lambda: len(here.messages()) > before, "an answer")
-            return await here.answered(words), len(prometheus.asked) - asked
+            asked = len(prometheus.asked)
+            return await here.answer(ON_CALL, command, words), len(prometheus.asked) - asked
 
         prometheus.fault = never
         try:

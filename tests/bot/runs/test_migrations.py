@@ -135,8 +135,7 @@ async def test_a_rollback_that_can_not_run_is_refused_with_three_ways_on_and_ins
     ):
         await database.ready()
         await here.inside()
-        await here.type(ON_CALL, "/omnicare backups")
-        await here.answered("Backups of production")
+        await here.answer(ON_CALL, "backups", "Backups of production")
         proof = await here.ask(f"prove {DROPS}")
         await here.press(APPROVER, "approve", proof)
         await here.ended_with(proof, f"v1.2.0 does not run on {DROPS}'s schema")

@@ -21,12 +21,10 @@ def break_first(here: Story) -> str:
 
 
 async def test_nodes_are_told_with_what_is_wrong_first_and_one_with_its_pods(here: Story):
-    await here.type(AUDITOR, "/omnicare nodes")
-    said = await here.answered("all ready")
+    said = await here.answer(AUDITOR, "nodes", "all ready")
     assert "🟢" in said
     name = break_first(here)
-    await here.type(ON_CALL, "/omnicare nodes")
-    said = await here.answered("Problems on")
+    said = await here.answer(ON_CALL, "nodes", "Problems on")
     for each in (
         "has a disk that is nearly full",
         "kubelet has disk pressure",
@@ -34,8 +32,7 @@ async def test_nodes_are_told_with_what_is_wrong_first_and_one_with_its_pods(her
         "Control plane v1.",
     ):
         assert each in said
-    await here.type(ON_CALL, f"/omnicare nodes {name}")
-    said = await here.answered(f"{name} in production is ready, under pressure, cordoned")
+    said = await here.answer(ON_CALL, f"nodes {name}", f"{name} in production is ready, under pressure, cordoned")
     for each in ("DiskPressure", "allocatable", "Kubelet"):
         assert each in said
     await here.type(ON_CALL, "/omnicare nodes node-99")

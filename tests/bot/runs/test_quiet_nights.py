@@ -23,8 +23,7 @@ async def test_the_command_says_what_is_wrong(here: Story, night: Scenario) -> N
 async def test_a_reset_takes_it_back(here: Story) -> None:
     await here.world.play(BY_NAME["sync-stuck"])
     await here.world.reset()
-    await here.type(ON_CALL, "/omnicare sync status")
-    await here.answered("Sync in production is running")
+    await here.answer(ON_CALL, "sync status", "Sync in production is running")
     assert here.world.sync[PRODUCTION].stuck_since is None
 
 

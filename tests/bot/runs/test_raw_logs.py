@@ -28,8 +28,7 @@ async def test_who_may_sees_the_lines_and_nothing_of_them_is_anywhere_else(here:
     lines, err = await read(here)
     assert "unredacted" in err
     private = [hit[1] for line in lines if (hit := SOCIAL.search(line))]
-    await here.type(ON_CALL, "/omnicare logs backend --since 1h --tail 5000")
-    await here.answered("lines of 3 pods")
+    await here.answer(ON_CALL, "logs backend --since 1h --tail 5000", "lines of 3 pods")
     kept = [here.world.folder / "bot.log", *(here.world.folder / "state").rglob("*")]
     everywhere = [path.read_bytes().decode(errors="replace") for path in kept if path.is_file()]
     everywhere += [json.dumps([message.text, message.blocks]) for message in here.messages()]

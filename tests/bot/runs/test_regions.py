@@ -146,8 +146,7 @@ async def test_status_offers_to_roll_back_the_region_that_has_not_gone_back(here
     run = await here.ask("rollback --regions us", who=ON_CALL)
     await here.press(ON_CALL, "approve", run)
     await here.ended_with(run, "Back on v1.2.0 in production")
-    await here.type(ON_CALL, "/omnicare status")
-    said = await here.answered("production runs v2.0.0 in eu and v1.2.0 in us")
+    said = await here.answer(ON_CALL, "status", "production runs v2.0.0 in eu and v1.2.0 in us")
     assert said.count("Roll back eu") >= 1
     known = set(here.runs())
     await here.click(ON_CALL, here.button_named("Roll back eu"))

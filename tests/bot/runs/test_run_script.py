@@ -17,8 +17,7 @@ async def test_a_script_that_changes_something_is_approved_and_tells_its_output(
 
 
 async def test_one_that_only_reads_needs_no_approval_and_no_lock_stops_it(here: Story):
-    await here.type(ON_CALL, '/omnicare lock --reason "clinic go-live"')
-    await here.answered("locked")
+    await here.answer(ON_CALL, 'lock --reason "clinic go-live"', "locked")
     run = await here.ask("run sessions")
     await here.ended_with(run, "sessions ran in production")
     assert "ward-3: 14 signed in" in await here.says(run, "End of its output", "result")

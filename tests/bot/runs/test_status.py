@@ -15,15 +15,8 @@ from tests.support.worlds import AUDITOR, ON_CALL, PRODUCTION, REQUESTER, Story,
 
 async def status(here: Story, words: str, who: str = ON_CALL) -> str:
     """Asks until the card says so: what it shows is the cluster's, which takes its time."""
-
-    async def ask() -> str:
-        before = len(here.messages())
-        await here.type(who, "/omnicare status")
-        await here.until(lambda: len(here.messages()) > before, "an answer")
-        return await here.answered("Read at")
-
     async with asyncio.timeout(60):
-        while words not in (said := await ask()):  # noqa: ASYNC110 - a person who asks again
+        while words not in (said := await here.answer(who, "status", "Read at")):  # noqa: ASYNC110 - a person who asks again
             await asyncio.sleep(0.2)
     return said
 
@@ -54,8 +47,7 @@ async def test_what_waits_for_a_yes_is_named_with_the_way_to_say_it(here: Story)
     said = await status(here, "*Waiting*")
     assert "Deploy v2.0.0 to production, by Maya" in said
     assert "approve " in said.partition("*Waiting*")[2]
-    await here.type(ON_CALL, "/omnicare status --env staging")
-    assert "*Waiting*" not in await here.answered("staging runs")
+    assert "*Waiting*" not in await here.answer(ON_CALL, "status --env staging", "staging runs")
 
 
 async def test_a_rollout_counts_new_pods_and_not_old_ones(tmp_path: Path):
@@ -167,8 +159,7 @@ async def test_a_cluster_that_is_silent_is_the_answer(tmp_path: Path):
         run = await here.ask("deploy v2.0.0")
         await here.shown("approve", run)
         proxy.go_down()
-        await here.type(ON_CALL, "/omnicare status")
-        said = await here.answered("production: the cluster does not answer")
+        said = await here.answer(ON_CALL, "status", "production: the cluster does not answer")
         assert "Deploy v2.0.0 to production, by Maya" in said, "the bot's own memory is there"
         next_one = await here.ask("deploy v1.1.0", who=ON_CALL)
         said = await status(here, ", making the plan")

@@ -9,7 +9,8 @@ import pytest
 from runbooks.wording import short_id
 from sandbox.outside.registry import digest_of
 from sandbox.slack.model import Group
-from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, REQUESTER, SERVICES, Story
 
 # cancel
 
@@ -69,8 +70,7 @@ async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story)
     assert here.new_pods("backend", "v2.1.0-slow") == 3, "what was rolling out is watched to its end"
     assert here.tag("frontend") == "v1.2.0"
     assert here.environment().run is not None, "it keeps the place"
-    await here.type(ON_CALL, "/omnicare status")
-    assert "by Maya" in (await here.answered("*Held*")).partition("*Held*")[2]
+    assert "by Maya" in (await here.answer(ON_CALL, "status", "*Held*")).partition("*Held*")[2]
     await here.press(ON_CALL, "continue", run)
     await here.ended_with(run, "v2.1.0-slow runs in production")
     names = here.event_names(run)
@@ -185,8 +185,7 @@ async def test_a_retry_of_what_was_approved_asks_nobody_again(here: Story):
     await here.until(lambda: "run:started" in here.event_names(again), "the retry has begun, by the plan it showed")
     here.let_ready()
     await here.ended_with(again, "v2.1.0-slow runs in production")
-    await here.type(REQUESTER, f"/omnicare runs {again}")
-    assert run in await here.answered("*Follows*")
+    assert run in await here.answer(REQUESTER, f"runs {again}", "*Follows*")
     assert here.button("approve", again) is None
     assert "the plan leads to the same result" in here.text(again, "approval")
     (granted,) = [event for event in here.events(again) if event.name == "approval:granted"]
@@ -321,8 +320,7 @@ async def test_a_run_is_tried_again_once(here: Story):
 
 async def test_an_undecided_environment_says_so_until_somebody_decides(here: Story):
     run = await here.deployed("v2.1.0-bad", ends="stopped")
-    await here.type(ON_CALL, "/omnicare status")
-    said = await here.answered("undecided")
+    said = await here.answer(ON_CALL, "status", "undecided")
     short = short_id(run)
     for way in (f"rollback --after {short}", f"retry {short}", f"resolve {short} --reason"):
         assert way in said
@@ -376,8 +374,7 @@ def buttons_of(here: Story, run: str) -> set[str]:
 async def test_a_failure_that_was_gone_back_from_no_longer_asks(here: Story):
     run = await here.deployed("v2.1.0-bad", ends="stopped")
     assert {"type-rollback", "type-retry", "open-resolve"} <= buttons_of(here, run)
-    await here.type(ON_CALL, f"/omnicare runs {run}")
-    told = await here.answered(": failed")
+    told = await here.answer(ON_CALL, f"runs {run}", ": failed")
     assert "stopped at Backend rollout: the image can't be pulled" in told
     assert "v1.2.0 still serves backend" in told
     armed = await here.shown("type-rollback", run)

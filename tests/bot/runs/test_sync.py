@@ -10,7 +10,8 @@ from sandbox.aws import BUCKET
 from sandbox.scenarios import BY_NAME
 from sandbox.sync_queue import PATIENT_DATA
 from tests.support.leaks import stands_in
-from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, PRODUCTION, REQUESTER, STAGING, Story, shown_text
+from tests.support.shown import shown_text
+from tests.support.worlds import APPROVER, AUDITOR, ON_CALL, PRODUCTION, REQUESTER, STAGING, Story
 
 
 def queue(here: Story):
@@ -29,12 +30,12 @@ def nothing_of_a_patient_is_seen(here: Story) -> None:
 
 
 async def test_the_queue_is_told_with_what_fails_and_when_it_is_empty(here: Story):
-    await here.type(REQUESTER, "/omnicare sync status")
-    told = await here.answered("Sync in production is running")
+    told = await here.answer(REQUESTER, "sync status", "Sync in production is running")
     assert "7 failed" in told
     assert "42 a minute" in told
-    await here.type(REQUESTER, "/omnicare sync failed")
-    told = await here.answered("7 items from 5 devices failed to sync in production, the oldest 2 h 30 min old")
+    told = await here.answer(
+        REQUESTER, "sync failed", "7 items from 5 devices failed to sync in production, the oldest 2 h 30 min old"
+    )
     for group in ("version_conflict", "Validation failed: dose missing for …", "request timeout after … ms"):
         assert group in told
     nothing_of_a_patient_is_seen(here)
@@ -42,20 +43,17 @@ async def test_the_queue_is_told_with_what_fails_and_when_it_is_empty(here: Stor
 
 async def test_a_stuck_queue_says_so_and_what_to_do(here: Story):
     queue(here).break_it("stuck")
-    await here.type(REQUESTER, "/omnicare sync status")
-    told = await here.answered("Sync in production is stuck")
+    told = await here.answer(REQUESTER, "sync status", "Sync in production is stuck")
     assert "never, at this rate" in told
     assert "restart backend" in told
 
 
 async def test_connections_that_are_cut_are_told_with_code_and_cause_and_as_lines_for_a_terminal(here: Story):
     await here.world.play(BY_NAME["websocket-drops"])
-    await here.type(REQUESTER, "/omnicare sync websocket")
-    told = await here.answered("WebSocket connections of backend in production drop")
+    told = await here.answer(REQUESTER, "sync websocket", "WebSocket connections of backend in production drop")
     for words in ("All pods drop about equally", "idle timeout", "1006", "87 (from the status script in pod"):
         assert words in told
-    await here.type(REQUESTER, "/omnicare sync websocket --kubectl")
-    lines = await here.answered("sync:status")
+    lines = await here.answer(REQUESTER, "sync websocket --kubectl", "sync:status")
     assert "logs --prefix" in lines
     assert "--since=30m" in lines
     nothing_of_a_patient_is_seen(here)

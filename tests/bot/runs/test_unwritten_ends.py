@@ -68,10 +68,7 @@ async def failed_while(wires: Wires, how: How, matches: Any) -> str:
 
 
 async def status(here: Story) -> str:
-    before = len(here.messages())
-    await here.type(ON_CALL, "/omnicare status")
-    await here.until(lambda: len(here.messages()) > before, "an answer")
-    return await here.answered("Read at")
+    return await here.answer(ON_CALL, "status", "Read at")
 
 
 async def test_credentials_that_nobody_knows_leave_the_run_undecided_as_soon_as_it_can_be_written(wires: Wires):

@@ -69,8 +69,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     prometheus = here.world.prometheus
     assert prometheus is not None
     prometheus.values["http_requests_total"] = "3"
-    await here.type(REQUESTER, "/omnicare verify")
-    card = await here.answered("10 of 11 checks passed in production: error rate failed")
+    card = await here.answer(REQUESTER, "verify", "10 of 11 checks passed in production: error rate failed")
     assert "API p95" in card
     assert "112 ms" in card
     assert "< 200 ms" in card
@@ -93,8 +92,7 @@ async def test_verify_shows_each_check_and_smoke_tests_and_benchmark_run_alone(h
     await here.ended_with(run, "API p95 243 ms (must be < 200 ms)")
     assert here.environment().undecided is None, "no service was changed"
 
-    await here.type(AUDITOR, "/omnicare verify")
-    await here.answered("offline sync is not checked: you need the permission sync:read.")
+    await here.answer(AUDITOR, "verify", "offline sync is not checked: you need the permission sync:read.")
 
 
 async def test_a_retry_that_only_records_is_held_to_the_gates_too(tmp_path: Path) -> None:

@@ -162,12 +162,9 @@ async def test_plan_and_approval_say_the_time_in_full(here: Story):
     await here.says(run, "The approval is valid until", "approval")
     await here.press(APPROVER, "approve", run)
     await here.says(run, "waiting until 02:00 UTC+01:00")
-    await here.type(REQUESTER, f"/omnicare runs {run}")
-    assert "Waits until" in await here.answered("Waits until")
-    await here.type(REQUESTER, "/omnicare runs")
-    await here.answered("🟡 waiting until")
-    await here.type(REQUESTER, "/omnicare status")
-    assert "waiting until " in await here.answered(f"go {run.rpartition('.')[2][:4].upper()}")
+    assert "Waits until" in await here.answer(REQUESTER, f"runs {run}", "Waits until")
+    await here.answer(REQUESTER, "runs", "🟡 waiting until")
+    assert "waiting until " in await here.answer(REQUESTER, "status", f"go {run.rpartition('.')[2][:4].upper()}")
 
 
 async def test_a_time_of_day_is_that_of_who_asks(here: Story):
@@ -242,8 +239,7 @@ async def test_a_time_that_can_not_be_is_refused(here: Story, text: str, words: 
 
 
 async def test_a_lock_that_is_over_by_then_keeps_nobody_from_planning_it(here: Story):
-    await here.type(ON_CALL, '/omnicare lock --until 30m --reason "clinic go-live"')
-    await here.answered("locked production")
+    await here.answer(ON_CALL, 'lock --until 30m --reason "clinic go-live"', "locked production")
     run = await scheduled(here, LATER)
     refused = await here.ask(f"deploy {VERSION} --at {at(60.0)}")
     await here.says(refused, "Ines locked production", "result")
