@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     EXPIRED = "expired"
     NO_GO = "no-go"
     NOTHING_TO_DO = "nothing-to-do"
+    NEEDS_REASON = "needs-reason"
     GATES_NOT_PASSED = "gates-not-passed"
     SCHEMA_TOO_NEW = "schema-too-new"
     DRY_RUN = "dry-run"
@@ -157,6 +158,7 @@ _MEANINGS: dict[ReasonCode, str] = {
     ReasonCode.EXPIRED: "Nobody decided, or nobody said go, in time. Request it again.",
     ReasonCode.NO_GO: "Somebody said no-go before it started. Nothing was changed.",
     ReasonCode.NOTHING_TO_DO: "The environment is already in the requested state.",
+    ReasonCode.NEEDS_REASON: "The request leads to something older, or skips a check, and gave no reason. Request it again with `--reason`.",
     ReasonCode.GATES_NOT_PASSED: "A required gate has not passed, so nobody was asked to approve. The plan shows each gate with its evidence and what to do.",
     ReasonCode.SCHEMA_TOO_NEW: "The release to go back to can't run on the database's present schema. The plan says how that is known, and offers what to do instead.",
     ReasonCode.DRY_RUN: "Only the plan was requested.",

@@ -16,6 +16,7 @@ from runbooks.wording import headed, short_id
 EVENTS = {
     ReasonCode.NOTHING_TO_DO: EventName.RUN_SKIPPED,
     ReasonCode.USAGE: EventName.RUN_SKIPPED,
+    ReasonCode.NEEDS_REASON: EventName.RUN_SKIPPED,
     ReasonCode.GATES_NOT_PASSED: EventName.RUN_SKIPPED,
     ReasonCode.SCHEMA_TOO_NEW: EventName.RUN_SKIPPED,
     ReasonCode.EXPIRED: EventName.RUN_EXPIRED,
@@ -60,7 +61,9 @@ def nothing_to_do(request: Request, plan: Plan) -> RequestEnded:
 
 def needs_reason(request: Request, plan: Plan) -> RequestEnded:
     """Return the ending of a plan that leads to something older without a reason."""
-    outcome = refusal_outcome(ReasonCode.USAGE, f"{request.title} needs a reason", request=request, lines=plan.warnings)
+    outcome = refusal_outcome(
+        ReasonCode.NEEDS_REASON, f"{request.title} needs a reason", request=request, lines=plan.warnings
+    )
     filled = {
         name: " ".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
         for name, value in request.arguments.items()
@@ -189,7 +192,7 @@ def few_words(outcome: Outcome) -> str:
         ReasonCode.LOCKED: "locked",
         ReasonCode.NO_SUCH_VERSION: "no such version",
         ReasonCode.NO_APPROVER: "nobody could approve it",
-        ReasonCode.USAGE: "needs a reason",
+        ReasonCode.NEEDS_REASON: "needs a reason",
         ReasonCode.GATES_NOT_PASSED: "gates not passed",
         ReasonCode.SCHEMA_TOO_NEW: "the release can't run on the schema",
     }.get(outcome.code, "not started")

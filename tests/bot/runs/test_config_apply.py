@@ -70,8 +70,9 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
     assert _config(here) == before
     run = await here.ask("config apply v1.2.0", who=REQUESTER)
     await here.says(run, "already has the configuration of v1.2.0", "result")
-    await here.type(REQUESTER, "/omnicare config apply --dry-run")
-    assert "backend-config · OFFLINE_SYNC_BATCH" in await here.answered("Dry run: ")  # of v2.0.0, which runs
+    assert "backend-config · OFFLINE_SYNC_BATCH" in await here.answer(
+        REQUESTER, "config apply --dry-run", "Dry run: "
+    )  # of v2.0.0, which runs
 
     server = here.world.github
     assert server is not None
@@ -93,15 +94,19 @@ async def test_a_deploy_applies_what_differs_and_a_rollback_takes_it_back(here: 
 
 
 async def test_what_only_a_config_map_has_wrong_is_put_back_without_a_rollback(here: Story):
-    await here.type(ON_CALL, "/omnicare rollback --dry-run")
-    assert "was changed by" not in await here.answered("Dry run: ")
+    assert "was changed by" not in await here.answer(ON_CALL, "rollback --dry-run", "Dry run: ")
     await here.world.play(_by_hand(Configure("backend-config", "FHIR", "R5", 20)))
-    await here.type(ON_CALL, "/omnicare rollback --dry-run")
-    plan = await here.answered("ConfigMap backend-config (FHIR) was changed by kubectl-edit after v1.2.0 was deployed.")
+    plan = await here.answer(
+        ON_CALL,
+        "rollback --dry-run",
+        "ConfigMap backend-config (FHIR) was changed by kubectl-edit after v1.2.0 was deployed.",
+    )
     assert "config apply --take-over --restart --env production" in plan
     await here.world.play(_by_hand(SetImage("frontend", "v2.1.0-errors", 10)))
-    await here.type(REQUESTER, "/omnicare config apply")
-    assert "such as `config apply v1.2.0`" in await here.answered("Name the release whose configuration you want")
+    run = await here.ask("config apply")
+    said = await here.says(run, "Name the release whose configuration you want", "result")
+    assert "such as `config apply v1.2.0`" in said
+    assert "needs a reason" not in await here.says(run, "not started")
 
 
 async def test_what_is_taken_over_is_approved_anew_whenever_somebody_changes_it(here: Story):
