@@ -14,7 +14,7 @@ from tests.support.worlds import PATIENT_SLACK, story
 
 SHORT = {"silence_told": 0.3, "cluster_watch": 1.0, "cluster_retry": 0.1, "place_recheck": 0.3}
 """Seconds; in production 30, 25, 2 and 30."""
-SHORT_CALLS = SHORT | {"cluster_call": 2.0, "slack_call": 2.0}
+SHORT_CALLS = SHORT | {"cluster_call": 1.0, "slack_call": 1.0}
 """Where a call is never answered, it takes all of its time: seconds; in production 10 and 15."""
 
 

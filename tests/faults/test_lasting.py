@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.outside.registry import digest_of
 from tests.faults.steps import DEPLOY, ROLLBACK, Step
-from tests.faults.wires import Changes, Wires
+from tests.faults.wires import Changes, Wires, approvable
 from tests.support.interference import Fault, How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
@@ -30,7 +30,7 @@ SILENCES = (
 
 
 async def asked(here: Story, text: str = "deploy v2.0.0") -> str:
-    run = await here.ask(text)
+    run = await approvable(here, text)
     await here.press(APPROVER, "approve", run)
     return run
 
@@ -141,7 +141,7 @@ async def test_slack_that_fails_for_long_keeps_no_run_waiting_and_everything_is_
     here.nothing_is_written_twice(run)
     assert here.button("approve", run) is None
     wires.tell("lasting", "posting and editing", str(how))
-    back = await here.ask("rollback", who=ON_CALL)
+    back = await approvable(here, "rollback", ON_CALL)
     await here.press(ON_CALL, "approve", back)
     await here.ended_with(back, "Back on v1.2.0 in production")
 

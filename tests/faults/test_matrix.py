@@ -10,7 +10,7 @@ import pytest
 from sandbox.cluster.resources import CONFIG_MAP
 from sandbox.outside.registry import digest_of
 from tests.faults.steps import DEPLOY, EDIT, EDITS, POST, POSTS, READ, ROLLBACK, WATCH, WRITE, Step
-from tests.faults.wires import Changes, Wires
+from tests.faults.wires import Changes, Wires, approvable
 from tests.support.interference import How
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story
 
@@ -36,9 +36,13 @@ FITS = {
 }
 
 
+HURRIED = frozenset({"evidence: looking", "evidence: a pod's log"})
+"""Evidence has 2.5 s in all: where looking at it is met with silence, its writing may never come. `test_lasting` has that."""
+
+
 def fitting(how: How, steps: list[Step]) -> list[Step]:
-    """Where such an answer can come."""
-    return [step for step in steps if step.kind in FITS[how]]
+    """Where such an answer can come, and what comes after it still does."""
+    return [step for step in steps if step.kind in FITS[how] and not (how is How.SILENT and step.name in HURRIED)]
 
 
 @pytest.mark.parametrize("how", list(FITS), ids=lambda how: how.name)
@@ -46,7 +50,7 @@ async def test_a_fault_at_every_step_passes_and_nothing_is_done_or_said_twice(wi
     here, changes = wires.here, Changes(wires.here)
 
     wires.plant("deploy", fitting(how, [*DEPLOY, *POSTS]), how)
-    run = await here.ask("deploy v2.0.0")
+    run = await approvable(here, "deploy v2.0.0")
     await here.press(APPROVER, "approve", run)
     await here.says(run, "v2.0.0 runs in production", "result", seconds=ONCE)
     await here.ended_with(run, "v2.0.0 runs in production")
@@ -56,7 +60,7 @@ async def test_a_fault_at_every_step_passes_and_nothing_is_done_or_said_twice(wi
     assert Counter(here.event_names(run)) == Counter(map(str, DEPLOYED))
 
     wires.plant("rollback", fitting(how, [*ROLLBACK, *EDITS]), how)
-    back = await here.ask("rollback", who=ON_CALL)
+    back = await approvable(here, "rollback", ON_CALL)
     await here.press(ON_CALL, "approve", back)
     await here.says(back, "Back on v1.2.0 in production", "result", seconds=ONCE)
     await here.ended_with(back, "Back on v1.2.0 in production")

@@ -26,7 +26,7 @@ from sandbox.outside.github import Github
 from sandbox.outside.registry import digest_of
 from tests.faults.conftest import is_silent, times
 from tests.faults.steps import PODS, patching, recording, said
-from tests.faults.wires import Changes
+from tests.faults.wires import Changes, approvable
 from tests.support.interference import MALFORMED, Fault, How, Interference, cluster_through, interfering
 from tests.support.worlds import APPROVER, PRODUCTION, SERVICES, Story, story
 
@@ -137,8 +137,9 @@ ALL = [
 ]  # fmt: skip
 
 
-PATIENT = [met for met in ALL if met.server not in (AWS, REGISTRY) and "exec" not in met.name]
-"""Those whose call ends by its own deadline before its step's: where the others are silent, the step has no answer."""
+PATIENT = [met for met in ALL if met.server not in (AWS, REGISTRY) and "exec" not in met.name and met is not GATES[0]]
+"""Those whose call ends by its own deadline before its step's: where the others are silent, the step has no answer. Of the two calls of one
+gate only one is silent: its second try has to begin within three seconds."""
 
 
 @dataclass
@@ -183,7 +184,7 @@ class Around:
 
     async def ended(self) -> tuple[str, str]:
         """A deploy that was approved, and what its result says."""
-        run = await self.here.ask("deploy v2.0.0")
+        run = await approvable(self.here, "deploy v2.0.0")
         await self.here.press(APPROVER, "approve", run)
         said = await self.here.until(lambda: self.here.text(run, "result"), "it ends", seconds=ONCE)
         await self.here.until(lambda: self.here.environment().run is None, "the place is given back")

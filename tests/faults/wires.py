@@ -1,5 +1,6 @@
 """A world whose bot reaches cluster and Slack through proxies, and the faults that are planted there."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from sandbox.cluster.resources import DEPLOYMENT
 from sandbox.cluster.store import Change
 from tests.faults.steps import LATE, MARKS, READ, WATCH, Step
 from tests.support.interference import Fault, How, Interference
-from tests.support.worlds import PRODUCTION, Story
+from tests.support.worlds import PRODUCTION, REQUESTER, Story
 
 
 @dataclass
@@ -61,6 +62,18 @@ class Wires:
 def _asked_again(step: Step, how: How) -> int:
     """aiohttp asks once more by itself where a connection was reset before it said anything, if asking changes nothing."""
     return 2 if how in (How.LOST, How.UNHEARD) and step.kind in (READ, WATCH) else 1
+
+
+async def approvable(here: Story, text: str, who: str = REQUESTER) -> str:
+    """Asks until the run waits for approval, as people do: the time limits are short, so a busy machine may not make the plan within them."""
+    while True:
+        run = await here.ask(text, who)
+        await here.until(
+            lambda run=run: here.button("approve", run) or here.text(run, "result"), f"`{text}` is planned"
+        )
+        if not (said := here.text(run, "result")):
+            return run
+        assert re.search("did not answer|no answer within", said), said
 
 
 class Changes:

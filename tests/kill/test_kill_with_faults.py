@@ -18,7 +18,7 @@ from sandbox.outside.registry import digest_of
 from sandbox.world import BotDied
 from tests.faults.conftest import SHORT_CALLS
 from tests.faults.steps import DEPLOY, POSTS, ROLLBACK, WRITE, Step, patching
-from tests.faults.wires import Changes, Wires
+from tests.faults.wires import Changes, Wires, approvable
 from tests.support.interference import Fault, How, cluster_through, interfering
 from tests.support.worlds import APPROVER, DEPLOYED, ON_CALL, SERVICES, Story, story
 
@@ -111,7 +111,7 @@ async def test_killed_while_it_is_answered_with_a_fault_at_every_change(wires: W
     here, changes = wires.here, Changes(wires.here)
     async with raised_again(wires, hows) as deaths:
         deaths.plant([*WRITES, *POSTS])
-        run = await here.ask("deploy v2.0.0")
+        run = await approvable(here, "deploy v2.0.0")
         await pressed(here, APPROVER, run)
         await here.says(run, "v2.0.0 runs in production", "result", seconds=PATIENCE)
         await here.ended_with(run, "v2.0.0 runs in production")
@@ -122,7 +122,7 @@ async def test_killed_while_it_is_answered_with_a_fault_at_every_change(wires: W
         assert Counter(here.event_names(run)) == Counter(map(str, DEPLOYED))
 
         deaths.plant(GOING_BACK)
-        back = await here.ask("rollback", who=ON_CALL)
+        back = await approvable(here, "rollback", ON_CALL)
         await pressed(here, ON_CALL, back)
         await here.says(back, "Back on v1.2.0 in production", "result", seconds=PATIENCE)
         await here.ended_with(back, "Back on v1.2.0 in production")
