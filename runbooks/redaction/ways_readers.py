@@ -13,14 +13,17 @@ from runbooks.redaction.vendors import VENDOR_NAMES, is_token_of
 _NUMBER_ONLY = re.compile(rb"\d{1,5}|[\d.]+%?|\d+(?:ms|s|m|h)")
 _LEAST_SECRET = 6
 _STRICT = (b"pass", b"_pass", b"pw", b"_pw")
+_ONE_TIME = (b"otp", b"_otp")
 
 
 def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
-    """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords."""
+    """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords and one-time codes."""
     data = text.data
     found = assigned(text, hit, _start, end)[0]
     value = data[found.start : found.end]
     cue = hit.group()[: hit.start("short") - hit.start()].lower()
+    if cue in _ONE_TIME and value.isdigit():
+        return _once(text, hit, _start, end)
     by_a_sign = b"=" in hit["short"] or hit["short"][:1] in b"\"'\\"
     if _NUMBER_ONLY.fullmatch(value) or (
         not (cue in _STRICT and by_a_sign) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
@@ -61,13 +64,10 @@ def _stated(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> O
     return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
 
 
-def _query(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
+def _query(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
     data = text.data
-    return (
-        none(start)
-        if looks_like_a_word(data[start:end]) or _NUMBER_ONLY.fullmatch(data[start:end])
-        else one(PrivateKind.SECRET, start, end)
-    )
+    number = _NUMBER_ONLY.fullmatch(data[start:end]) and hit.group()[1:4].lower() != b"otp"
+    return none(start) if looks_like_a_word(data[start:end]) or number else one(PrivateKind.SECRET, start, end)
 
 
 _LEAST_MADE = 8

@@ -120,6 +120,16 @@ def test_secrets_of_every_form_are_hidden_in_every_way() -> None:
 
 @pytest.mark.parametrize(
     "text",
+    ["otp=482913", "otp: 4829", '{"otp":"482913"}', '{"otp": 482913}', "user_otp=482913", "GET /login?otp=482913&a=1"],
+)
+def test_a_one_time_code_is_hidden_though_it_is_a_number(text: str) -> None:
+    said = redact(text)
+    assert "4829" not in said
+    assert redact(said) == said
+
+
+@pytest.mark.parametrize(
+    "text",
     [
         "GET /callback?code=4f0AfJohXkQ2&state=1",
         "GET /x?X-Amz-Signature=4f0afe11aa12bb22cc33&a=1",
@@ -246,6 +256,10 @@ def test_a_token_without_a_form_of_its_own_is_known_by_its_vendors_name(row: Nam
         ),
         ('"subject":{"display":"Lopez, Maria"}', '"subject":{"display":"[name 1]"}'),
         ('{"effectiveDateTime":"2026-01-03T10:00:00Z"}', '{"effectiveDateTime":"[date 1]"}'),
+        ('{"issued":"2026-01-03T10:00:00Z"}', '{"issued":"[date 1]"}'),
+        ('{"authoredOn":"2026-01-03"}', '{"authoredOn":"[date 1]"}'),
+        ("OBR|1|||80048^BMP|||20260103101500", "OBR|1|||80048^BMP|||[date 1]"),
+        ("ORC|RE||||||||20260103101500", "ORC|RE||||||||[date 1]"),
         ('"period":{"start":"2026-01-03","end":"2026-01-05"}', '"period":{"start":"[date 1]","end":"[date 2]"}'),
         (
             "GET /Patient?family=lopez&given:exact=maria&birthdate=ge1957-03-12",
@@ -254,6 +268,10 @@ def test_a_token_without_a_form_of_its_own_is_known_by_its_vendors_name(row: Nam
         ("GET /Observation?patient=88213&code=x", "GET /Observation?patient=[mrn 1]&code=x"),
         ("OBX|1|NM|x||5|||||||||20260103101500", "OBX|1|NM|x||5|||||||||[date 1]"),
         ("PV2||||||||20260103", "PV2||||||||[date 1]"),
+        (
+            "GT1|1||Lopez^Maria|||||||||||||Acme Corp|77 Work Rd|2065550123",
+            "GT1|1||[name 1]|||||||||||||[name 2]|[address 1]|[phone 1]",
+        ),
         ('"latitude":47.6062,"longitude":-122.3321', '"latitude":[address 1],"longitude":-[address 2]'),
         ('"city":"Seattle"', '"city":"[address 1]"'),
         ("92 years of age", "[age 1] years of age"),
