@@ -221,6 +221,24 @@ async def test_texts_of_other_encodings_and_lost_ones_take_no_list_with_them(her
         here.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+async def test_a_byte_that_is_no_text_takes_no_list_with_it(here: Served):
+    """A database that checks no encoding takes any byte, and the server shows its statements in all others (22021)."""
+    name = "unchecked"
+    here.sql(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    odd = 'SET client_encoding = "SQL_ASCII"', b'SELECT count(*) FROM pg_class "gr\xf6\xdfe"'
+    forget = "SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = 'unchecked'), 0)"
+    try:
+        here.sql("CREATE EXTENSION pg_stat_statements", *odd, name=name)
+        found = (await here.database().slow("primary", by="mean", limit=50)).counted
+        assert (found.texts, {each.text for each in found.statements}, found.of > 0) == (False, {""}, True)
+        found = (await here.database(name=name).slow("primary", by="mean", limit=50)).counted
+        assert found.texts
+        assert any("gr\ufffd\ufffde" in each.text for each in found.statements)
+    finally:
+        here.sql(forget, name=schema.NAME)
+        here.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 async def test_counters_whose_texts_the_server_has_lost_are_shown(here: Served):
     (folder,) = here.sql("SHOW data_directory")[0]
     texts_of_statements = Path(folder) / "pg_stat_tmp" / "pgss_query_texts.stat"

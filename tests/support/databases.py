@@ -56,7 +56,7 @@ class Served:
         return Database("production", DatabaseClient(self.settings(**settings), credentials))
 
     def sql(
-        self, *statements: str, role: str = "postgres", place: str = "primary", name: str | None = None
+        self, *statements: str | bytes, role: str = "postgres", place: str = "primary", name: str | None = None
     ) -> list[Any]:
         """Runs them on one connection of that role's; the last one's rows."""
 

@@ -87,14 +87,26 @@ async def test_an_index_is_resolved_as_the_index_and_dated_by_one_of_its_images(
     assert created.isoformat(timespec="seconds") == "2026-01-02T03:04:05+00:00"
 
 
-async def test_a_registry_that_says_later_is_temporary_and_says_when():
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7), ("²", 2), ("9" * 400, 2)])
+async def test_a_registry_that_says_later_is_temporary_and_says_when(said: str, seconds: float):
     async def busy(_: web.Request) -> web.Response:
-        return web.Response(status=429, headers={"Retry-After": "7"})
+        return web.Response(status=429, headers={"Retry-After": said})
 
     async with answering(busy) as registry:
         with pytest.raises(TemporaryError) as caught:
             await registry.tags(BACKEND)
-    assert caught.value.retry_after == 7
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("body", [b'{"tags": ' + b"[" * 200_000, b"[" * 200_000, b'{"tags": ["v1.0.0", 1e999]}'])
+async def test_a_list_of_tags_that_can_t_be_read_is_temporary(body: bytes):
+    async def nested(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async with answering(nested) as registry:
+        with pytest.raises(TemporaryError) as caught:
+            await registry.tags(BACKEND)
+    assert caught.value.code is ReasonCode.REGISTRY_UNREACHABLE
 
 
 async def test_an_endless_answer_is_not_read_to_its_end():
