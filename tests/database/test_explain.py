@@ -10,6 +10,8 @@ import pytest
 from runbooks.clients.postgres.query_plans import NoQueryPlan
 from runbooks.clients.postgres.statements import Statement
 from runbooks.database import query_plans, slow_statements
+from runbooks.kit.errors import PermanentError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.sql import masked
 from sandbox.postgres import schema
 from sandbox.postgres.database import SQL
@@ -84,6 +86,27 @@ async def test_what_writes_needs_rights_of_its_own(here: Served):
         here.sql("REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM omnicare_planner")
     assert query_plans.read(plan.tree).steps[0].what.startswith("Update on sync_items")
     assert here.sql("SELECT id, state FROM sync_items ORDER BY id") == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["NULL", "'no JSON'", "'[]'", "'[{\"Plan\": 7}]'", "repeat('[', 200000)", '\'[{"Plan": {"Total Cost": 1e999}}]\''],
+)
+async def test_a_plan_that_can_t_be_read_is_told_as_that(here: Served, said: str):
+    """A DBA may have changed the function."""
+    here.sql(
+        "DROP FUNCTION omnicare_bot.explain_query(bigint)",
+        f"CREATE FUNCTION omnicare_bot.explain_query(queryid bigint) RETURNS text LANGUAGE sql AS $f$ SELECT {said} $f$",
+        "GRANT EXECUTE ON FUNCTION omnicare_bot.explain_query(bigint) TO omnicare_reader",
+    )
+    try:
+        with pytest.raises(PermanentError, match="plan can't be read") as caught:
+            await explained(here, "from audit_events where subject ->> $1 = $2")
+    finally:
+        here.sql("DROP FUNCTION omnicare_bot.explain_query(bigint)")
+        server = here.world.servers["primary"]
+        here.do(server.psql(SQL / "explain.sql", name=schema.NAME, application=schema.APPLICATION))
+    assert caught.value.code is ReasonCode.DATABASE_REFUSED
 
 
 async def test_what_a_stranger_ran_is_not_planned(here: Served):

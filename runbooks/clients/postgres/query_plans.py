@@ -4,7 +4,6 @@ The bot's role should not read clinical tables, but EXPLAIN needs the same privi
 it a function that only plans; refusals and statements that can't be planned come back as a reason.
 """
 
-import json
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from runbooks.clients.postgres.database import Session
 from runbooks.clients.postgres.statements import Statement
+from runbooks.kit.answers import read_json
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
 
 if TYPE_CHECKING:
     import psycopg
@@ -114,8 +116,21 @@ async def _by_itself(session: Session, text: str) -> QueryPlan:
     return _plan(found[0]["QUERY PLAN"])
 
 
-def _plan(found: Any) -> QueryPlan:
-    return QueryPlan(json.loads(found)[0]["Plan"])
+def _plan(found: object) -> QueryPlan:
+    match read_json(found, _unreadable) if isinstance(found, str) else None:
+        case [{"Plan": dict(tree)}, *_]:
+            return QueryPlan(tree)
+        case _:
+            raise _unreadable()
+
+
+def _unreadable() -> RunbookError:
+    """A DBA may have changed the function."""
+    return PermanentError(
+        "The server's plan can't be read.",
+        code=ReasonCode.DATABASE_REFUSED,
+        advice=("A DBA can run `deploy/database/explain.sql` again on the primary.",),
+    )
 
 
 def _refused(error: "psycopg.Error", *, installed: bool, mine: bool) -> QueryPlan:
