@@ -86,6 +86,15 @@ async def test_a_log_that_was_rewritten_while_the_bot_runs_is_noticed_before_an_
     await here.until(lambda: "audit log was changed" in texts(here), "people are told")
 
 
+async def test_whoever_asks_whether_it_is_ready_writes_no_event(here: Story) -> None:
+    before = here.events()
+    async with ClientSession() as client:
+        for _ in range(2):
+            async with client.get(f"http://127.0.0.1:{here.bot.web.port}/readyz") as answer:
+                assert (answer.status, "book" in await answer.text()) == (HTTPStatus.OK, True)
+    assert here.events() == before
+
+
 @pytest.mark.parametrize("change", [rewritten, cut])
 async def test_after_a_restart_on_a_falsified_log_nothing_starts_but_going_back_and_the_kept_heads_stay(
     here: Story, change: Callable[[sqlite3.Connection], None]
