@@ -105,6 +105,15 @@ _ANY_WORD = re.compile(rb"(?:[A-Za-z.'-]|%20|[\x80-\xff])+")
 _LIST_OPENS = re.compile(rb"\s*\[\s*")
 
 
+_COMPONENTS = re.compile(rb"(?:\^[A-Za-z.'\x80-\xff-]{0,40}){1,5}")
+"""HL7 and DICOM write `LOPEZ^MARIA^A`."""
+
+
+def _with_components(data: bytes, end: int) -> int:
+    more = _COMPONENTS.match(data, end)
+    return more.end() if more else end
+
+
 _VALUE_TYPE = re.compile(rb"[A-Z]{2}: ")
 """DICOM headers say a value's type between its name and the value: `PatientName   PN: 'LOPEZ^MARIA'`."""
 
@@ -114,7 +123,7 @@ def _name(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One
     if _VALUE_TYPE.match(data, start):
         return none(start)
     end = looks_like_a_person(data, start, end, words=1)
-    return one(PrivateKind.NAME, start, end) if end > start else none(start)
+    return one(PrivateKind.NAME, start, _with_components(data, end)) if end > start else none(start)
 
 
 def _plain_name(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
@@ -122,6 +131,12 @@ def _plain_name(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) 
     data = text.data
     end = looks_like_a_person(data, start, end, words=2)
     return one(PrivateKind.NAME, start, end) if end > start else none(start)
+
+
+_SQL_TEXT = re.compile(rb"(?P<letter>[EeNnUu]&?)?'(?P<text>(?:[^'\\\r\n]|''|\\[^\r\n]){1,400}+)'")
+r"""As SQL writes it: a letter before it (`N'…'`), a quotation mark in it twice or behind a backslash (`'O''Brien'`, `E'O\'Brien'`)."""
+_CALLED = re.compile(rb"[A-Za-z_]{1,30}\((?P<given>(?:[EeNn]?'|\"|\[|(?i:array)\[)[^)\r\n]{1,400})")
+"""`last_name = ANY('{…}')`: whatever a function is given, as a whole."""
 
 
 def _field_name(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> One:
@@ -133,11 +148,17 @@ def _field_name(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int)
         return none(max(at, end))
     if opens := _LIST_OPENS.match(data, at):
         at = at if MARK.match(data, at) else opens.end()
+    literal = _SQL_TEXT.match(data, at)
+    if literal and (literal["letter"] or b"''" in literal["text"] or b"\\'" in literal["text"]):
+        return checked(data, PrivateKind.NAME, *literal.span("text"), strict=True)
     if quote := QUOTE.match(data, at):
         first, last = quoted(data, quote)
         return checked(data, PrivateKind.NAME, first, last, strict=True)
+    if called := _CALLED.match(data, at):
+        return one(PrivateKind.NAME, *called.span("given"))
     value = _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
-    return checked(data, PrivateKind.NAME, at, value.end() if value else at, strict=True)
+    last = _with_components(data, value.end()) if value else at
+    return checked(data, PrivateKind.NAME, at, last, strict=True)
 
 
 READERS: dict[str, Reader] = {

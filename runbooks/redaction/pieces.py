@@ -36,7 +36,11 @@ MONTH = rb"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 DATE = (
     rb"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{8}|\d{1,2}\.?[ ]"
     + MONTH
-    + rb",?[ ]\d{4}|"
+    + rb",?[ ]\d{4}|\d{1,2}-"
+    + MONTH
+    + rb"-\d{2,4}|\d{1,2}"
+    + MONTH
+    + rb"\d{4}|"
     + MONTH
     + rb"[ ]\d{1,2},?[ ]\d{4}|\d{4}%2[DdFf]\d{1,2}%2[DdFf]\d{1,2})"
 )

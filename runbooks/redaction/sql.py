@@ -185,17 +185,23 @@ def _bound(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> I
 
 
 _STATEMENT = re.compile(rb"(?i:\b(?:select\s|insert\s+into|update\s|delete\s+from|merge\s+into))")
+_NUMBERED = re.compile(rb"_\d{1,4}(?=\W*\Z)")
 _STRING = re.compile(
     rb"(?:(?P<key>\\?['\"]\w{1,60}\\?['\"]):\s?)?(?:'(?P<single>(?:[^'\\\r\n]|\\.)*+)'|\\\"(?P<escaped>[^\"\\\r\n]*+)\\\"|\"(?P<double>(?:[^\"\\\r\n]|\\.)*+)\""
     rb"|(?P<number>(?<![\w.-])\d{4,20}(?![\w.-]))|date(?:time)?\((?P<date>\d{4}, ?\d\d?, ?\d\d?)[^)\r\n]{0,40}\))"
 )
 
 
-def _bound_list(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
-    """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's."""
+def _bound_list(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
+    """What an ORM bound, in a list or by name, behind its statement; any other list of parameters is none of a row's.
+
+    SQLAlchemy writes `[parameters: (…)]` or `[generated in 0.1s] (…)` on a line of its own, which a log shows without the statement before
+    it, and numbers its names (`last_name_1`, `param_1`).
+    """
     data = text.data
+    alone = data[hit.start() - 1 : hit.start() + 11] == b"[parameters:" or data[hit.start() : hit.start() + 1] == b"["
     text.look(_STATEMENT_BEFORE)
-    if _STATEMENT.search(data, max(0, start - _STATEMENT_BEFORE), start) is None:
+    if not alone and _STATEMENT.search(data, max(0, start - _STATEMENT_BEFORE), start) is None:
         return
     last = min(text.line_end(end), end + _LIST)
     text.look(last - end)
@@ -206,7 +212,10 @@ def _bound_list(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) 
         group = value.lastgroup or ""
         if group in ("", "key") or says_nothing(value[group]):
             continue
-        kind = kind_of(value["key"]) if value["key"] else kind_by_value(value[group])
+        name = _NUMBERED.sub(b"", value["key"]) if value["key"] else b""
+        kind = kind_of(name) if name else None
+        if not name or (kind is None and alone and not is_technical(name.strip(b"\\\"'"), value[group])):
+            kind = kind_by_value(value[group])
         if group == "date":
             kind = PrivateKind.DATE
         if kind is not None and value[group]:
@@ -227,7 +236,7 @@ def _pair(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> It
 
 
 _COLUMN = re.compile(rb"\w++")
-_VALUE = re.compile(rb"[EeNn]?'(?P<quoted>(?:[^'\r\n]|'')*+)'?|(?P<number>\d[\d-]{2,20})")
+_VALUE = re.compile(rb"[EeNn]?'(?P<quoted>(?:[^'\\\r\n]|''|\\[^\r\n])*+)'?|(?P<number>\d[\d-]{2,20})")
 _AND = re.compile(rb"(?i:(?:::\w{1,20})?\s{1,4}and\s{1,4})(?=[EeNn]?')")
 _WILD = b"%_^$.*"
 _NO_PLACE = re.compile(rb"[\d.:/]+|/.*")

@@ -30,7 +30,10 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ("sql_bound", rb"(?i:binding\s{1,3}parameter)\s{1,3}[\[(]\d{1,3}[^\r\n]{0,40}(?:-|<-)\s{0,3}(?P<sql_bound>\[)"),
     (
         "sql_list",
-        rb"(?i:\b(?:parameters|params|bindings?|binds|args))\\{0,3}[\"']?\s{0,3}[:=]\s{0,3}(?P<sql_list>[\[({])",
+        (
+            rb"(?:(?i:\b(?:parameters|params|bindings?|binds|args))\\{0,3}[\"']?\s{0,3}[:=]\s{0,3}"
+            rb"|\[(?:generated in|cached since|no key|raw sql)[^\]\r\n]{0,40}\]\s)(?P<sql_list>[\[({])"
+        ),
     ),
     ("sql_pair", rb"\[\\{0,3}\"" + _COLUMN + rb"\\{0,3}\",\s?(?P<sql_pair>\\{0,3}\")"),
     (
@@ -39,6 +42,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
         + _COLUMN
         + _TYPE
         + rb"(?:\s{0,4}[=<>!~]{1,3}\*?\s{0,4}|\s{1,4}(?i:(?:not\s{1,4})?(?:i?like|in|between|similar\s{1,4}to))\s{0,4})"
+        + rb"(?:(?i:date|timestamp(?:tz)?)\s{1,3}|(?:[A-Za-z_]{1,30}\((?:(?i:array)\[)?){1,2})?"
         + rb"(?P<sql_condition>[EeNn]?'|\(|\d)",
     ),
 )

@@ -99,6 +99,12 @@ def redact(text: str) -> str:
         ("seen by Mrs. Adeyemi", "seen by Mrs. [name 1]"),
         ("DOB: 01/02/1980", "DOB: [birth date 1]"),
         ('"birthDate": "1980-02-01"', '"birthDate": "[birth date 1]"'),
+        ("PatientName=LOPEZ^MARIA, PatientID=4471203", "PatientName=[name 1], PatientID=[mrn 1]"),
+        ("patient LOPEZ^MARIA^A, dob 19570312", "patient [name 1], dob [birth date 1]"),
+        ("DOB: 12-Mar-1957 M", "DOB: [birth date 1] M"),
+        ("DOB 12-MAR-57, dob=12MAR1957", "DOB [birth date 1], dob=[birth date 2]"),
+        ("admitted 12-Mar-2026 at", "admitted [date 1] at"),
+        ("visit 12 marks 8, procedure 3 decode 12", "visit 12 marks 8, procedure 3 decode 12"),
         ("born on 3 May 1971 in", "born on [birth date 1] in"),
         (
             "PID|1||1234567^^^GEN^MR||Lopez^Maria||19800102|F|||742 Elm St^^X^IL^62704||(217)555-0199|||S||99887766|123-45-6789",
