@@ -67,6 +67,8 @@ class AuditFile:
         """What somebody else did to it while it was open: nothing more is written, and the file stays as it was found."""
         self._seq = 0
         self._previous = GENESIS
+        self._tried: list[tuple[int, str, bytes]] = []
+        """The rows of the transaction that was tried last: all or none of them are in the file where its end was not told."""
         try:
             self._connect()
         except BaseException:
@@ -83,7 +85,7 @@ class AuditFile:
         with self._writing() as connection:
             recorded, seq, previous = self._insert(connection, drafts)
             self._check_place()  # again: what went into a file that is no longer there is not acknowledged
-            self._seq, self._previous = seq, previous
+            self._seq, self._previous, self._tried = seq, previous, []
             return recorded
 
     def check(self) -> None:
@@ -127,6 +129,7 @@ class AuditFile:
                 previous = digest.hex()
                 recorded[draft.id] = Appended(seq, previous)
                 rows.append((seq, text, digest))
+        self._tried = rows
         connection.executemany(_APPEND, rows)
         self._check_written(connection, rows)
         connection.execute("COMMIT")
@@ -136,6 +139,7 @@ class AuditFile:
         """Append one event by one statement, which is its own transaction. Return None where nothing was written: the id exists, or the row was swallowed."""
         seq = self._seq + 1
         text, digest = chained(self.name, seq, self._previous, draft.body)
+        self._tried = [(seq, text, digest)]
         if connection.execute(_APPEND_NEW, (seq, text, digest, draft.id)).rowcount == 1:
             self._check_written(connection, [(seq, text, digest)])
             return Appended(seq, digest.hex())
@@ -171,6 +175,7 @@ class AuditFile:
             self._check_schema(database.conn)
             _check_name(database, self.path, self.name)
             self._check_known(database.conn)
+            self._check_behind(database.conn)
             last = database.conn.execute(_LAST).fetchone()
             self._inodes = _inodes(self.path)
         except (*DAMAGED, OSError) as error:
@@ -204,6 +209,14 @@ class AuditFile:
         row = connection.execute("SELECT hash FROM event WHERE seq = ?", (self._seq,)).fetchone()
         if row is None or bytes(row[0]).hex() != self._previous:
             self._alter(f"event {self._seq} is not what the bot wrote")
+
+    def _check_behind(self, connection: sqlite3.Connection) -> None:
+        """Check that nothing follows the last known event except what this process tried to write itself."""
+        if not self._inodes:
+            return  # opened for the first time: whatever stands there is from before
+        found = connection.execute(_BEHIND, (self._seq, len(self._tried) + 1)).fetchall()
+        if found and found != self._tried:
+            self._alter(f"event {self._seq + 1} was not written by the bot")
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None

@@ -18,7 +18,7 @@ from bot.audit import (
     search_audit_logs,
     verify,
 )
-from bot.audit.events import draft
+from bot.audit.events import chained, draft
 from bot.audit.file import AuditFile
 from runbooks.redaction.redactor import Redactor
 from tests.bot.audit.test_audit_log import event
@@ -60,6 +60,25 @@ def replace_by_a_view(path: Path) -> None:
         raw.execute("DROP TABLE event")
         raw.execute(f"CREATE VIEW event AS {ENDLESS}")
         raw.commit()
+
+
+async def test_an_event_that_somebody_else_adds_meanwhile_is_not_built_upon(path: Path) -> None:
+    async with AuditLog.open(path, name="bot-0", redactor=Redactor()) as audit_log:
+        await audit_log.append(event(1))
+        head = await audit_log.head()
+        forged, digest = chained("bot-0", 2, head.hash, draft(event(99), Redactor()).body)
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute("INSERT INTO event (seq, data, hash) VALUES (2, ?, ?)", (forged, digest))
+            raw.commit()
+        assert verify(path) == [], "its hash is right"
+        with pytest.raises(AuditLogUnavailable):
+            await audit_log.append(event(2))
+        for _ in range(2):
+            with pytest.raises(AuditLogUnavailable, match="event 2 was not written by the bot"):
+                await audit_log.append(event(3))
+            with pytest.raises(AuditLogUnavailable, match="event 2 was not written by the bot"):
+                await audit_log.check()
+        assert await audit_log.head() == head
 
 
 @pytest.mark.parametrize("count", [1, 3])
