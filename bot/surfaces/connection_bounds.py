@@ -75,7 +75,11 @@ class BoundedConnections:
         with suppress(web.HTTPRequestEntityTooLarge):  # the handler finds the same, and says so in its own words
             await request.read()
         self.arrived(request)
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException as refused:  # no such path or method: it would keep its place, and be silent no more
+            refused.force_close()
+            raise
         response.force_close()
         return response
 

@@ -124,6 +124,19 @@ async def test_a_request_that_does_not_arrive_whole_is_cut_off(half: bytes) -> N
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"],
+    ids=["no such path", "no such method"],
+)
+async def test_a_connection_keeps_no_place_behind_an_answer_that_refuses(refused: bytes) -> None:
+    async with serving({}, arrive_seconds=600.0) as address, asyncio.timeout(60):
+        reader, writer = await to(address)()
+        writer.write(refused)
+        assert (await reader.read()).startswith(b"HTTP/1.1 40"), "the answer, and then the end"
+        writer.close()
+
+
 async def test_what_keeps_failing_in_the_background_ends_being_alive() -> None:
     dead: list[str] = []
     async with serving({}, dead=lambda: dead) as address:
