@@ -428,7 +428,7 @@ def load(path: Path) -> Settings:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # Python's own too: a number of 5 000 digits
         raise ConfigurationError(f"{path} is not TOML: {_syntax(error)}") from error
     slack = raw.get("slack")
     if isinstance(slack, dict) and any(secret in slack for secret in ("bot_token", "app_token")):
@@ -481,7 +481,9 @@ _TOKEN = re.compile(r"[!-~]*")
 
 
 def _syntax(error: Exception) -> str:
-    return "it is nested too deeply." if isinstance(error, RecursionError) else f"{error}."
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply."
+    return f"{error}." if isinstance(error, tomllib.TOMLDecodeError) else "a number in it has too many digits."
 
 
 def validate(raw: dict[str, Any], *, source: str = "configuration", text: str = "") -> Settings:

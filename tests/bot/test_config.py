@@ -311,6 +311,7 @@ def test_a_missing_file_says_how_to_name_one(tmp_path: Path) -> None:
         (b"a = [", "is not TOML: "),
         (b"a = 1\na = 2\n", "(at line 2, column 6)."),
         (b"a = " + b"[" * 100_000, "is not TOML: it is nested too deeply."),
+        (b"a = " + b"9" * 5000, "is not TOML: a number in it has too many digits."),
         (b"", "environments: at least one is required"),
         (b"[[bot]]\n", "line 1: bot: write a table: [bot]"),
         (b"slack = true\n", "line 1: slack: write a table: [slack]"),
