@@ -208,7 +208,8 @@ def _card(context: Context, answers: _Answers) -> Card:
     record = answers.true.said or answers.record.said or EnvironmentRecord()
     state, what = _verdict(context, answers, record)
     database = any(each.well for each in answers.database)
-    asked = {"pods": services, "health URLs": answers.health, "sync": answers.sync.said, "database locks": database}
+    sync = answers.sync.said is not None and not answers.sync.said.not_understood
+    asked = {"pods": services, "health URLs": answers.health, "sync": sync, "database locks": database}
     asked["connections"] = any(each.connections is not None for each in answers.database)
     body: list[Element] = [looked_at(asked, answers.measured, answers.needs)]
     if services:
@@ -335,11 +336,11 @@ def _verdict(context: Context, answers: _Answers, record: EnvironmentRecord) -> 
 def _sync_trouble(context: Context, part: StatusPart[SyncStatus]) -> str:
     if part.why:
         return ", sync does not answer" if part.late else ", sync is unavailable"
-    return (
-        ", sync is stuck"
-        if part.said is not None and context.use(SyncQueue, "sync", "sync scripts").is_stuck(part.said)
-        else ""
-    )
+    if part.said is None:
+        return ""
+    if context.use(SyncQueue, "sync", "sync scripts").is_stuck(part.said):
+        return ", sync is stuck"
+    return ", sync is unknown" if part.said.not_understood or part.said.pending is None else ""
 
 
 def _row(service: ServiceState) -> tuple[Text, ...]:

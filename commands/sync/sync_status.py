@@ -48,7 +48,7 @@ class SyncStatusCommand(Observation):
         if found.failed:
             buttons.insert(0, Button(label="Failed items", does=Typed(text=f"sync failed --env {where}")))
         return Card(
-            state=State.FAILED if stuck else State.DONE,
+            state=State.FAILED if stuck else State.WAITING if found.pending is None else State.DONE,
             title=words(Strong(text=text)),
             summary=text,
             body=(Facts(facts=_facts(found)), *advice, Note(text=words(f"pod {found.pod}"))),
@@ -62,7 +62,8 @@ def _summary(found: SyncStatus, where: str, *, stuck: bool) -> str:
     if found.pending is not None:
         waits = f"{found.pending} waiting" if found.pending else "nothing waiting"
     failed = f", {found.failed} failed" if found.failed else ""
-    return f"Sync in {where} {'is stuck' if stuck else 'is running'}: {waits}{failed}"
+    stands = " is stuck" if stuck else " is running" if found.pending is not None else ""
+    return f"Sync in {where}{stands}: {waits}{failed}"
 
 
 def _facts(found: SyncStatus) -> tuple[Fact, ...]:

@@ -32,6 +32,8 @@ _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+", re.ASCII)
 _STARTS = 200
 """Lines of a program's output at which JSON is looked for."""
 _BEGINS = re.compile(r"(?m)^[ \t]*[\[{]")
+_VALUE = re.compile(r"\{|\[[ \t]*['\"{\[]")
+"""What no log line begins with: `[info] …` and `[1/4] …` do, `{ failed: 3 }` and `['0042_notes']` are an answer in no JSON."""
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 Otherwise = Callable[[], RunbookError]
@@ -92,7 +94,7 @@ def read_printed(out: bytes) -> Any:
             value, at = _PRINTED.raw_decode(text, begin.end() - 1)
         except json.JSONDecodeError as error:
             at = begin.end()
-            if "\n" in text[at : error.pos] or not text[error.pos :].strip():
+            if _VALUE.match(text, at - 1) or "\n" in text[at : error.pos] or not text[error.pos :].strip():
                 raise NotUnderstood("the JSON breaks off or has a mistake in it") from None
             continue  # a line that only begins like JSON, such as `[info] …`
         except RecursionError:
@@ -100,11 +102,17 @@ def read_printed(out: bytes) -> Any:
         except ValueError as error:
             raise NotUnderstood(str(error)) from None
         if text[at:].partition("\n")[0].strip():
-            continue  # such as `[1/4] …`
+            _pass_over(text, begin.end() - 1)  # such as `[1/4] …`
+            continue
         found.append(value)
     if len(found) != 1:
         raise NotUnderstood(f"{len(found)} JSON documents were printed, not one" if found else "no JSON was printed")
     return found[0]
+
+
+def _pass_over(text: str, at: int) -> None:
+    if _VALUE.match(text, at):
+        raise NotUnderstood("behind the JSON the line goes on")
 
 
 def read_wait(header: str | None, *, longest: float = LONGEST_WAIT) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runbooks.wording import short_id
+from sandbox.cluster.programs import Execution
 from sandbox.scenarios import BY_NAME
 from tests.support.clusters import KUBECTL
 from tests.support.interference import cluster_through
@@ -112,6 +113,19 @@ async def test_a_stuck_queue_is_named_and_a_silent_one_costs_its_deadline_only(h
     assert "answer within 1.5 s" in said
     assert "production runs v1.2.0" in said
     assert "waits longer" in said
+
+
+async def test_a_queue_of_which_nobody_knows_how_long_it_is_is_not_called_well(here: Story):
+    printed = [b""]
+
+    async def script(execution: Execution) -> int:
+        await execution.out(printed[-1])
+        return 0
+
+    here.world.cluster.add_scripts({"sync:status": script})
+    for out in (b"{ pending: 4000, failed: 17 }\n", b'{"failed": 0}\n', b'{"pending": null, "failed": 0}\n'):
+        printed.append(out)
+        assert "🟡" in await status(here, "sync is unknown")
 
 
 async def test_a_queue_whose_scripts_are_missing_is_no_queue_that_is_slow(here: Story):

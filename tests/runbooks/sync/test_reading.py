@@ -44,6 +44,22 @@ def test_lines_around_the_json_do_not_hide_it(said: str):
     assert status.drains_in is None
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{ pending: 4000, failed: 17 }",  # Node's console.log of an object
+        "{'pending': 4000, 'failed': 17}",  # Python's print of a dict
+        '{"pending": 4000, "failed": 17} (3 ms)',
+        "[ { pending: 4000 } ]",
+        "['n-71', 'n-72']",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_an_answer_that_is_no_json_is_not_passed_over_for_a_line_of_a_logger(printed: str, first: bool):
+    logged = '{"level":30,"failed":0,"pending":0,"msg":"flushed"}'
+    refusal("\n".join((printed, logged) if first else (logged, printed)))
+
+
 def test_a_number_that_a_database_driver_gives_as_a_text_is_a_number():
     told = {"pending": "84", "failed": "0", "oldestPendingSeconds": "4000.500000", "ratePerMinute": "0"}
     status = reading.status_of(told, "pod")
