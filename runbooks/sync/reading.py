@@ -131,6 +131,7 @@ def status_of(value: Any, pod: str) -> SyncStatus:
     if not isinstance(value, Mapping):
         raise NotUnderstood("the JSON is not an object")
     found = _Fields(value)
+    found.check_whole()
     status = SyncStatus(
         pod=pod,
         pending=found.whole(*_PENDING),
@@ -151,6 +152,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
     told: int | None = None
     if isinstance(value, Mapping):
         found = _Fields(value)
+        found.check_whole()
         told = found.whole("total", "count")
         value = found.only("items", "failed")
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -202,13 +204,25 @@ class _Fields:
     def names(self) -> Iterable[str]:
         return self._found
 
+    def check_whole(self) -> None:
+        """Raise `NotUnderstood` where the script says of its own answer that it failed, or that there is more: no queue is well by that."""
+        if any(self._values("error")):
+            raise NotUnderstood("the JSON tells of an error")
+        if any(value is False for value in self._values("ok", "success")):
+            raise NotUnderstood("the JSON says that the script failed")
+        if any(value is True for value in self._values("hasmore", "more", "truncated", "partial")):
+            raise NotUnderstood("the JSON says that it is not all there is")
+
+    def _values(self, *names: str) -> Iterable[Any]:
+        return (value for name in names for value in self._found.get(name, ()))
+
     def first(self, *names: str) -> Any:
         """Return the value of the first of these names that is there; None where none is."""
         return next((self._found[name][0] for name in names if name in self._found), None)
 
     def only(self, *names: str) -> Any:
         """Return the value that stands under these names; raises `NotUnderstood` where there are several."""
-        values = [value for name in names for value in self._found.get(name, ()) if value is not None]
+        values = [value for value in self._values(*names) if value is not None]
         if any(value != values[0] for value in values[1:]):
             raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
         return values[0] if values else None

@@ -59,6 +59,8 @@ class SyncQueues(Rule):
             else "an unknown number of items waiting"
         )
         if not queue.is_stuck(status):
+            if status.pending is None:
+                return could_not_look(f"the status script in pod {status.pod} does not say how many items wait")
             return RuleAnswer(details=waits)
         oldest = status.oldest_seconds
         age = f", the oldest for {duration(oldest)}" if oldest is not None else ""

@@ -87,11 +87,19 @@ def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(fiel
         ),
         ({"pending": 0.5}, "`pending` in the JSON is not a whole number"),
         ({"level": 30}, "the JSON has neither `pending` nor `failed`"),
+        ({"pending": 0, "failed": 0, "error": "could not connect to redis"}, "the JSON tells of an error"),
+        ({"pending": 0, "failed": 0, "ok": False}, "the JSON says that the script failed"),
+        ({"pending": 0, "failed": 0, "truncated": True}, "the JSON says that it is not all there is"),
         ([1], "the JSON is not an object"),
     ],
 )
 def test_an_answer_that_is_not_one_says_what_it_is(told: object, said: str):
     assert refusal(json.dumps(told)) == said
+
+
+def test_an_answer_that_says_that_it_is_whole_is_read():
+    status = reading.status_of({"pending": 3, "error": None, "ok": True, "success": True, "has_more": False}, "pod")
+    assert status.pending == 3
 
 
 def test_two_names_for_one_number_that_agree_are_one():
@@ -176,6 +184,8 @@ def test_items_are_found_bare_or_wrapped(shape: object):
         ({"items": [ITEM], "failed": []}, "the JSON has different values for `items` and `failed`"),
         ({"items": [ITEM], "total": 812}, "the JSON counts 812 items and lists 1"),
         ({"items": [], "count": "3"}, "the JSON counts 3 items and lists 0"),
+        ({"items": [], "error": "timeout"}, "the JSON tells of an error"),
+        ({"items": [ITEM], "hasMore": True}, "the JSON says that it is not all there is"),
         ([{"reason": "x"}], "an item in the JSON has no id"),
         (["n-71"], "an item in the JSON is not an object"),
         ([ITEM, ITEM], "two items in the JSON have the same id"),

@@ -94,6 +94,15 @@ async def test_scripts_that_are_missing_are_why_nobody_could_look(here: Here):
     assert "has no script for this" in why
 
 
+async def test_a_queue_of_which_nobody_knows_how_long_it_is_is_unknown_and_not_well(here: Here):
+    async def print_failed_alone(execution: Execution) -> int:
+        await execution.out(b'{"failed": 0}\n')
+        return 0
+
+    here.cluster.add_scripts({"sync:status": print_failed_alone})
+    assert "does not say how many items wait" in (await here.look(SyncQueues())).unknown[0]
+
+
 async def test_connections_that_drop_are_named_with_their_pods_and_stand_before_the_queue(here: Here):
     pods = sorted(pod.name for pod in here.cluster.pods(PRODUCTION.namespace) if pod.deployment == "backend")
     for name in pods[:1]:
