@@ -23,11 +23,18 @@ _FIELDS: dict[bytes, dict[int, PrivateKind]] = {
     b"IN1": {6: _NAME, 8: PrivateKind.PLAN, 10: PrivateKind.PLAN, 16: _NAME, 18: PrivateKind.BIRTH_DATE, 19: _PLACE, 36: PrivateKind.PLAN, 49: PrivateKind.PLAN},
     b"IN2": {1: PrivateKind.PLAN, 2: PrivateKind.SSN, 6: PrivateKind.PLAN, 8: PrivateKind.PLAN, 25: PrivateKind.PLAN, 61: PrivateKind.PLAN, 63: _PHONE, 64: _PHONE},
     b"MRG": {1: PrivateKind.MRN, 2: PrivateKind.MRN, 3: PrivateKind.ACCOUNT, 4: PrivateKind.MRN, 5: PrivateKind.RECORD, 6: PrivateKind.RECORD, 7: _NAME},
-    b"PV1": {5: PrivateKind.RECORD, 19: PrivateKind.RECORD, 44: _DATE, 45: _DATE, 50: PrivateKind.RECORD},
+    b"PV1": {
+        5: PrivateKind.RECORD, 7: _NAME, 8: _NAME, 9: _NAME, 17: _NAME, 19: PrivateKind.RECORD, 44: _DATE, 45: _DATE, 50: PrivateKind.RECORD, 52: _NAME,
+    },
     b"PV2": {8: _DATE, 9: _DATE},
-    b"ORC": {2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 4: PrivateKind.RECORD, 9: _DATE, 15: _DATE},
-    b"OBR": {2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 14: _DATE, 22: _DATE},
-    b"OBX": {14: _DATE, 19: _DATE},
+    b"ORC": {
+        2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 4: PrivateKind.RECORD, 9: _DATE, 10: _NAME, 11: _NAME, 12: _NAME, 14: _PHONE, 15: _DATE, 19: _NAME,
+    },
+    b"OBR": {
+        2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 10: _NAME, 14: _DATE, 16: _NAME, 17: _PHONE, 22: _DATE,
+        28: _NAME, 32: _NAME, 33: _NAME, 34: _NAME, 35: _NAME,
+    },
+    b"OBX": {14: _DATE, 16: _NAME, 19: _DATE},
 }  # fmt: skip
 _FIELD = rb"(?:[^\r\n\x1c\"|\\%]++|\\(?![rn]|u000[AaDd])|%(?!0[AaDd])|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+"
 r"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""

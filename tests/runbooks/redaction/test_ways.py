@@ -260,6 +260,9 @@ def test_a_token_without_a_form_of_its_own_is_known_by_its_vendors_name(row: Nam
         ('{"authoredOn":"2026-01-03"}', '{"authoredOn":"[date 1]"}'),
         ("OBR|1|||80048^BMP|||20260103101500", "OBR|1|||80048^BMP|||[date 1]"),
         ("ORC|RE||||||||20260103101500", "ORC|RE||||||||[date 1]"),
+        ("PV1|1|I|W^389|R|||37^BECK^HANS|52^KIM^JO||MED", "PV1|1|I|W^389|R|||[name 1]|[name 2]||MED"),
+        ("OBR|1|||80048^BMP||||||||||||12^ADE^IFE|", "OBR|1|||80048^BMP||||||||||||[name 1]|"),
+        ("ORC|RE|||||||||7^ROE^ANN||12^ADE^IFE", "ORC|RE|||||||||[name 1]||[name 2]"),
         ('"period":{"start":"2026-01-03","end":"2026-01-05"}', '"period":{"start":"[date 1]","end":"[date 2]"}'),
         (
             "GET /Patient?family=lopez&given:exact=maria&birthdate=ge1957-03-12",
