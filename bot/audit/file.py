@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _BUSY_SECONDS = 2.0
-_COMPANIONS = ("", "-wal", "-shm")
-"""What SQLite has open of it: where one of them is another file than it was, what is written there is lost."""
+_COMPANIONS = ("", "-wal", "-shm", ".lock")
+"""What SQLite and the bot have open of it: where one of them is another file than it was, what is written there is lost, or a second bot
+writes beside this one.
+"""
 _ROOM = b"\0" * 4096
 
 _FIND = f"SELECT data, seq, hash FROM event WHERE {said('id')} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
@@ -201,7 +203,7 @@ class AuditFile:
             with contextlib.suppress(*DAMAGED):
                 self._database.conn.rollback()
                 self._database.conn.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-        self._alter("its -wal or -shm file was removed or replaced while the bot had it open")
+        self._alter("its -wal, -shm or .lock file was removed or replaced while the bot had it open")
 
     def _check_known(self, connection: sqlite3.Connection) -> None:
         if self._seq == 0:
@@ -235,7 +237,7 @@ class AuditFile:
 
 
 def _inodes(path: Path) -> tuple[int, ...]:
-    """Return the inodes of the log and of SQLite's companions; 0 for one that does not exist."""
+    """Return the inodes of the log and its companions; 0 for one that does not exist."""
     found = []
     for companion in _COMPANIONS:
         try:

@@ -134,7 +134,7 @@ def test_an_endless_view_in_the_place_of_the_events_ends_at_once(path: Path) -> 
         AuditFile(path, "bot-0")
 
 
-@pytest.mark.parametrize("companion", ["-wal", "-shm"])
+@pytest.mark.parametrize("companion", ["-wal", "-shm", ".lock"])
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_a_removed_or_replaced_companion_is_noticed_and_no_acknowledged_event_is_lost(
     path: Path, companion: str, replaced: bool
