@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from commands.kit.card import StepLine, StepStatus
 from runbooks.clients.kubernetes.connection import ClusterOutage
+from runbooks.kit.waiting import beside
 from runbooks.wording import duration
 
 _LOOK = 0.5
@@ -25,12 +26,8 @@ async def told(
 
     An outage of before counts only once a request has failed since this began: the cluster may have come back, and nobody asked it.
     """
-    telling = asyncio.ensure_future(_tell(unanswered, after, say))
-    try:
+    async with beside(_tell(unanswered, after, say), "telling of a cluster that does not answer"):
         yield
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
 
 
 async def _tell(unanswered: Callable[[], ClusterOutage], after: float, say: Callable[[str], None]) -> None:

@@ -33,7 +33,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse, Stopped
-from runbooks.kit.waiting import merged, unless_stopped
+from runbooks.kit.waiting import logged, merged, unless_stopped
 from runbooks.wording import duration
 
 _MAIN = "main"
@@ -177,7 +177,9 @@ class _Following:
             if begun.name not in self._speaking:
                 if begun.name != _MAIN:
                     self._pulse.say(f"{begun.name}: running")
-                self._speaking[begun.name] = asyncio.create_task(self._speak(pod, begun.name))
+                self._speaking[begun.name] = logged(
+                    self._speak(pod, begun.name), "reading a Job's log for its progress"
+                )
             return
         cause = self._waited = self._cause() or (None if pod is not None else self._waited)
         if cause is not None and cause.certain and self._explained:

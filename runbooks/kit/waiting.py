@@ -1,11 +1,14 @@
 """Waiting for several things at once, so that every runbook ends its watches and notices a request to stop."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from runbooks.kit.steps import Pulse, Stopped
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -77,6 +80,28 @@ async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
             raise one
         results.append(one)
     return results
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], what: str) -> AsyncIterator[None]:
+    """Do the work, which only shows something, while the body runs; `what` it is, for the log if it ends by an error that nobody foresaw."""
+    task = logged(work, what)
+    try:
+        yield
+    finally:
+        await _end(task)
+
+
+def logged(work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
+    """Start work whose end nobody waits for: an error ends it alone, and stands in the log."""
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s has ended by an error", what, exc_info=error)
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(ended)
+    return task
 
 
 def failed_inside(error: BaseException) -> bool:

@@ -34,6 +34,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, hearing, retried
 from runbooks.kit.steps import UNDO, Pulse, Results, Step, StepName, Stop, Stopped, applied
+from runbooks.kit.waiting import beside
 from runbooks.wording import duration
 
 TRIES = 6
@@ -224,12 +225,8 @@ class DurableSteps:
                 await asyncio.sleep(_TICK)
                 self.redraw()
 
-        ticking = asyncio.ensure_future(tick())
-        try:
+        async with beside(tick(), "keeping the elapsed time on a run's messages"):
             yield
-        finally:
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
 
     async def all(self) -> Results:
         """Do every step of the plan, group by group, and return the results. Raises what the first failed step of a group raised, once the whole group has ended."""

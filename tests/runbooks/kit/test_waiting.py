@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from runbooks.kit.waiting import merged
+from runbooks.kit.waiting import beside, merged
 
 
 async def at_once(*items: int) -> AsyncGenerator[int]:
@@ -73,3 +73,30 @@ async def test_leaving_closes_every_stream() -> None:
     async with merged(closing("a"), closing("b")) as batches:
         await anext(batches)
     assert sorted(closed) == ["a", "b"]
+
+
+async def test_what_only_shows_something_ends_alone_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    broken = asyncio.Event()
+
+    async def shows() -> None:
+        broken.set()
+        raise RuntimeError
+
+    async with beside(shows(), "counting sheep"):
+        await broken.wait()
+    assert "counting sheep has ended by an error" in caplog.text
+
+
+async def test_what_only_shows_something_ends_with_what_it_shows(caplog: pytest.LogCaptureFixture) -> None:
+    ended = asyncio.Event()
+
+    async def shows() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with beside(shows(), "counting sheep"):
+        await asyncio.sleep(0)
+    assert ended.is_set()
+    assert not caplog.text
