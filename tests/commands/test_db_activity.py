@@ -48,28 +48,23 @@ async def test_many_sessions_that_do_nothing_in_a_transaction_are_not_called_wel
     assert (card.summary, card.state) == (f"{said} (production, primary).", state)
 
 
-async def test_a_prepared_transaction_whose_name_has_a_secret_shows_no_part_of_it() -> None:
-    gid = "postgres://o:hunter2-of-tonight@db:5432/emr"
+def waiting_for(gid: str) -> activity.ActivityReading:
+    """One session, which waits for that prepared transaction."""
     waits = ActiveSession(
         pid=7, role="omnicare", state="active", waits="Lock: relation", seconds=9.0, transaction=9.0, blocked_by=(),
         prepared=(gid,), text="select ?",
     )  # fmt: skip
-    reading = activity.read("primary", "db:5432", Activity(sessions=(waits,), states={"active": 1}, prepared=()))
+    return activity.read("primary", "db:5432", Activity(sessions=(waits,), states={"active": 1}, prepared=()))
 
-    card = await card_of(reading)
+
+async def test_a_prepared_transaction_whose_name_has_a_secret_shows_no_part_of_it() -> None:
+    card = await card_of(waiting_for("postgres://o:hunter2-of-tonight@db:5432/emr"))
     assert "hunter2" not in card.summary
     assert "hunter2" not in card.title.model_dump_json()
 
 
 async def test_a_prepared_transaction_that_others_wait_for_is_ended_by_its_name_and_not_as_a_process() -> None:
-    gid = "order o'brien"
-    waits = ActiveSession(
-        pid=7, role="omnicare", state="active", waits="Lock: relation", seconds=9.0, transaction=9.0, blocked_by=(),
-        prepared=(gid,), text="select ?",
-    )  # fmt: skip
-    card = await card_of(
-        activity.read("primary", "db:5432", Activity(sessions=(waits,), states={"active": 1}, prepared=()))
-    )
+    card = await card_of(waiting_for("order o'brien"))
     said = card.model_dump_json()
     assert "ROLLBACK PREPARED 'order o''brien';" in said
     assert "pg_terminate_backend" not in said

@@ -14,6 +14,14 @@ BACKEND = Service(name="backend", deployment="backend", container="backend", rep
 PRODUCTION = Environment(
     name="production", namespace="omnicare-prod", record_namespace="omnicare-bot", services=(BACKEND,)
 )
+BOTH_SERVICES = PRODUCTION.model_copy(
+    update={
+        "services": tuple(
+            Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}")
+            for name in ("backend", "frontend")
+        )
+    }
+)
 
 
 @asynccontextmanager

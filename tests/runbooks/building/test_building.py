@@ -15,20 +15,12 @@ from runbooks.clients.image_registry.registry import RegistryClient
 from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import PlainPulse, StepContext, Stop, Stopped, applied, done
-from runbooks.kit.targets import Environment, Service
 from runbooks.redaction.redactor import default_redactor
 from sandbox.outside.github import NAME, OWNER, UNBUILT, Answer, Github, commit_of, error
 from sandbox.outside.registry import SERVICES, Registry, digest_of
+from tests.support.cases import BOTH_SERVICES as WHERE
 
 SETTINGS = BuildSettings(look_seconds=0.02)
-WHERE = Environment(
-    name="production",
-    namespace="omnicare-prod",
-    record_namespace="omnicare-bot",
-    services=tuple(
-        Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}") for name in SERVICES
-    ),
-)
 
 
 @dataclass

@@ -21,7 +21,6 @@ from runbooks.deployments import service_state
 from runbooks.fleet.fleet import Fleet, Release, ReleasedService, utc_now
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.plan import Image
-from runbooks.kit.targets import Environment, Service
 from runbooks.observe import service_health
 from runbooks.release import plans
 from runbooks.release.steps import images_of
@@ -29,16 +28,9 @@ from sandbox.cluster import Cluster, seed_omnicare
 from sandbox.cluster.resources import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, Json, Kind
 from sandbox.outside.registry import Registry, digest_of
 from tests.runbooks.fleet.test_hostile_values import FOREIGN, LOCK, PLACE, UNDECIDED
+from tests.support.cases import BOTH_SERVICES as WHERE
 
 SERVICES = ("backend", "frontend")
-WHERE = Environment(
-    name="production",
-    namespace="omnicare-prod",
-    record_namespace="omnicare-bot",
-    services=tuple(
-        Service(name=name, deployment=name, container=name, repository=f"ghcr.io/omnicare/{name}") for name in SERVICES
-    ),
-)
 ROUNDS = 60
 RECORD = ("releases-production", "environment-production")
 ANNOTATIONS = (
