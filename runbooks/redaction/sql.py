@@ -1,4 +1,4 @@
-r"""What PostgreSQL and ORMs write of a row: keys, failing rows, column lists with their values, conditions, and what was bound.
+r"""What databases and ORMs write of a row: keys, failing rows, refused values, column lists with their values, conditions, and what was bound.
 
 Used by `runbooks.redaction.rules` (the patterns) and `redaction.parts` (the readers). A column list says which value is what; where
 there is none (`Failing row contains (17, …)`, `$1 = '…'`) every value goes that could be somebody's.
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, is_technical, kind_by_value, kind_of, of_people, says_nothing
-from runbooks.redaction.part import PrivatePart, Reader, part
+from runbooks.redaction.part import PrivatePart, Reader, none, part
 from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
@@ -97,7 +97,7 @@ def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iter
 
 
 _KEY_VALUES = re.compile(rb"\)=\(")
-_KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\Z)")
+_KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\s?\xc2[\xa0\xab\xbb]|\Z)")
 
 
 def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
@@ -162,6 +162,134 @@ def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> 
     closing = _CLOSES.search(text.data, end)
     if closing is not None and not says_nothing(text.data[end : closing.start()].strip()):
         yield part(kind_by_value(text.data[end : closing.start()]), end, closing.start())
+
+
+_ENTRY_ENDS = re.compile(rb"'(?=\s[^\s'\"]{2,8}\s[^\s'\"]{2,16}\s[`'\"])")
+_KEY_NAME = re.compile(rb"'\s[^'\"`\r\n]{2,30}[`'\"](?P<name>[\w.$-]{1,140})")
+
+
+def _entry(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
+    """MySQL's `Duplicate entry '…' for key 'patients.mrn'`: a row's number and a pod stay by the key's name."""
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    closing = _ENTRY_ENDS.search(data, end, last)
+    behind = closing.start() if closing else _unescaped_end(data, end, last)
+    text.look(last - end)
+    key = _KEY_NAME.match(data, behind) if closing else None
+    table, _, name = key["name"].rpartition(b".") if key else (b"", b"", b"")
+    value = data[end:behind]
+    own = is_technical(name, value) or (name == b"PRIMARY" and value.isdigit() and not of_people(table))
+    if value.strip() and not says_nothing(value.strip()) and not own:
+        yield PrivatePart(kind_of(name) or kind_by_value(value), end, behind, key.end() if key else behind)
+    elif key:
+        yield from none(key.end())
+
+
+_REFUSED_ENDS = re.compile(
+    rb"'(?=\sfor\scolumn|\sfor\sfunction|\sto\s(?:a\s)?data\stype|\soverflowed|\.|[\s;,)]{0,3}(?:[\"\\\r\n]|\Z))"
+)
+
+
+def _unescaped_end(data: bytes, at: int, last: int) -> int:
+    """Where a value ends whose closing words are not there: at its quotation mark, or with the line."""
+    closing = data.find(b"'", at, last)
+    return closing if closing >= 0 else last
+
+
+def _refused(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
+    """What MySQL and SQL Server could not read: `Incorrect date value: '…' for column`, `converting the varchar value '…' to data type int`."""
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    closing = _REFUSED_ENDS.search(data, end, last)
+    behind = closing.start() if closing else _unescaped_end(data, end, last)
+    text.look(last - end)
+    value = data[end:behind].strip()
+    if value and not says_nothing(value):
+        yield part(kind_by_value(value), end, behind)
+
+
+_FIELD = re.compile(rb"'(?P<name>[^']*)'")
+_REJECTED_ENDS = re.compile(rb"\](?=[;,.]|\s|[\"'\\]|\Z)")
+
+
+def _rejected(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
+    """Spring: `on field 'lastName': rejected value [Lopez]; codes […]`."""
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    closing = _REJECTED_ENDS.search(data, end, last)
+    behind = closing.start() if closing else last
+    text.look(last - end)
+    field = _FIELD.search(hit.group())
+    name = field["name"].rpartition(b".")[2] if field else b""
+    value = data[end:behind]
+    if value.strip() and not says_nothing(value.strip()) and not is_technical(name, value):
+        yield part(kind_of(name) or kind_by_value(value), end, behind)
+
+
+_SENT_NAME = re.compile(rb"[@:](?P<name>\w{1,128})='")
+_TYPED_ENDS = re.compile(rb"'(?=\s[(\[](?:Size|Nullable|DbType|Type|Precision|Direction)\b)")
+_SENT_ENDS = re.compile(rb"'(?=\s\(|,\s[@:]|\]|\r|\n|\Z)")
+_GIVEN_NUMBER = re.compile(rb"\A_+|_\d{1,4}\Z")
+
+
+def _parameter(name: bytes, value: bytes) -> PrivateKind | None:
+    """What a named parameter holds; EF Core writes a variable's name as `__lastName_0`."""
+    name = _GIVEN_NUMBER.sub(b"", name)
+    if not value.strip() or says_nothing(value.strip()) or is_technical(name, value):
+        return None
+    return kind_of(name) or kind_by_value(value)
+
+
+def _sent(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
+    """EF Core with its sensitive data: `[Parameters=[@p0='Lopez' (Size = 4000), …]`. It escapes no quotation mark."""
+    data = text.data
+    last = min(text.line_end(end), end + _FAR)
+    text.look(last - end)
+    closing = data.find(b"], CommandType", end, last)
+    last = closing + 1 if closing >= 0 else last
+    at = end
+    while (name := _SENT_NAME.search(data, at, last)) is not None:
+        ends = _SENT_ENDS.search(data, name.end(), last)
+        at = ends.start() if ends else last
+        if (kind := _parameter(name["name"], data[name.end() : at])) is not None:
+            yield part(kind, name.end(), at)
+
+
+def _typed(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
+    """A named parameter with its type behind it (NHibernate, Entity Framework 6), or `@p0=N'…'` as only SQL Server has it."""
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    value = _QUOTED.match(data, end, last)
+    behind = value.end() if value else end
+    text.look(behind - end)
+    if data[start : start + 1] == b"'" and _TYPED_ENDS.match(data, behind) is None:
+        yield from none(hit.start() + 1)  # a name may be a cue by itself
+        return
+    name = re.split(rb"\s?[:=]", hit.group().lstrip(b"-@: "))[0]
+    if (kind := _parameter(name, data[end:behind])) is not None:
+        yield part(kind, end, behind)
+    else:
+        yield from none(hit.start() + 1)
+
+
+_DOCUMENT_ITEM = re.compile(
+    rb"(?P<name>[\w.$]{1,128}):\s(?:\\{0,3}\"(?P<text>[^\"\\\r\n]*+)|(?P<bare>[^\s,{}\"\\]{1,128}+))"
+)
+
+
+def _dup(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
+    """MongoDB: `dup key: { mrn: "4471203" }`."""
+    data = text.data
+    last = min(text.line_end(end), end + _LIST)
+    closing = data.find(b"}", end, last)
+    last = closing if closing >= 0 else last
+    text.look(last - end)
+    for item in _DOCUMENT_ITEM.finditer(data, end, last):
+        group = "bare" if item["text"] is None else "text"
+        value = item[group]
+        name = item["name"].rpartition(b".")[2]
+        if value and not says_nothing(value) and not value.startswith(b"ObjectId(") and not is_technical(name, value):
+            yield part(kind_of(name) or kind_by_value(value), *item.span(group))
 
 
 _QUOTED = re.compile(rb"(?:[^'\r\n]|'')*+")
@@ -273,6 +401,12 @@ READERS: dict[str, Reader] = {
     "sql_value": _quoted,
     "sql_beyond": _beyond,
     "sql_row": _row,
+    "sql_entry": _entry,
+    "sql_refused": _refused,
+    "sql_rejected": _rejected,
+    "sql_sent": _sent,
+    "sql_typed": _typed,
+    "sql_dup": _dup,
     "sql_bind": _bind,
     "sql_bound": _bound,
     "sql_list": _bound_list,

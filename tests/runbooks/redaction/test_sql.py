@@ -118,6 +118,80 @@ def redact(text: str) -> str:
         ),
         ("binding parameter (1:VARCHAR) <- [Maria]", "binding parameter (1:VARCHAR) <- [[name 1]]"),
         ("binding parameter [2] as [VARCHAR] - [Lopez]", "binding parameter [2] as [VARCHAR] - [[name 1]]"),
+        (
+            "Duplicate entry 'maria.lopez@example.org' for key 'patients.email'",
+            "Duplicate entry '[e-mail 1]' for key 'patients.email'",
+        ),
+        ("Duplicate entry '4471203' for key 'mrn'", "Duplicate entry '[mrn 1]' for key 'mrn'"),
+        (
+            "Duplicate entry 'O'Brien-1957-03-12' for key 'patients.PRIMARY'",
+            "Duplicate entry '[record number 1]' for key 'patients.PRIMARY'",
+        ),
+        (
+            "Duplicate entry '4471203' for key 'patients.PRIMARY'",
+            "Duplicate entry '[record number 1]' for key 'patients.PRIMARY'",
+        ),
+        (
+            "ERROR 1062 (23000): Doppelter Eintrag 'Lopez' für Schlüssel 'kin.name'",
+            "ERROR 1062 (23000): Doppelter Eintrag '[name 1]' für Schlüssel 'kin.name'",
+        ),
+        (
+            "(1062, \"Duplicate entry 'Lopez-Maria' for key 'kin.name'\")",
+            "(1062, \"Duplicate entry '[name 1]' for key 'kin.name'\")",
+        ),
+        (
+            "Incorrect integer value: 'Lopez' for column 'id' at row 1",
+            "Incorrect integer value: '[name 1]' for column 'id' at row 1",
+        ),
+        ("Truncated incorrect DOUBLE value: 'Lopez'", "Truncated incorrect DOUBLE value: '[name 1]'"),
+        (
+            "with unique index 'IX_Name'. The duplicate key value is (Lopez, 1957-03-12).",
+            "with unique index 'IX_Name'. The duplicate key value is ([name 1], [date 1]).",
+        ),
+        (
+            "Conversion failed when converting the varchar value 'O'Brien' to data type int.",
+            "Conversion failed when converting the varchar value '[name 1]' to data type int.",
+        ),
+        ("column 'given'. Truncated value: 'Maria Lop'.", "column 'given'. Truncated value: '[name 1]'."),
+        (
+            "row with column values (MRN:4471203, NAME:'Lopez') already exists",
+            "row with column values ([record number 1], [name 1]) already exists",
+        ),
+        (
+            'dup key: { email: "maria@example.org", mrn: "4471203", pod: "backend-7c9" }',
+            'dup key: { email: "[e-mail 1]", mrn: "[mrn 1]", pod: "backend-7c9" }',
+        ),
+        (
+            "on field 'lastName': rejected value [Lopez]; codes [Size]",
+            "on field 'lastName': rejected value [[name 1]]; codes [Size]",
+        ),
+        (
+            "on field 'kin[0].born': rejected value [12.3.1957]; codes [x]",
+            "on field 'kin[0].born': rejected value [[record number 1]]; codes [x]",
+        ),
+        ('For input string: "Lopez"', 'For input string: "[name 1]"'),
+        (
+            "(5ms) [Parameters=[@__lastName_0='O'Brien' (Size = 4000), @__p_1='17', @p2=NULL (Size = 9), @p3='1957-03-12' (DbType = DateTime2)], CommandType='Text']",
+            "(5ms) [Parameters=[@__lastName_0='[name 1]' (Size = 4000), @__p_1='17', @p2=NULL (Size = 9), @p3='[date 1]' (DbType = DateTime2)], CommandType='Text']",
+        ),
+        ("-- @p0: 'Lopez' (Type = String, Size = 4000)", "-- @p0: '[name 1]' (Type = String, Size = 4000)"),
+        ("-- p__linq__0: 'Lopez' (Type = String)", "-- p__linq__0: '[name 1]' (Type = String)"),
+        (
+            ";:p0 = 'Lopez' [Type: String (0:0:0)], :p1 = 17 [Type: Int32 (0:0:0)]",
+            ";:p0 = '[name 1]' [Type: String (0:0:0)], :p1 = 17 [Type: Int32 (0:0:0)]",
+        ),
+        (
+            "exec sp_executesql N'SELECT 1',N'@p0 nvarchar(4000)',@p0=N'Lopez'",
+            "exec sp_executesql N'SELECT 1',N'@p0 nvarchar(4000)',@p0=N'[name 1]'",
+        ),
+        ("EXEC find @dob = '1957-03-12'", "EXEC find @dob = '[birth date 1]'"),
+        ("Schlüssel »(mrn)=(4471203)« existiert bereits.", "Schlüssel »(mrn)=([mrn 1])« existiert bereits."),
+        (
+            "La clé «\u00a0(mrn, last_name)=(4471203, Lopez)\u00a0» existe déjà.",
+            "La clé «\u00a0(mrn, last_name)=([mrn 1], [name 1])\u00a0» existe déjà.",
+        ),
+        ("Ya existe la llave (mrn)=(4471203).", "Ya existe la llave (mrn)=([mrn 1])."),
+        ("Fehlgeschlagene Zeile enthält (17, Lopez).", "Fehlgeschlagene Zeile enthält (17, [name 1])."),
     ],
 )
 def test_of_a_row_only_what_is_nobodys_stays(text: str, wanted: str) -> None:
@@ -145,6 +219,18 @@ def test_of_a_row_only_what_is_nobodys_stays(text: str, wanted: str) -> None:
         "copy backup/omnicare to s3 (values omitted)",
         "parameters: $1 = '17', $2 = 'true', $3 = '550e8400-e29b-41d4-a716-446655440000'",
         "the email is in progress, city not in list",
+        "Duplicate entry 'backend-7c9f8d6b5-x2lqp' for key 'pods.pod'",
+        "Duplicate entry '88121' for key 'jobs.PRIMARY'",
+        "Duplicate entry '550e8400-e29b-41d4-a716-446655440000' for key 'id'",
+        "duplicate entry in the list, rejected value of the flag",
+        "Incorrect integer value: '' for column 'id' at row 1",
+        "on field 'status': rejected value [runing]; codes [x]",
+        "on field 'size': rejected value [0]; codes [x]",
+        'NumberFormatException: For input string: ""',
+        "[Parameters=[@p0='?' (Size = 4000), @p1='17'], CommandType='Text', CommandTimeout='30']",
+        "//input[@type='text'] and @state = 'running'",
+        "email me @ops: 'done'",
+        'dup key: { _id: ObjectId("6ba7b8109dad41d180b400c0") }',
     ],
 )
 def test_rows_of_no_person_stay(text: str) -> None:
