@@ -31,14 +31,13 @@ from bot.audit.events import (
     chained,
     read_entry,
 )
-from bot.audit.schema import DAMAGED, SCHEMA, bound, differences, said
+from bot.audit.schema import DAMAGED, FORMAT, SCHEMA, bound, differences, said
 from bot.process.file_lock import FileLock
 from commands.kit.audit_filter import EVERYTHING, AuditFilter
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_FORMAT = 1
 _BUSY_SECONDS = 2.0
 _COMPANIONS = ("", "-wal", "-shm", ".lock")
 """What SQLite and the bot have open of it: where one of them is another file than it was, what is written there is lost, or a second bot
@@ -297,7 +296,7 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
 
 def _check_name(database: "Database", path: Path, name: str) -> None:
     found = database.conn.execute("SELECT name, format FROM book LIMIT 2").fetchall()
-    if found != [(name, _FORMAT)]:
+    if found != [(name, FORMAT)]:
         raise AuditLogUnavailable(
             f"The file {path} is the audit log of {found[0][0] if found else 'nobody'}, not of {name}."
         )
@@ -324,7 +323,7 @@ def _make_schema(database: "Database", name: str) -> None:
     with database.atomic():
         for statement in SCHEMA.values():
             database.conn.execute(statement)
-        database.conn.execute("INSERT INTO book (one, name, format) VALUES (1, ?, ?)", (name, _FORMAT))
+        database.conn.execute("INSERT INTO book (one, name, format) VALUES (1, ?, ?)", (name, FORMAT))
 
 
 @contextlib.contextmanager

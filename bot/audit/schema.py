@@ -12,6 +12,8 @@ from runbooks.wording import shortened
 
 LONGEST_VALUE = 1 << 20
 """Bytes of one value that SQLite hands over: an event has fewer, and a damaged page may claim a thousand times as many."""
+FORMAT = 1
+"""How the bytes of an event are built; it stands in the file beside the log's name."""
 _SHOWN = 60
 """Characters of a name that somebody else chose."""
 DAMAGED = (sqlite3.Error, UnicodeDecodeError)

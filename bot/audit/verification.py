@@ -18,7 +18,7 @@ from typing import Any
 
 from bot.audit.events import GENESIS, AuditHead, AuditLogUnavailable, front
 from bot.audit.file import reading
-from bot.audit.schema import DAMAGED, differences
+from bot.audit.schema import DAMAGED, FORMAT, differences
 from runbooks.wording import counted
 
 _MOST = 100
@@ -132,8 +132,10 @@ class _Check:
         if hindered:
             self.find(AuditFindingKind.UNREADABLE, "its events were not read: a table is not as it should be.")
             return
-        row = connection.execute("SELECT name FROM book").fetchone()
-        self.name = row[0].decode(errors="replace") if row and isinstance(row[0], bytes) else ""
+        row = connection.execute("SELECT name, format FROM book").fetchone() or (None, None)
+        self.name = row[0].decode(errors="replace") if isinstance(row[0], bytes) else ""
+        if row[1] != FORMAT:
+            self.find(AuditFindingKind.SCHEMA, f"its format is not {FORMAT}, the one that is written here.")
         wanted: dict[int, set[str]] = {}
         for head in heads:
             if head.book == self.name:
@@ -239,6 +241,8 @@ class _Check:
         elif counted > last:
             why = f"SQLite's own counter is at {counted}"
         else:
+            if counted < last:  # SQLite raises it with every event, so this was not SQLite
+                self.find(AuditFindingKind.EDITED, f"SQLite's own counter was changed: it is at {counted}, not {last}.")
             return
         end = max(known, counted)
         verb = "was" if end == last + 1 else "were"

@@ -299,6 +299,7 @@ WAYS = {
     "the tail cut, and another one written": Way(_past_the_triggers(_cut_and_go_on)),
     "the whole chain written anew": Way(_past_the_triggers(lambda raw: chain_anew(raw, "requester", "somebody"))),
     "the log renamed, and its chain written anew": Way(_past_the_triggers(_rename)),
+    "the log's format changed": Way(_past_the_triggers(lambda raw: raw.execute("UPDATE book SET format = 7"))),
     "bytes overwritten past SQLite": Way(_overwrite),
     "an older copy in its place": Way(lambda path: _replace(path, path.parent.with_name("aside"))),
     "an empty log in its place": Way(lambda path: _replace(path, _made(path, NAME, 0))),

@@ -154,6 +154,23 @@ def test_a_cut_tail_shows_without_a_head_where_sqlites_own_count_was_left(path: 
     assert found(path) == [(AuditFindingKind.CUT, 16, EVENTS)]
 
 
+@pytest.mark.parametrize("left", [15, EVENTS])
+def test_sqlites_own_count_can_not_be_emptied_either(path: Path, head: AuditHead, left: int) -> None:
+    def change(raw: sqlite3.Connection) -> None:
+        raw.execute("DELETE FROM event WHERE seq > ?", (left,))
+        raw.execute("DELETE FROM sqlite_sequence")
+
+    tampered(path, change)
+    assert found(path) == [(AuditFindingKind.EDITED, None, None)]
+    assert f"counter was changed: it is at 0, not {left}." in verify(path)[0].sentence
+
+
+def test_another_format_than_ours_is_named(path: Path, head: AuditHead) -> None:
+    tampered(path, lambda raw: raw.execute("UPDATE book SET format = 7"))
+    assert found(path) == [(AuditFindingKind.SCHEMA, None, None)]
+    assert "its format is not 1" in verify(path)[0].sentence
+
+
 def test_a_whole_new_chain_shows_against_a_head(path: Path, head: AuditHead) -> None:
     path.unlink()
     written(path, events=0)
