@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field
 
@@ -12,13 +11,13 @@ from runbooks.clients.postgres.connections import Connections
 from runbooks.clients.postgres.usage import DatabaseUsage
 from runbooks.deployments.pod_scripts import PodScripts, end_of
 from runbooks.kit.answers import NotUnderstood, read_printed
+from runbooks.kit.printed_fields import PrintedFields
 from runbooks.kit.programs import ProgramWords
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.wording import by_count, counted
 
 HIGH, FULL = 0.8, 0.95
 """Shares of a limit, from which it is worth a look, and from which the next burst fails."""
-_LONGEST = 1_000_000
 _TEXT = 1500
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "most": ("max", "size", "maxconnections", "poolsize", "limit"),
@@ -92,29 +91,14 @@ def _status(pod: str, value: object) -> PoolStatus:
     """Return the counts; raises `NotUnderstood` where a pool could be called healthy by something that is no count."""
     if not isinstance(value, Mapping):
         raise NotUnderstood("the JSON is not an object")
-    found = PoolStatus.model_validate({"pod": pod} | {field: _count(value, names) for field, names in _NAMES.items()})
+    fields = PrintedFields(value)
+    fields.check_whole()
+    found = PoolStatus.model_validate({"pod": pod} | {field: fields.whole(*names) for field, names in _NAMES.items()})
     if found.waiting is None and found.used is None:
         raise NotUnderstood("the JSON has neither `active` nor `waiting`")
     if found.used is not None and found.most is not None and found.used > found.most:
         raise NotUnderstood("the JSON has more connections in use than there may be")
     return found
-
-
-def _count(value: Mapping[Any, Any], names: tuple[str, ...]) -> int | None:
-    """Return the count under these names; raises `NotUnderstood` where it is none, or is another under each."""
-    found = {
-        str(name): each
-        for name, each in value.items()
-        if str(name).replace("_", "").lower() in names and each is not None
-    }
-    for name, each in found.items():
-        if not isinstance(each, int) or isinstance(each, bool) or not 0 <= each <= _LONGEST:
-            raise NotUnderstood(
-                f"`{name}` in the JSON is not a count" if name.isidentifier() else "a count in the JSON is not a number"
-            )
-    if len(set(found.values())) > 1:
-        raise NotUnderstood("the JSON has different values for the same count")
-    return next(iter(found.values()), None)
 
 
 def tightest(found: Connections) -> DatabaseUsage:

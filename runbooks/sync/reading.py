@@ -14,17 +14,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from runbooks.kit.answers import NotUnderstood, read_stamp
+from runbooks.kit.printed_fields import PrintedFields
 from runbooks.kit.targets import Frozen
 from runbooks.redaction.redactor import default_redactor
-from runbooks.wording import counted, listed
+from runbooks.wording import counted
 
 T = TypeVar("T")
 
 _LONGEST_REASON = 90
 _READ = 4_000
 """Characters of a reason that are redacted before it is cut: what the cut halves is far behind what is shown."""
-_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
-"""What a database driver gives for `count(*)` and for a sum: a number as a text."""
 _CODE = re.compile(
     r"[a-z]+(?:[._:/-]?[a-z]+)*|[A-Z]+(?:_[A-Z]+)+|(?:[A-Z][a-z]+)+(?:Error|Exception|Conflict|Failed|Timeout)"
 )
@@ -49,7 +48,6 @@ _RATE = ("perminute", "rateperminute", "processedperminute")
 _LONGEST_ID = 200
 _SHAPED = 200_000
 """Bytes of an output whose lines are shown by their shapes."""
-_LARGEST = 1e12
 
 
 class SyncStatus(Frozen):
@@ -130,7 +128,7 @@ def status_of(value: Any, pod: str) -> SyncStatus:
     """
     if not isinstance(value, Mapping):
         raise NotUnderstood("the JSON is not an object")
-    found = _Fields(value)
+    found = PrintedFields(value)
     found.check_whole()
     status = SyncStatus(
         pod=pod,
@@ -151,7 +149,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
     """Return the failed items of a list, bare or under `items` or `failed`; raises `NotUnderstood` where the list is not certain."""
     told: int | None = None
     if isinstance(value, Mapping):
-        found = _Fields(value)
+        found = PrintedFields(value)
         found.check_whole()
         told = found.whole("total", "count")
         value = found.only("items", "failed")
@@ -168,7 +166,7 @@ def items_of(value: Any) -> tuple[FailedItem, ...]:
 def _item(value: Any) -> FailedItem:
     if not isinstance(value, Mapping):
         raise NotUnderstood("an item in the JSON is not an object")
-    found = _Fields(value)
+    found = PrintedFields(value)
     identity = found.first("id", "itemid", "uuid")
     if not isinstance(identity, str | int) or isinstance(identity, bool) or not 0 < len(str(identity)) <= _LONGEST_ID:
         raise NotUnderstood("an item in the JSON has no id")
@@ -184,74 +182,13 @@ def _item(value: Any) -> FailedItem:
     )
 
 
-def _age(found: "_Fields") -> float | None:
+def _age(found: PrintedFields) -> float | None:
     told = _or_none(found.number, "ageseconds", "age")
     if told is not None:
         return told
     times = (found.first(name) for name in ("failedat", "createdat", "at"))
     stamp = read_stamp(next((each for each in times if isinstance(each, str)), None))
     return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds()) if stamp else None
-
-
-class _Fields:
-    """The fields of an object by their names without case and underlines; more than one may have the same."""
-
-    def __init__(self, value: Mapping[Any, Any]) -> None:
-        self._found: dict[str, list[Any]] = {}
-        for name, each in value.items():
-            self._found.setdefault(str(name).replace("_", "").lower(), []).append(each)
-
-    def names(self) -> Iterable[str]:
-        return self._found
-
-    def check_whole(self) -> None:
-        """Raise `NotUnderstood` where the script says of its own answer that it failed, or that there is more: no queue is well by that."""
-        if any(self._values("error")):
-            raise NotUnderstood("the JSON tells of an error")
-        if any(value is False for value in self._values("ok", "success")):
-            raise NotUnderstood("the JSON says that the script failed")
-        if any(value is True for value in self._values("hasmore", "more", "truncated", "partial")):
-            raise NotUnderstood("the JSON says that it is not all there is")
-
-    def _values(self, *names: str) -> Iterable[Any]:
-        return (value for name in names for value in self._found.get(name, ()))
-
-    def first(self, *names: str) -> Any:
-        """Return the value of the first of these names that is there; None where none is."""
-        return next((self._found[name][0] for name in names if name in self._found), None)
-
-    def only(self, *names: str) -> Any:
-        """Return the value that stands under these names; raises `NotUnderstood` where there are several."""
-        values = [value for value in self._values(*names) if value is not None]
-        if any(value != values[0] for value in values[1:]):
-            raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
-        return values[0] if values else None
-
-    def number(self, *names: str) -> float | None:
-        """Return the number under these names, None where there is none; raises `NotUnderstood` for anything else."""
-        numbers: list[float] = []
-        for name in names:
-            for value in self._found.get(name, ()):
-                if value is None:
-                    continue
-                read = float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else value
-                if not isinstance(read, int | float) or isinstance(read, bool) or not 0 <= read < _LARGEST:
-                    raise NotUnderstood(f"`{name}` in the JSON is not a count")
-                numbers.append(float(read))
-        if len(set(numbers)) > 1:
-            raise NotUnderstood(f"the JSON has different values for {self._written(names)}")
-        return numbers[0] if numbers else None
-
-    def whole(self, *names: str) -> int | None:
-        """Return the whole number under these names, None where there is none; raises `NotUnderstood` for anything else."""
-        found = self.number(*names)
-        if found is not None and not found.is_integer():
-            raise NotUnderstood(f"{self._written(names)} in the JSON is not a whole number")
-        return None if found is None else int(found)
-
-    def _written(self, names: Iterable[str]) -> str:
-        there = (name for name in names if any(value is not None for value in self._found.get(name, ())))
-        return listed(f"`{name}`" for name in there)
 
 
 def _or_none(read: Callable[..., T], *names: str) -> T | None:

@@ -17,6 +17,7 @@ from runbooks.database.pool import read_status
             (10, None, 10, None, 7),
         ),
         ('{"waiting": 0}', (None, None, None, None, 0)),
+        ('{"active": "3", "waiting": "0"}', (None, None, 3, None, 0)),
     ],
 )
 def test_counts_are_read_under_the_names_of_several_libraries(printed: str, counts: tuple[int | None, ...]) -> None:
@@ -34,7 +35,10 @@ def test_counts_are_read_under_the_names_of_several_libraries(printed: str, coun
         "[]",
         '{"max": 10, "idle": 4}',
         '{"active": -1, "waiting": 0}',
-        '{"active": "3", "waiting": 0}',
+        '{"active": "three", "waiting": 0}',
+        '{"active": 3, "waiting": 0, "error": "no connection"}',
+        '{"active": 3, "waiting": 0, "ok": false}',
+        'checking the pool: {"active": 10, "max": 10}\n{"level": 30, "active": 0, "waiting": 0}',
         '{"active": true, "waiting": 0}',
         '{"active": 3.5, "waiting": 0}',
         '{"active": 3, "used": 4, "waiting": 0}',

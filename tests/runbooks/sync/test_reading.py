@@ -86,7 +86,9 @@ def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(fiel
             "the JSON has different values for `perminute` and `rateperminute`",
         ),
         ({"pending": 0.5}, "`pending` in the JSON is not a whole number"),
-        ({"level": 30}, "the JSON has neither `pending` nor `failed`"),
+        ({"size": 30}, "the JSON has neither `pending` nor `failed`"),
+        ({"level": 30, "failed": 0, "pending": 0}, "the JSON is a line of a logger"),
+        ({"@timestamp": "2026-01-05T10:00:00Z", "failed": 0, "pending": 0}, "the JSON is a line of a logger"),
         ({"pending": 0, "failed": 0, "error": "could not connect to redis"}, "the JSON tells of an error"),
         ({"pending": 0, "failed": 0, "ok": False}, "the JSON says that the script failed"),
         ({"pending": 0, "failed": 0, "truncated": True}, "the JSON says that it is not all there is"),
@@ -95,6 +97,13 @@ def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(fiel
 )
 def test_an_answer_that_is_not_one_says_what_it_is(told: object, said: str):
     assert refusal(json.dumps(told)) == said
+
+
+def test_an_answer_behind_a_text_is_not_passed_over_for_a_line_of_a_logger():
+    assert (
+        refusal('sync status: {"pending":4000}\n{"level":30,"failed":0,"pending":0}')
+        == "the JSON is a line of a logger"
+    )
 
 
 def test_an_answer_that_says_that_it_is_whole_is_read():
