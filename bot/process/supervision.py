@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from runbooks.kit.waiting import failed_inside
+from runbooks.kit.waiting import end, failed_inside
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +49,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """End it all."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def _keep(self, name: str, work: Work) -> None:
         loop, pause = asyncio.get_running_loop(), self._first

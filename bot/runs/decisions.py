@@ -28,6 +28,7 @@ from commands.kit.card import Card, StepLine, StepStatus, words
 from commands.kit.context import Actor, Denied, RunRecord, StepRecord, ToDecide
 from commands.kit.registry import Registry
 from runbooks.kit.reasons import ReasonCode
+from runbooks.kit.waiting import end
 from runbooks.release.steps import limited_to, moves_of
 from runbooks.wording import cited, listed, short_id
 
@@ -403,8 +404,7 @@ class EngineRuns:
                 yield news
                 first = asyncio.ensure_future(anext(watching, None))
         finally:
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
+            await end(first)
             await watching.aclose()  # type: ignore[attr-defined] # it is an async generator
 
 

@@ -13,6 +13,7 @@ from runbooks.clients.redis.access import PORT, CacheSettings
 from runbooks.clients.redis.node import Ask, NodeSession, connected
 from runbooks.clients.redis.parsing import Member, facts_of, health_of, members_of, setting_of, slow_of
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.waiting import end
 from runbooks.redaction.redactor import Redactor
 
 MOST = 30
@@ -66,9 +67,7 @@ class Cache:
                 if found := await each:
                     return found
         finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await end(*asked)
         return [Member(each, 0, primary=False, health="") for each in seeds]
 
     async def _listed(self, address: str, seconds: float | None) -> Sequence[Member]:

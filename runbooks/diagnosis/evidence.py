@@ -20,6 +20,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.kit.waiting import end
 from runbooks.redaction.redactor import Scope, default_redactor
 from runbooks.wording import counted
 
@@ -255,9 +256,7 @@ async def _logs(
     if not tasks:
         return {}
     done, late = await asyncio.wait(tasks, timeout=patience)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await end(*late)
     found: dict[str, list[_Log]] = {}
     for task, (uid, previous) in tasks.items():
         log = task.result() if task in done else _Log(_titled(previous=previous), [], "no answer in time")

@@ -33,7 +33,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import retried
 from runbooks.kit.steps import Pulse, Stopped
-from runbooks.kit.waiting import logged, merged, unless_stopped
+from runbooks.kit.waiting import end, logged, merged, unless_stopped
 from runbooks.wording import duration
 
 _MAIN = "main"
@@ -325,9 +325,7 @@ class _Following:
 
     async def close(self) -> None:
         """End the reading of its logs."""
-        for task in self._speaking.values():
-            task.cancel()
-        await asyncio.gather(*self._speaking.values(), return_exceptions=True)
+        await end(*self._speaking.values())
 
 
 def _failed(container: ContainerView | None) -> bool:

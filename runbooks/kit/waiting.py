@@ -23,7 +23,7 @@ async def unless_stopped(pulse: Pulse, work: Coroutine[Any, Any, T]) -> T:
             return await working
         raise Stopped(await stopping)
     finally:
-        await _end(working, stopping)
+        await end(working, stopping)
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def merged(
         async with aclosing(batches()) as merging:
             yield merging
     finally:
-        await _end(*feeders)
+        await end(*feeders)
 
 
 async def side_by_side(*work: Coroutine[Any, Any, T]) -> list[T]:
@@ -89,7 +89,7 @@ async def beside(work: Coroutine[Any, Any, None], what: str) -> AsyncIterator[No
     try:
         yield
     finally:
-        await _end(task)
+        await end(task)
 
 
 def logged(work: Coroutine[Any, Any, None], what: str) -> "asyncio.Task[None]":
@@ -115,7 +115,8 @@ def failed_inside(error: BaseException) -> bool:
     return isinstance(error, Exception)
 
 
-async def _end(*tasks: "asyncio.Future[Any]") -> None:
+async def end(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel what nobody waits for any more, and return once it is over, however it ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.waiting import end
 from runbooks.logs.blocks import Blocks, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern
@@ -124,9 +125,7 @@ class _Following:
 
     async def close(self) -> None:
         """End all streams."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     def taken(self) -> tuple[list[Entry], int]:
         """Return the lines collected since the last call, oldest first. Raises a stream's unexpected error."""

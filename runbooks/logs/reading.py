@@ -12,6 +12,7 @@ from datetime import datetime
 from runbooks.clients.kubernetes.cluster import ClusterClient
 from runbooks.kit.errors import RunbookError
 from runbooks.kit.targets import Environment, Frozen
+from runbooks.kit.waiting import end
 from runbooks.logs.blocks import Blocks, Window, is_stamped, stamp_of, stamped
 from runbooks.logs.grouping import Grouping
 from runbooks.logs.matching import Pattern, text_of
@@ -132,9 +133,7 @@ async def _all(readers: list["_Reader"], seconds: float) -> None:
         return
     try:
         _, late = await asyncio.wait(tasks, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await end(*late)
         for task in tasks:
             if not task.cancelled():
                 task.result()  # a bug, or a text that could not be checked: nothing is returned

@@ -25,7 +25,7 @@ from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stop, Stopped
 from runbooks.kit.targets import Environment, Frozen
 from runbooks.kit.timeouts import RolloutSettings
-from runbooks.kit.waiting import side_by_side, unless_stopped
+from runbooks.kit.waiting import end, side_by_side, unless_stopped
 from runbooks.release import max_surge, rollout_capacity
 from runbooks.release.guarded_patch import is_ours, set_image, stamp_one, still_ours
 from runbooks.release.rollout_watch import Standstill, completion, glance, watched
@@ -155,8 +155,7 @@ async def roll_out_after_first(
         rest = _TheRest(cluster, pulse.run, looking)
         return await _in_one_wave(pulse, cluster, change, cause, by, settings, None, rest)
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await end(looking)
 
 
 async def roll_out_together(

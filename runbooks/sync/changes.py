@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal
 
 from pydantic import JsonValue, field_validator
@@ -22,6 +21,7 @@ from runbooks.kit.errors import PermanentError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.steps import Pulse, Stopped
 from runbooks.kit.targets import Frozen
+from runbooks.kit.waiting import end
 from runbooks.sync.queue import SyncQueue
 from runbooks.sync.reading import FailedItem, digest_of, items_of
 from runbooks.wording import counted, size
@@ -152,9 +152,7 @@ async def _pause(pulse: Pulse, seconds: float) -> None:
         if done:
             raise Stopped(stopping.result())
     finally:
-        stopping.cancel()
-        with suppress(asyncio.CancelledError):
-            await stopping
+        await end(stopping)
 
 
 # clearing

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from runbooks.kit.bugs import told
 from runbooks.kit.errors import RunbookError
+from runbooks.kit.waiting import beside
 from runbooks.redaction.redactor import default_redactor
 from runbooks.troubleshooting.case import LOGS, Case
 from runbooks.troubleshooting.changes import SYMPTOMS, RecentChanges, blamed, changes_of
@@ -102,12 +103,8 @@ class Lateness:
     @asynccontextmanager
     async def measured(self) -> AsyncGenerator[None]:
         """Measure while the body runs."""
-        task = asyncio.create_task(self._measure())
-        try:
+        async with beside(self._measure(), "measuring the event loop"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _measure(self) -> None:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from runbooks.deployments.places import Place
 from runbooks.deployments.service_state import Listed, listed
 from runbooks.fleet.fleet import Fleet, KnownReleases
 from runbooks.kit.targets import Environment, Frozen, Service
+from runbooks.kit.waiting import end
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.recovery import RECOVERY_SECONDS, with_recoveries
 from runbooks.metrics.standing import MetricHistory
@@ -77,8 +78,7 @@ class ReadOnce(Generic[T]):
     async def close(self) -> None:
         """End a read that nobody waits for any more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

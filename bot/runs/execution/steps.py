@@ -34,7 +34,7 @@ from runbooks.kit.errors import PermanentError, RunbookError
 from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.retry import Pauses, hearing, retried
 from runbooks.kit.steps import UNDO, Pulse, Results, Step, StepName, Stop, Stopped, applied
-from runbooks.kit.waiting import beside
+from runbooks.kit.waiting import beside, end
 from runbooks.wording import duration
 
 TRIES = 6
@@ -335,8 +335,7 @@ class DurableSteps:
                 if done:
                     return {"stopped": stopping.result().model_dump(mode="json")}
         finally:
-            stopping.cancel()
-            await asyncio.gather(stopping, return_exceptions=True)
+            await end(stopping)
         return {"seconds": round(time.monotonic() - began, 3)}
 
     def _too_long(self, hold: HoldAsked) -> bool:

@@ -30,7 +30,7 @@ from bot.surfaces.terminal.wire_format import ALIVE_SECONDS, LONGEST_CALL, Call,
 from commands.kit.card import Card
 from commands.kit.follows import LiveState
 from commands.kit.spec import Kind
-from runbooks.kit.waiting import failed_inside
+from runbooks.kit.waiting import end, failed_inside
 
 T = TypeVar("T")
 
@@ -268,10 +268,7 @@ class SocketServer:
                     return task.result()
                 await _send(response, {"kind": "alive"})
         finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(task)
 
     def _answer_line(self, answer: Answer, *, followed: bool) -> dict[str, Any]:
         line: dict[str, Any] = {"kind": "answer", "exit": int(answer.exit), "run": answer.run, "followed": followed}

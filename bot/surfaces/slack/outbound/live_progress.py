@@ -10,6 +10,7 @@ from bot.boundary.outbound import Posted
 from bot.surfaces.slack.outbound.edit_budget import EditBudget
 from commands.kit.card import Card
 from runbooks.kit.errors import TemporaryError
+from runbooks.kit.waiting import end
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +63,7 @@ class LiveProgress:
     async def close(self) -> None:
         """Stop all live progress."""
         tasks = [live.task for live in self._live.values() if live.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
         self._live.clear()
 
     def _interval(self) -> float:

@@ -21,6 +21,7 @@ from bot.process.supervision import Supervisor
 from bot.surfaces.slack.transport.socket_connection import NotGreeted, SocketConnection
 from bot.surfaces.slack.transport.web_api import KeptOut, SlackApi
 from runbooks.kit.errors import RunbookError, TemporaryError
+from runbooks.kit.waiting import end
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +91,7 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
 
     async def disconnect_async(self) -> None:
         """End the connections; who calls it has drained before."""
-        for task in self._keepers:
-            task.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await end(*self._keepers)
         connections, self._live, self._keepers = list(self._live.values()), {}, []
         await asyncio.gather(*(each.close() for each in connections), *self._closing, return_exceptions=True)
 

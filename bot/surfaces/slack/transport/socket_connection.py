@@ -15,6 +15,8 @@ from aiohttp import WSMsgType
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from runbooks.kit.waiting import end
+
 _log = logging.getLogger(__name__)
 
 _UNANSWERED = 2
@@ -126,9 +128,7 @@ class SocketConnection(AsyncBaseSocketModeClient):
         with suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):
                 await self.idle.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self.disconnect()
 
     def _one_is_over(self, task: "asyncio.Task[None]") -> None:
