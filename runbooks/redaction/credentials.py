@@ -3,7 +3,7 @@
 import re
 
 from runbooks.redaction.checks import is_basic_credential, is_placeholder, looks_like_a_word
-from runbooks.redaction.part import One, Reader, none, one
+from runbooks.redaction.part import One, PrivatePart, Reader, none, one
 from runbooks.redaction.rules import MARK, PrivateKind
 from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked, quoted
@@ -11,6 +11,11 @@ from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked
 _VARIABLE = re.compile(rb"\$\{[\w.:-]{1,80}\}|\$\([\w.:-]{1,80}\)|\{\{[^{}\n]{0,80}\}\}")
 _PERMISSION = re.compile(rb"(?<![\w.:/=-])secret:write(?![\w:/=@-]|\.\w)")
 """The name of a permission (`bot.policy.permissions`), and nothing beside it."""
+_UNSAID = re.compile(rb"\((?:sensitive(?: value)?|known after apply)\)")
+"""What Terraform writes in place of a value."""
+_BRACED = re.compile(rb"\{(?P<braced>(?:[^{}\r\n\"]|\}\}){1,128})\}(?!\})")
+_SIGN = re.compile(rb"[!@#%^&*;~]")
+_SIGN_OR_DIGIT = re.compile(rb"[!@#%^&*;~\d]")
 _SCHEME = re.compile(rb"(?i:bearer|basic|token|digest|aws4-hmac-sha256|splunk)(?:[ \t]|%20)+")
 _NEXT_ENTRY = re.compile(rb"\d{4}(?:[-/ T]|\Z)|\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b")
 _NEXT_KEY = re.compile(rb"[\"']?[\w.-]{1,60}[\"']?\s?[:=](?!=)")
@@ -22,7 +27,7 @@ _ONLY_A_SECRET = re.compile(rb"[\\\"']{0,4}(?!/[a-z])[^\s\"',;:]{0,64}?[\d!#$%^&
 """`secret key: tls.key` and `private key: /etc/tls/key` are names."""
 
 
-def _cued(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
+def _cued(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> tuple[PrivatePart, ...]:
     """As `assigned`, where a cue of two words has a secret behind it and no name; a permission's name is none."""
     if permission := _PERMISSION.match(text.data, hit.start()):
         return none(permission.end())
@@ -31,7 +36,21 @@ def _cued(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
         at = blank.end() if blank else end
         if not _ONLY_A_SECRET.match(text.data, at):
             return none(max(at, end))
-    return assigned(text, hit, start, end)
+    return changed(text, assigned(text, hit, start, end)[0], _secret_kind(hit.group().lower()))
+
+
+_NEW = re.compile(rb"\\{0,3}[\"']?\s{1,4}->\s{1,4}(?=\\{0,3}[\"'])")
+
+
+def changed(text: ScannedText, found: PrivatePart, kind: PrivateKind) -> tuple[PrivatePart, ...]:
+    """What was found, and the new value behind it in a plan of Terraform: `password = "old" -> "new"`."""
+    data = text.data
+    new = _NEW.match(data, max(found.end, found.resume))
+    quote = QUOTE.match(data, new.end()) if new else None
+    if quote is None:
+        return (found,)
+    after = checked(data, kind, *quoted(data, quote), strict=True)[0]
+    return tuple(each for each in (found, after) if each.end > each.start) or (after,)
 
 
 def assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
@@ -44,8 +63,8 @@ def assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> 
     if quote := QUOTE.match(data, at):
         first, last = quoted(data, quote)
         return checked(data, kind, first, last, strict=True)
-    if variable := _VARIABLE.match(data, at):
-        return none(variable.end())
+    if (within := _within_brackets(data, hit.start(), kind, at)) is not None:
+        return within
     if cue.endswith((b"->", b"||")):
         return none(max(at, end))  # a pointer's field, an empty field
     over_a_line = b"\n" in data[end:at]
@@ -71,10 +90,31 @@ def assigned(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> 
     return checked(data, kind, at, bare.end() if bare else at, strict=not prose)
 
 
+def _within_brackets(data: bytes, cue: int, kind: PrivateKind, at: int) -> One | None:
+    """What stands at `at` in brackets of its own: no value at all, or ODBC's."""
+    if unsaid := _VARIABLE.match(data, at) or _UNSAID.match(data, at):
+        return none(unsaid.end())
+    if kind is PrivateKind.PASSWORD and (braced := _BRACED.match(data, at)) and _is_odbc(data, cue, braced):
+        return checked(data, kind, *braced.span("braced"), strict=True)
+    return None
+
+
+def _is_odbc(data: bytes, cue: int, braced: re.Match[bytes]) -> bool:
+    """Whether `Pwd={p@ss;word}` is of a connection string; in code and templates a variable stands in the braces."""
+    value = braced["braced"]
+    if data[cue - 1 : cue] == b";" and b" " not in value:
+        return True
+    return (_SIGN_OR_DIGIT if data[braced.end() : braced.end() + 1] == b";" else _SIGN).search(value) is not None
+
+
 def _secret_kind(cue: bytes) -> PrivateKind:
-    if cue.startswith((b"pass", b"pwd")):
+    if cue.startswith((b"pass", b"pw")):
         return PrivateKind.PASSWORD
     return PrivateKind.TOKEN if cue.startswith(b"token") else PrivateKind.SECRET
+
+
+_SHORT_FLAGS = (b"pass", b"pw")
+_COUNT = re.compile(rb"\d{1,5}")
 
 
 def _flag(text: ScannedText, hit: re.Match[bytes], _start: int, _end: int) -> One:
@@ -82,11 +122,15 @@ def _flag(text: ScannedText, hit: re.Match[bytes], _start: int, _end: int) -> On
     at = hit.end()
     if data[at : at + 1] == b"-":
         return none(at)
+    short = hit["flag"].lower() in _SHORT_FLAGS
     if quote := QUOTE.match(data, at):
         first, last = quoted(data, quote)
         return checked(data, _secret_kind(hit["flag"].lower()), first, last, strict=True)
     bare = BARE.match(data, at)
-    return checked(data, _secret_kind(hit["flag"].lower()), at, bare.end() if bare else at, strict=True)
+    last = bare.end() if bare else at
+    if short and _COUNT.fullmatch(data, at, last):
+        return none(at)
+    return checked(data, _secret_kind(hit["flag"].lower()), at, last, strict=not short)
 
 
 def _said(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:

@@ -22,6 +22,7 @@ from runbooks.redaction.people import RULES as _OF_PEOPLE
 from runbooks.redaction.pieces import ASSIGN, COLON, DASH, DATE, FILLER, GAP, GAPS, NAME, OPENS, SEP, SLASH, SPACE
 from runbooks.redaction.sql_patterns import RULES as _OF_SQL
 from runbooks.redaction.vendors import SOURCE as VENDORS
+from runbooks.redaction.ways import PAIRED
 from runbooks.redaction.ways import RULES as _WAYS
 
 
@@ -86,6 +87,7 @@ _NAME_FIELD = (
 
 # In the order in which they are tried where two begin at the same byte.
 _RULES: tuple[tuple[str, bytes], ...] = (
+    PAIRED,
     *_OF_PEOPLE,
     ("private_key", rb"(?P<private_key>-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"),
     ("jwt", rb"(?P<jwt>eyJ[A-Za-z0-9_-]{5,256}(?:\.|%2[Ee])[A-Za-z0-9_-]{4})"),
@@ -117,7 +119,7 @@ _RULES: tuple[tuple[str, bytes], ...] = (
     ),
     ("bearer", rb"(?i:\bbearer)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<bearer>[A-Za-z0-9._~+/-]{8})"),
     ("basic", rb"(?i:\bbasic)(?:" + SPACE + rb"{1,3}|%20)" + OPENS + rb"(?P<basic>[A-Za-z0-9+/_-]{8})"),
-    ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb")\s"),
+    ("flag", rb"--(?:[a-z0-9]{1,20}-){0,3}(?P<flag>" + _SECRET_WORDS + rb"|(?i:pass|pw))\s"),
     ("ssn_cue", _SSN + GAPS + rb"{1,8}" + FILLER + rb"(?P<ssn_cue>\d{3}[- ]?\d{2}[- ]?\d{4})\b"),
     ("mrn", _MRN + GAPS + rb"{1,8}" + FILLER + rb"(?P<mrn>(?:[A-Za-z]{1,4}-?)?\d(?:-?\d){3,14}[A-Za-z]?)\b"),
     ("patient_path", rb"(?i:\bpatients?)" + SLASH + rb"(?P<patient_path>[A-Za-z0-9.-]{1,64})"),

@@ -7,6 +7,15 @@ _CALLED = rb"(?i:pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[
 _FEW_WORDS = rb"(?:[_. -]?(?i:api|app|auth|oauth|client|account|service|server|bot|login|key|id|prod|production|live|test|dev|staging)){0,3}"
 _QUOTED = rb"\\{0,3}[\"']"
 
+PAIRED: tuple[str, bytes] = (
+    "paired",
+    (
+        rb"\b(?:name|key)\\{0,3}\"?\s{0,60}[=:]\s{0,3}\\{0,3}\"?[\w.-]{0,60}(?i:pass|pwd|secret|token|key|cred)[\w.-]{0,20}\\{0,3}\"?[\s,+~-]{1,60}"
+        rb"\\{0,3}\"?value(?P<paired>\\{0,3}\"?\s{0,60}[=:])"
+    ),
+)
+"""Stands before the rules of names: `name = "DB_PASSWORD", value = …` names a secret."""
+
 RULES: tuple[tuple[str, bytes], ...] = (
     (
         "arguments",
@@ -34,7 +43,15 @@ RULES: tuple[tuple[str, bytes], ...] = (
         "stated",
         (
             rb"(?:(?i:identified\s{1,3}by(?:\s{1,3}password)?|\bencrypted\s{1,3}password)\s{1,3}|\b(?:requirepass|masterauth)[ ]{1,20}|\bsshpass\s{1,3}-p\s{0,3}"
-            rb"|redis-cli[^|\r\n]{0,60}\s-a\s{1,3}|\bsqlplus\s{1,3}(?:-\w{1,8}\s{1,3}){0,3}[\w.]{1,64}/)(?P<stated>[^\s;]{1,128})"
+            rb"|redis-cli[^|\r\n]{0,60}\s-a\s{1,3}|\b(?:un)?zip[^|;&\r\n]{0,60}\s-P\s{0,3}|\b7z[ar]?(?:\s[^|;&\r\n]{0,60})?\s-p|\bldap[a-z]{3,10}(?:\s[^|;&\r\n]{0,60})?\s-w"
+            rb"|\bopenssl\s{1,3}enc[^|;&\r\n]{0,60}\s-k\s{1,3})(?P<stated>[^\s;]{1,128})"
+        ),
+    ),
+    (
+        "oracle",
+        (
+            rb"(?:\bjdbc:oracle:\w{2,5}:|\b(?:sqlplus|sqlldr|expdp|impdp|rman)\s{1,3}(?:-\w{1,8}\s{1,3}){0,3}(?:userid=|target\s{1,3})?|\b(?:exp|imp)\s{1,3}userid=)"
+            rb"[\w.$#]{1,64}/(?P<oracle>\"[^\"\s]{1,128}\"|[^\s;@\"'/][^\s;@\"']{0,127})"
         ),
     ),
     (
@@ -44,7 +61,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ("literal", rb"--from-literal[= ][\"']?[\w.-]{1,100}=(?P<literal>[^\s]{1,256})"),
     (
         "piped",
-        rb"\becho\s{1,3}(?:-n\s{1,3})?[\"']?(?P<piped>[^\s\"'|$]{4,256})[\"']?\s{0,3}\|[^|\r\n]{0,80}--password-stdin",
+        rb"\becho\s{1,3}(?:-n\s{1,3})?[\"']?(?P<piped>[^\s\"'|$]{4,256})[\"']?\s{0,3}\|[^|\r\n]{0,80}(?:--password-stdin|chpasswd)",
     ),
     (
         "listed",
@@ -86,7 +103,7 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ),
     (
         "once",
-        rb"(?i:(?:verification|recovery|security|one[ -]?time|mfa|2fa|totp)[ _-]?(?:code|pin))(?P<once>"
+        rb"(?:(?i:(?:verification|recovery|security|one[ -]?time|mfa|2fa|totp)[ _-]?(?:code|pin))|(?i:(?:user|card|account|login|patient|customer|portal|sim)[ _-]?pin|\bpin[ _-]?code))(?P<once>"
         + ASSIGN
         + rb")",
     ),

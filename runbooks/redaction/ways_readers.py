@@ -2,8 +2,9 @@
 
 import re
 
+from runbooks.redaction.blocks.fields import is_secret, secret_kind
 from runbooks.redaction.checks import class_changes, looks_like_a_word
-from runbooks.redaction.credentials import assigned
+from runbooks.redaction.credentials import assigned, changed
 from runbooks.redaction.part import One, PrivatePart, Reader, exactly, none, one
 from runbooks.redaction.rules import PrivateKind, rules
 from runbooks.redaction.text import ScannedText
@@ -16,7 +17,26 @@ _STRICT = (b"pass", b"_pass", b"pw", b"_pw")
 _ONE_TIME = (b"otp", b"_otp")
 
 
-def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> One:
+_LEFT_OF_NAME = re.compile(rb"[A-Za-z0-9]*+")
+_HAVE_A_PASSWORD = frozenset(
+    b"""account admin bind database db email ftp imap jdbc keystore ldap login mail mariadb mongo mongodb mssql mysql oracle pg postgres postgresql
+    proxy rabbitmq redis registry root sa sftp smb smtp sql ssh sudo truststore user usr vpn wifi""".split()
+)
+_LEAST_NUMBER = 4
+
+
+def _is_of_a_login(data: bytes, hit: re.Match[bytes], value: bytes) -> bool:
+    """`DB_PASS=482913`; `test_pass=1200` is a count."""
+    if not (hit.group().startswith(b"_") and value.isdigit() and len(value) >= _LEAST_NUMBER):
+        return False
+    start = hit.start()
+    return data[left(_LEFT_OF_NAME, data, start, _NAME_REACH) : start].lower() in _HAVE_A_PASSWORD
+
+
+_NAME_REACH = 20
+
+
+def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> tuple[PrivatePart, ...]:
     """`DB_PASS=…`, `pw=…`, `"auth": "…"`: names that are words too, so a word or a count behind them is none, but for passwords and one-time codes."""
     data = text.data
     found = assigned(text, hit, _start, end)[0]
@@ -25,11 +45,14 @@ def _short(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> On
     if cue in _ONE_TIME and value.isdigit():
         return _once(text, hit, _start, end)
     by_a_sign = b"=" in hit["short"] or hit["short"][:1] in b"\"'\\"
+    if cue in _STRICT and _is_of_a_login(data, hit, value):
+        return (found._replace(kind=PrivateKind.PASSWORD),)
     if _NUMBER_ONLY.fullmatch(value) or (
         not (cue in _STRICT and by_a_sign) and (looks_like_a_word(value) or len(value) < _LEAST_SECRET)
     ):
         return none(max(end, found.start))
-    return (found._replace(kind=PrivateKind.PASSWORD if cue in _STRICT else PrivateKind.SECRET),)
+    kind = PrivateKind.PASSWORD if cue in _STRICT else PrivateKind.SECRET
+    return changed(text, found._replace(kind=kind), kind)
 
 
 def _called(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> One:
@@ -62,6 +85,19 @@ def _stated(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> O
     if quote := QUOTE.match(data, start):
         return checked(data, PrivateKind.PASSWORD, *quoted(data, quote), strict=True)
     return checked(data, PrivateKind.PASSWORD, start, end, strict=True)
+
+
+_NAMED = re.compile(rb"[=:]\s{0,3}\\{0,3}\"?(?P<name>[\w.-]{1,100})")
+
+
+def _paired(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> tuple[PrivatePart, ...]:
+    """`{ name = "DB_PASSWORD", value = "…" }`."""
+    name = _NAMED.search(hit.group())
+    if name is None or not is_secret(name["name"]):
+        return none(start)
+    found = assigned(text, hit, start, end)[0]
+    kind = secret_kind(name["name"])
+    return changed(text, found._replace(kind=kind), kind)
 
 
 def _query(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> One:
@@ -201,9 +237,13 @@ READERS: dict[str, Reader] = {
     "user_password": _on_a_line_of(b"curl", b"wget", b"http "),
     "user_token": _on_a_line_of(b"curl", b"wget", b"http "),
     "glued": _on_a_line_of(b"mysql", b"mariadb"),
-    "given": _on_a_line_of(b" login", b"psexec", b"mongo", b"sqlcmd", b"ldap", b"plink", b"cqlsh", b"influx", b"isql"),
+    "given": _on_a_line_of(
+        b" login", b"psexec", b"mongo", b"sqlcmd", b"ldap", b"plink", b"cqlsh", b"influx", b"isql", b"bcp ", b"ipmitool"
+    ),
     "option": _stated,
     "stated": _stated,
+    "oracle": _stated,
+    "paired": _paired,
     "set": _stated,
     "literal": _stated,
     "piped": _stated,

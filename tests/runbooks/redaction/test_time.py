@@ -63,7 +63,8 @@ _HOSTILE = [
     b"a.", b"a@a.", b"a@b.cc", b"\\", b"\\u00", b"%25", b"&amp;", b"\x1b[", b"\x1b]0;", b"[mrn 1]", b"AbCd1234", b"name=Maria ", b'"family":[',
     b"12 Main ", b"MRN ", b"[{", b'{"a":', b"Ab0/", b"Ab0-", b"xoxb-", b'"\\"', b'name\\":{', b"authorization: ", b"--password ", b"'\n\"",
     b"Duplicate entry '", b"Duplicate entry 'x' for key 'a'", b"varchar value 'x", b"rejected value [", b"[Parameters=[@p0='", b"[Parameters=[@p0='x', ", b"@p0=N'", b"@p0=''",
-    b"dup key: { a: ", b"\xc2\xab(", b"duplicate key value is (",
+    b"--pass ", b"Pwd={", b"password={;", b"jdbc:oracle:thin:a/", b"zip -P", b"ldapsearch -w", b"key:pass ", b'{ name = "DB_PASSWORD", value = "', b'pass="a" -> "', b'pass="" -> ',
+    b"_pass=4829", b"dup key: { a: ", b"\xc2\xab(", b"duplicate key value is (",
 ]  # fmt: skip
 """What attackers would repeat, besides what the patterns themselves say."""
 
