@@ -7,6 +7,11 @@ STAMP = rb"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) )?
 """The kubelet's, before each line of a stream."""
 _LINE = rb"(?m:^)" + STAMP
 _ENDS = rb"[ \t]*\r?(?m:$)"
+STANDARD_JSON = (
+    rb"resourceType\\*[\"']?[ \t]{0,3}:[ \t]{0,3}\\*[\"'][A-Z]"
+    rb"|\"vr\\*\"[ \t]{0,3}:[ \t]{0,3}\\*\"[A-Z]{2}\\*\"|\"0010,?[0-9A-Fa-f]{4}\\*\"[ \t]{0,3}:[ \t]{0,3}\{"
+)
+"""A FHIR resource, DICOM's JSON: on one line too, and as a text within other JSON."""
 
 BEGINS = b"|".join(
     (
@@ -15,6 +20,7 @@ BEGINS = b"|".join(
         rb"\"(?:[Nn]ame|[Kk]ey)\"[ \t]{0,3}:[ \t]{0,3}\"[\w.-]{0,60}(?i:pass|pwd|secret|token|key|cred|auth|cookie)",
         _LINE + rb"[ \t]*\"[^\"\n]{0,1000}\"[ \t]*(?::|,?" + _ENDS + rb")",
         _LINE + rb"[ \t]+[\w$]+:[ \t]+[\[{]",
+        STANDARD_JSON,
         # YAML: a key with nothing behind it, or with a text of several lines; an item that names what its value is
         _LINE + rb"[ ]*(?:- )*[\w./$-]+:(?:[ ]*[|>][+-]?\d?)?" + _ENDS,
         _LINE + rb"[ ]*(?:- )+(?:name|key):",

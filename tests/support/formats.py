@@ -61,6 +61,15 @@ def _fhir_json(rng: random.Random, who: Person) -> Item:
     return Item("FHIR JSON, pretty-printed", before + text, private, [*_STAYS, '"active": true'])
 
 
+def _fhir_on_one_line(rng: random.Random, who: Person) -> Item:
+    resource, private = _patient(rng, who)
+    text = json.dumps(resource, ensure_ascii=False, separators=rng.choice(((",", ":"), (", ", ": "))))
+    for _ in range(rng.randint(0, 2)):
+        text = json.dumps({"level": 30, "resource": text, "msg": "stored the resource"}, ensure_ascii=False)
+    before = rng.choice(("", "2026-11-24 11:20:00 DEBUG [http] <- 200 "))
+    return Item("FHIR JSON, on one line", before + text, private, [*_STAYS, "true"])
+
+
 def _inspected(rng: random.Random, who: Person) -> Item:
     token = f"v{rng.randrange(16**9):x}"
     lines = [
@@ -367,6 +376,7 @@ def _key(rng: random.Random, _who: Person) -> Item:
 
 _MAKERS: tuple[Callable[[random.Random, Person], Item], ...] = (
     _fhir_json, _inspected, _fhir_xml, _ccda, _x12, _dicom, _csv, _psql, _psql_expanded, _mysql, _yaml, _configured, _environment, _key,
+    _fhir_on_one_line,
 )  # fmt: skip
 
 

@@ -69,12 +69,12 @@ _VR = re.compile(
 )
 _LENGTH = re.compile(rb"\s*+(?:#?\d{1,9}\s)?\s*+")
 _NUMBERS = frozenset((b"US", b"SS", b"UL", b"SL", b"FL", b"FD", b"IS", b"DS", b"AT", b"SQ", b"CS", b"na", b"xs"))
-_TAGS: dict[tuple[bytes, bytes], PrivateKind] = {
-    (b"0010", b"0020"): PrivateKind.MRN, (b"0010", b"1000"): PrivateKind.MRN, (b"0010", b"0030"): PrivateKind.BIRTH_DATE, (b"0010", b"1010"): PrivateKind.NARRATIVE,
-    (b"0010", b"1040"): PrivateKind.ADDRESS, (b"0010", b"2154"): PrivateKind.PHONE, (b"0008", b"0050"): PrivateKind.RECORD, (b"0020", b"0010"): PrivateKind.RECORD,
-    (b"0008", b"0081"): PrivateKind.ADDRESS, (b"0010", b"1050"): PrivateKind.PLAN, (b"0018", b"1000"): PrivateKind.DEVICE,
+_TAGS: dict[bytes, PrivateKind] = {
+    b"00100010": PrivateKind.NAME, b"00100020": PrivateKind.MRN, b"00101000": PrivateKind.MRN, b"00100030": PrivateKind.BIRTH_DATE, b"00101010": PrivateKind.NARRATIVE,
+    b"00101040": PrivateKind.ADDRESS, b"00102154": PrivateKind.PHONE, b"00080050": PrivateKind.RECORD, b"00200010": PrivateKind.RECORD,
+    b"00080081": PrivateKind.ADDRESS, b"00101050": PrivateKind.PLAN, b"00181000": PrivateKind.DEVICE,
 }  # fmt: skip
-_SEX = (b"0010", b"0040")
+_SEX = b"00100040"
 _DEFINED = re.compile(rb"=\w++|1\.2\.840\.10008\.[\d.]++")
 
 
@@ -101,14 +101,10 @@ class Dicom:
             return Read(Then.MORE, withheld="{lines} of a DICOM header withheld")
         start, end = _value(line, vr.end())
         value = line[start:end].strip(b" '\"\0")
-        where = (tag["group"].lower(), tag["element"].lower())
-        if not value or is_placeholder(value) or value.startswith(b"(no value"):
+        if value.startswith((b"(no value", b"(Sequence", b"<Sequence")):
             return Read(Then.MORE)
-        if (vr["vr"] in _NUMBERS and where[0] != b"0010") or where == _SEX or _DEFINED.fullmatch(value):
-            return Read(Then.MORE)
-        if vr["vr"] == b"SQ" or value.startswith((b"(Sequence", b"<Sequence")):
-            return Read(Then.MORE)
-        return Read(Then.MORE, [Found(_dicom_kind(vr["vr"], where), start, end)])
+        kind = what_dicom_tells(vr["vr"], tag["group"].lower() + tag["element"].lower(), value)
+        return Read(Then.MORE, [Found(kind, start, end)] if kind is not None else [])
 
 
 def _value(line: bytes, at: int) -> tuple[int, int]:
@@ -130,8 +126,16 @@ def _value(line: bytes, at: int) -> tuple[int, int]:
     return start, end
 
 
-def _dicom_kind(vr: bytes, where: tuple[bytes, bytes]) -> PrivateKind:
-    if (kind := _TAGS.get(where)) is not None:
+def what_dicom_tells(vr: bytes, tag: bytes, value: bytes) -> PrivateKind | None:
+    """What the element's value tells, or None where it may be seen: codes, numbers of the picture and what DICOM itself defines.
+
+    The tag is eight hexadecimal digits in lower case.
+    """
+    if is_placeholder(value) or MARK.fullmatch(value) is not None or tag == _SEX or _DEFINED.fullmatch(value):
+        return None
+    if vr == b"SQ" or (vr in _NUMBERS and not tag.startswith(b"0010")):
+        return None
+    if (kind := _TAGS.get(tag)) is not None:
         return kind
     match vr:
         case b"PN":

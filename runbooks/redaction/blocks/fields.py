@@ -192,7 +192,7 @@ _UNDER = {
 _BASE64 = re.compile(
     rb"(?:[A-Za-z0-9+/]{4}){2,}+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|(?:[A-Za-z0-9+/]{4})?(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)"
 )
-_PATIENT = re.compile(rb"(?:[A-Za-z]++/)*+Patient/\S++")
+_PATIENT = re.compile(rb"(?:[A-Za-z]++/(?<!Patient/))*+Patient/\S++")
 _CODE = re.compile(rb"[a-z][a-z-]{0,40}|[A-Z]{1,4}|-?\d{1,6}(?:\.\d{1,12})?|(?:https?|urn):\S*+|true|false")
 _DATED = re.compile(rb"\d{4}-\d\d(?:-\d\d(?:T[\d:.+Z-]*+)?)?|\d{8}(?:\d{2,6}(?:[+-]\d{4})?)?")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -182,7 +182,7 @@ class Lines:
 
     def _begun(self, line: bytes, at: int) -> Read | None:
         """What the line says as the first of a block."""
-        if self._orphans and ends_what_was_not_seen(line, at):
+        if self._orphans and ends_what_was_not_seen(line, at) and not JsonLines.is_standard(line, at):
             return Read(Then.OVER, withheld=_OF_XML)
         reader = self._first_reader(line, at)
         if reader is None:
@@ -197,6 +197,8 @@ class Lines:
         return None if read.then is Then.FOREIGN else read
 
     def _first_reader(self, line: bytes, at: int) -> Reader | None:
+        if JsonLines.is_standard(line, at):
+            return JsonLines(within=self._orphans)
         if X12.opens(line, at):
             return X12()
         if Dicom.opens(line, at):
@@ -236,12 +238,12 @@ class Lines:
         out: list[bytes] = []
         at = 0
         parts = read.parts if len(read.parts) == 1 else sorted(read.parts, key=lambda part: part.start)
-        for kind, start, end, bare in parts:
+        for kind, start, end, quote in parts:
             if start < at or MARK.fullmatch(line, start, end) is not None:
                 continue
             assert self._mark is not None, "nothing is read without"
             mark = self._mark(kind, line[start:end])
-            out += (line[at:start], b'"' + mark + b'"' if bare else mark)
+            out += (line[at:start], quote + mark + quote)
             at = end
         out.append(line[at:])
         return b"".join(out)

@@ -13,8 +13,8 @@ class Found(NamedTuple):
     kind: PrivateKind
     start: int
     end: int
-    bare: bool = False
-    """A JSON number: its mark needs quotation marks, or what is left would be no JSON."""
+    quote: bytes = b""
+    """What a JSON number's mark needs around it, or what is left would be no JSON."""
 
 
 class Then(Enum):

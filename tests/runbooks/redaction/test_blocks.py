@@ -1,6 +1,8 @@
 """What belongs together over several lines is redacted together, or withheld with a sentence: never passed through."""
 
+import json
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -179,7 +181,115 @@ def test_redacting_blocks_twice_changes_nothing() -> None:
             assert redactor.text(line).count("[") == line.count("["), item.source
 
 
+_OBSERVATION = {
+    "resourceType": "Observation",
+    "status": "final",
+    "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">is "tired"</div>'},
+    "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7", "display": "Body weight"}]},
+    "subject": {"reference": "Patient/8812", "display": "it's Mia"},
+    "valueString": "felt dizzy",
+    "valueQuantity": {"value": 71.2, "unit": "kg"},
+    "note": [{"text": "drinks\nwine"}],
+    "extension": [{"url": "https://example.org/x", "valueAnnotation": {"text": "lives alone"}}],
+    "conclusion": "bad liver",
+    "description": "seen twice",
+    "comment": 'isn\'t "at" all angry',
+}
+_OF_THE_OBSERVATION = ("tired", "8812", "Mia", "dizzy", "wine", "alone", "liver", "twice", "angry")
+_BUNDLE = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": _OBSERVATION}]}
+_LATE = dict(reversed(_OBSERVATION.items()))
+_HEADER = {
+    "00080060": {"vr": "CS", "Value": ["MR"]},
+    "00081030": {"vr": "LO", "Value": ["head of Mia"]},
+    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "LOPEZ^MIA"}]},
+    "00100040": {"vr": "CS", "Value": ["F"]},
+    "00101030": {"vr": "DS", "Value": [57]},
+    "00280010": {"vr": "US", "Value": [512]},
+}
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+_WAYS_ON_ONE_LINE: dict[str, Callable[[object], str]] = {
+    "compact": _compact,
+    "spaced": json.dumps,
+    "python": repr,
+    "behind a prefix": lambda value: f"INFO can't say {{x}}, stored {json.dumps(value)} in 3 ms, it's {{y}}",
+    "twice": lambda value: f"{json.dumps(value)} and {_compact(value)}",
+    "in a record": lambda value: _compact({"level": "info", "msg": "all is well", "body": value, "next": "as it is"}),
+    "as a text": lambda value: _compact({"body": _compact(value), "next": "as it is"}),
+    "in a text": lambda value: _compact({"msg": f"can't {{ {_compact(value)} ok", "next": "as it is"}),
+    "as an indented text": lambda value: _compact({"body": json.dumps(value, indent=2), "next": "as it is"}),
+    "as a text in a text": lambda value: _compact({"a": _compact({"body": _compact(value)}), "next": "as it is"}),
+    "as Python in a text": lambda value: _compact({"msg": repr(value), "next": "as it is"}),
+    "quoted": lambda value: f"level=info body={json.dumps(_compact(value))} took=3ms",
+    "cut": lambda value: f"{json.dumps(value)[:-5]}\nINFO next",
+}
+
+
+@pytest.mark.parametrize("way", _WAYS_ON_ONE_LINE)
+@pytest.mark.parametrize("value", [_OBSERVATION, _BUNDLE, _LATE], ids=["resource", "bundle", "named at its end"])
+def test_a_resource_on_one_line_is_redacted_like_one_over_several(way: str, value: object) -> None:
+    came = _WAYS_ON_ONE_LINE[way](value)
+    for left in (_text(came), _text(_lines(f"INFO a\n{came}"))):
+        assert [word for word in _OF_THE_OBSERVATION if word in left] == []
+        for word in (
+            "29463-7",
+            "Body weight",
+            "71.2",
+            "http://loinc.org",
+            "as it is",
+            "all is well",
+            "in 3 ms",
+            "took=3ms",
+        ):
+            assert (word in left) == (word in came), word
+
+
+@pytest.mark.parametrize("way", [_compact, lambda value: json.dumps(value, indent=2)])
+def test_a_resource_has_the_same_marks_on_one_line_and_on_several(way: Callable[[object], str]) -> None:
+    assert json.loads(_text(way(_BUNDLE))) == json.loads(_text(json.dumps(_BUNDLE)))
+    assert json.loads(_text(way(_HEADER))) == {
+        "00080060": {"vr": "CS", "Value": ["MR"]},
+        "00081030": {"vr": "LO", "Value": ["[narrative 1]"]},
+        "00100010": {"vr": "PN", "Value": [{"Alphabetic": "[name 1]"}]},
+        "00100040": {"vr": "CS", "Value": ["F"]},
+        "00101030": {"vr": "DS", "Value": ["[narrative 2]"]},
+        "00280010": {"vr": "US", "Value": [512]},
+    }
+
+
+@pytest.mark.parametrize("way", [_compact, lambda value: json.dumps(value, indent=2)])
+def test_json_in_json_stays_json(way: Callable[[object], str]) -> None:
+    for value in (_OBSERVATION, _LATE, _HEADER):
+        left = json.loads(_text(_compact({"a": _compact({"b": way(value)})})))
+        assert json.loads(json.loads(left["a"])["b"]).keys() == value.keys()
+
+
+def test_json_as_a_text_in_json_too_often_is_withheld() -> None:
+    value: object = _OBSERVATION
+    for _ in range(6):
+        value = {"a": _compact(value)}
+    assert _text(f"INFO a\n{_compact(value)}") == "INFO a\n[1 line withheld: JSON nested too deeply]"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"resourceType":"AWS::EC2::Instance","description":"a node of the pool"}',
+        '{"resource":"pods","vr":"1","note":"a node of the pool"}',
+        "resourceType: Patient is missing a value { here",
+        '{"3f9ac1b2":{"vr":1,"Value":"built by hand"}}',
+    ],
+)
+def test_json_on_one_line_that_is_no_standards_stays(line: str) -> None:
+    assert _text(line) == line
+
+
 _FRAGMENTS = [
+    '{"resourceType":"Patient",', "{'resourceType': 'Patient'", '"{\\"resourceType\\":\\"P', '\\\\\\"', "{\\n", '"vr":"PN",', '"00100010":{',
     "{", "[", "}", "]", '"', "'", "\\", '\\"', '"a": ', '"name":{', '"given": [', "given: [ ", ",", ": ", "key:\n", "- ", "- name: DB_PASSWORD\n",
     "value: |\n", " ", "  ", "\n", "\n  ", "<", "<a>", "</a>", "<a ", 'b="', "'", "/>", "<!--", "-->", "<![CDATA[", "]]>", "<?xml ", "&lt;",
     "ISA*00*", "NM1*", "~", "*", "IEA*1*", "(0010,0010) PN [", "]  #", "(", "|", " | ", "-+-", "---+---\n", "+--+--+\n", "(2 rows)\n",
