@@ -192,7 +192,13 @@ class Remembering:
 class Threshold:
     """The dispatcher, and everything around it that a test looks at."""
 
-    def __init__(self, settings: Settings, audit_log: AuditLog, clients: dict[str, ClusterClient] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        audit_log: AuditLog,
+        clients: dict[str, ClusterClient] | None,
+        images: RegistryClient | None,
+    ) -> None:
         self.settings = settings
         self.audit_log = audit_log
         self.accounts = Accounts()
@@ -205,7 +211,7 @@ class Threshold:
         context = partial(
             Contexts,
             settings,
-            clients_of(settings, behind, cast("RegistryClient", None), cast("HealthClient", None)),
+            clients_of(settings, behind, cast("RegistryClient", images), cast("HealthClient", None)),
             self.permissions,
             audit_log,
             Follows(),
@@ -301,11 +307,12 @@ async def threshold(
     folder: Path,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
     clients: dict[str, ClusterClient] | None = None,
+    images: RegistryClient | None = None,
 ) -> AsyncIterator[Threshold]:
     raw = configuration()
     change(raw)
     async with AuditLog.open(folder / "audit.sqlite", name="omnicare-0", redactor=default_redactor()) as audit_log:
-        yield Threshold(validate(raw), audit_log, clients)
+        yield Threshold(validate(raw), audit_log, clients, images)
 
 
 def said(answer: Answer) -> str:

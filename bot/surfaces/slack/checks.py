@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.boundary.outbound import SurfaceGone
-from bot.surfaces.slack.json_path import object_at
+from bot.surfaces.slack.json_path import object_at, text_at
 from bot.surfaces.slack.manifest import APP_REASON, APP_SCOPE, SCOPES
 from bot.surfaces.slack.transport.web_api import SlackApi, SlackError, lost
 from runbooks.kit.errors import RunbookError
@@ -44,7 +45,7 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[SlackFinding, fr
     try:
         response = await api.client.auth_test()
     except SlackApiError as error:
-        word = error.response.get("error", "no reason given")
+        word = _word(error)
         to_do = "Set OMNICARE_SLACK_BOT_TOKEN to the bot token (xoxb-…) of the installed app."
         return SlackFinding(ok=False, sentence=f"Slack rejects the bot's token: {word}.", to_do=to_do), None
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one finding
@@ -54,12 +55,24 @@ async def _token(api: SlackApi, workspace: str | None) -> tuple[SlackFinding, fr
     header = {name.lower(): value for name, value in response.headers.items()}.get("x-oauth-scopes", "")
     raw = ",".join(header) if isinstance(header, list | tuple) else header
     scopes = frozenset(scope.strip() for scope in raw.split(",") if scope.strip())
-    if workspace is not None and response["team_id"] != workspace:
-        to_do = f"Set slack.workspace to {response['team_id']}, or use the token of the right workspace."
-        return SlackFinding(
-            ok=False, sentence=f"The bot token belongs to another workspace ({response['team']}).", to_do=to_do
-        ), scopes
-    return SlackFinding(ok=True, sentence=f"The bot token is valid: {response['user']} in {response['team']}."), scopes
+    said = response.data
+    user, team, team_id = (text_at(said, name) for name in ("user", "team", "team_id"))
+    if team_id is None:
+        sentence = "Slack's answer to auth.test can't be read."
+        return SlackFinding(ok=False, sentence=sentence, to_do="Check the network, and slack.api_url."), None
+    if workspace is not None and team_id != workspace:
+        to_do = f"Set slack.workspace to {team_id}, or use the token of the right workspace."
+        sentence = f"The bot token belongs to another workspace ({team or team_id})."
+        return SlackFinding(ok=False, sentence=sentence, to_do=to_do), scopes
+    sentence = f"The bot token is valid: {user or 'a user without a name'} in {team or team_id}."
+    return SlackFinding(ok=True, sentence=sentence), scopes
+
+
+def _word(error: SlackApiError) -> str:
+    """Return Slack's word for why not; an answer that is no JSON has none, and the SDK gives what aiohttp has."""
+    response = error.response
+    said = text_at(response.data, "error") if isinstance(response, AsyncSlackResponse) else None
+    return said or "no reason given"
 
 
 def _scope(scope: str, reason: str, have: frozenset[str]) -> SlackFinding:
@@ -76,7 +89,7 @@ async def _socket_mode(api: SlackApi, app_token: str) -> SlackFinding:
     try:
         await api.client.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
-        word = error.response.get("error", "no reason given")
+        word = _word(error)
         to_do = (
             f"Create an app-level token with {APP_SCOPE} and set OMNICARE_SLACK_APP_TOKEN to it (xapp-…). {APP_REASON}"
         )

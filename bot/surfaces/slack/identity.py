@@ -46,7 +46,7 @@ class SlackIdentity:
                 team = self._workspace or (await self._api.myself()).team
         except SurfaceGone:
             return AccountState(ok=False, why="Slack does not know this account")
-        except (TimeoutError, RunbookError, KeyError) as error:
+        except (TimeoutError, RunbookError) as error:
             _log.warning("Slack did not say how an account stands: %s", type(error).__name__)
             return AccountState(ok=False, known=False, why="Slack did not confirm this account's status")
         standing = standing_of(object_at(said, "user"), team)

@@ -83,6 +83,9 @@ class HomeTab:
         except TemporaryError:  # nobody has asked in words, so nobody is told: the next round publishes it
             _log.info("Home could not be published yet", exc_info=True)
             self.changed()
+        except SurfaceGone as error:  # Slack has no such account, or it has no Home: nobody could be told either
+            _log.warning("Home could not be published: %s", error)
+            self._viewers.pop(account, None)
 
     def changed(self) -> None:
         """Note that something may look different now; returns at once."""

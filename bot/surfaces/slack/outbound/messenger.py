@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from bot.boundary.accounts import Directory
 from bot.boundary.outbound import Posted, SurfaceGone
 from bot.boundary.redacting import Redact
-from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.membership import ChannelMembers
 from bot.surfaces.slack.outbound.card_sender import CardSender
 from bot.surfaces.slack.outbound.edit_budget import EditBudget
@@ -19,7 +18,7 @@ from bot.surfaces.slack.outbound.live_progress import LiveProgress
 from bot.surfaces.slack.outbound.own_messages import ANSWER, METADATA, OwnMessages
 from bot.surfaces.slack.outbound.uploads import Uploads
 from bot.surfaces.slack.render.blocks import DrawnCard, Surface
-from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError
+from bot.surfaces.slack.transport.web_api import Lost, SlackApi, SlackError, needed
 from commands.kit.card import Attachment, Card, words
 from runbooks.kit.errors import RunbookError, TemporaryError
 from runbooks.metrics.chart import Chart
@@ -203,7 +202,7 @@ class SlackMessenger:
                 if error.error in _CLOSED_TO_US:
                     return None
                 raise
-            self._directs[account] = str(object_at(found, "channel")["id"])
+            self._directs[account] = needed("conversations.open", found, "channel", "id")
         return self._directs[account]
 
     async def close(self) -> None:
@@ -265,7 +264,8 @@ class SlackMessenger:
                 unfurl_media=False,
             ),
         )
-        return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
+        method = "chat.postMessage"
+        return Posted(channel=needed(method, answer, "channel"), ts=needed(method, answer, "ts"))
 
     async def _update(self, posted: Posted, run: str, slot: str, card: Card, drawing: DrawnCard | None = None) -> None:
         """Call `chat.update` once; the caller has asked the budget."""

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from bot.surfaces.slack.json_path import object_at
 from bot.surfaces.slack.outbound.own_messages import OwnMessages
 from bot.surfaces.slack.render.mrkdwn import clean, shortened
-from bot.surfaces.slack.transport.web_api import SlackApi
+from bot.surfaces.slack.transport.web_api import SlackApi, needed
 from commands.kit.card import Attachment
 from runbooks.metrics.chart import Chart
 from runbooks.metrics.picture import png
@@ -72,9 +72,10 @@ class Uploads:
             content, alt = await asyncio.to_thread(png, file), shortened(clean(file.alt), _LONGEST_ALT)
         else:
             content, alt = clean(file.content).encode() or b"\n", None
-        place = await self._api.read("files.getUploadURLExternal", filename=name, length=len(content), alt_txt=alt)
-        await self._api.send(str(place["upload_url"]), data=content)
-        return str(place["file_id"])
+        method = "files.getUploadURLExternal"
+        place = await self._api.read(method, filename=name, length=len(content), alt_txt=alt)
+        await self._api.send(needed(method, place, "upload_url"), data=content)
+        return needed(method, place, "file_id")
 
     async def _complete(self, file_id: str, file: Attachment | Chart, *, channel: str, thread: str | None) -> None:
         title = shortened(clean(file.filename).strip() or "file.txt", 200)

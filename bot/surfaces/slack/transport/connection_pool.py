@@ -72,7 +72,12 @@ class ConnectionPool(AsyncBaseSocketModeHandler):
         if self._draining:
             return
         began = time.time()
-        response = await run_async_bolt_app(self.app, req)
+        try:
+            response = await run_async_bolt_app(self.app, req)
+        except Exception as error:  # noqa: BLE001 - Bolt looks into a payload before anything of ours does
+            # only the kind of error: its message, which the SDK would log, quotes the payload
+            _log.error("a delivery could not be read, so it is not acknowledged: %s", type(error).__name__)
+            return
         await send_async_response(client, req, response, began)
 
     async def drain(self) -> None:

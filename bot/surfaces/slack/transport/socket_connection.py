@@ -15,6 +15,9 @@ from aiohttp import WSMsgType
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from runbooks.kit.answers import read_object
+from runbooks.kit.errors import PermanentError, RunbookError
+from runbooks.kit.reasons import ReasonCode
 from runbooks.kit.waiting import end
 
 _log = logging.getLogger(__name__)
@@ -25,6 +28,10 @@ _FAREWELL = 2.0
 """Seconds for the other side to agree that it is the end."""
 
 Handle = Callable[[AsyncBaseSocketModeClient, SocketModeRequest], Awaitable[None]]
+
+
+def _unreadable() -> PermanentError:
+    return PermanentError("What Slack sent is no envelope, so it is not acknowledged.", code=ReasonCode.BUG)
 
 
 class NotGreeted(ConnectionError):
@@ -62,6 +69,8 @@ class SocketConnection(AsyncBaseSocketModeClient):
         self._elsewhere = elsewhere
         self._session: aiohttp.ClientWebSocketResponse | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._reading: set[asyncio.Task[None]] = set()
+        """The loop itself keeps no task alive."""
         self._hello = asyncio.Event()
         self._answered = time.monotonic()
         self._handling = 0
@@ -109,6 +118,20 @@ class SocketConnection(AsyncBaseSocketModeClient):
         except (ConnectionError, RuntimeError):
             return False
         return True
+
+    async def process_message(self) -> None:
+        """Read the next envelope, and begin to handle it. The SDK's own would log an unreadable one with the SDK's errors."""
+        raw = await self.message_queue.get()
+        try:
+            message = read_object(raw, _unreadable)
+            if "envelope_id" in message and not isinstance(message.get("payload"), dict):
+                raise _unreadable()
+        except RunbookError as error:
+            _log.error("%s", error.message)
+            return
+        task = asyncio.get_running_loop().create_task(self.run_message_listeners(message, raw))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002 - the SDK's
         """Tell the pool that Slack said `disconnect`, for which the SDK calls this."""

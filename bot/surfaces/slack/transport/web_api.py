@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.boundary.outbound import SurfaceGone
 from bot.surfaces.slack.json_path import list_at, text_at
@@ -19,9 +17,13 @@ from runbooks.kit.answers import read_bounded, read_object, read_wait
 from runbooks.kit.errors import PermanentError, TemporaryError
 from runbooks.kit.reasons import ReasonCode
 
+_LARGEST = 32 * 1024 * 1024
+"""Bytes of an answer; a page of 200 messages may have 8 MB."""
 _LARGEST_WORD = 64 * 1024
 """Bytes of an answer to a response URL: a word, or a small object."""
 _LONGEST_WORD = 200
+_PAGES = 200
+"""Of a list; a page has up to a thousand items."""
 _log = logging.getLogger(__name__)
 
 SLACK_HOST = "slack.com"
@@ -129,40 +131,55 @@ class SlackApi:
 
     async def read(self, method: str, /, **arguments: object) -> Mapping[str, object]:
         """Call a method with its arguments as a query and return its answer: not all reading methods accept JSON."""
-        return await self._asked(method, "GET", params=_given(arguments))
+        return await self._asked(method, "GET", params={name: str(value) for name, value in _given(arguments).items()})
 
     async def pages(self, method: str, /, **arguments: object) -> AsyncIterator[Mapping[str, object]]:
-        """Yield the pages of a method that reads a list."""
+        """Yield the pages of a method that reads a list. Raises as `call` does, and `SlackError` where the list has no end."""
         cursor: str | None = None
-        while True:
+        for _ in range(_PAGES):
             page = await self.read(method, **arguments, cursor=cursor)
             yield page
             cursor = text_at(page, "response_metadata", "next_cursor")
             if cursor is None:
                 return
+        raise SlackError(f"Slack's answer to {method} has no end.", error="endless_list")
 
     async def _asked(
-        self, method: str, verb: str, *, json: dict[str, object] | None = None, params: dict[str, object] | None = None
+        self,
+        method: str,
+        verb: str,
+        *,
+        json: dict[str, object] | None = None,
+        params: dict[str, str] | None = None,
+        token: str | None = None,
     ) -> Mapping[str, object]:
-        self.session()
+        """Not through the SDK, which reads answers of any size and follows a redirect wherever it leads."""
+        headers = {"Authorization": f"Bearer {token or self.client.token}"}
+        if json is not None:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        url, proxy = f"{self.client.base_url}{method}", self.proxy
         try:
-            response = await self.client.api_call(method, http_verb=verb, json=json, params=params)
-        except SlackApiError as error:
-            raise self._named(method, error) from error
-        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
+            async with self.session().request(
+                verb, url, json=json, params=params, headers=headers, proxy=proxy, allow_redirects=False
+            ) as response:
+                answer = await read_bounded(response.content, lambda: _unreadable(method), largest=_LARGEST)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise lost(method, error) from error
-        except AttributeError as error:  # the SDK stumbles over an answer that is plain text: a proxy's, not Slack's
-            raise lost(method, error) from error
-        data = response.data
-        return data if isinstance(data, dict) else {}
+        try:
+            found = read_object(answer, lambda: _unreadable(method))
+        except Lost:  # a page of something between here and there: its status says how it went
+            found = {}
+        if response.status == 200 and found.get("ok") is True:  # noqa: PLR2004
+            return found
+        raise self._named(method, response.status, response.headers.get("Retry-After"), found)
 
     async def myself(self) -> Self:
         """Return the bot's own ids, asked for once."""
         if self._self is None:
             said = await self.call("auth.test")
             self._self = Self(
-                team=str(said["team_id"]),
-                user=str(said["user_id"]),
+                team=needed("auth.test", said, "team_id"),
+                user=needed("auth.test", said, "user_id"),
                 bot=text_at(said, "bot_id") or "",
                 url=text_at(said, "url") or "",
             )
@@ -170,7 +187,7 @@ class SlackApi:
 
     async def socket_address(self, app_token: str) -> str:
         """Return an address for one WebSocket, good for one connection. Raises as `call` does."""
-        said = await self._asked("apps.connections.open", "POST", params={"token": app_token})
+        said = await self._asked("apps.connections.open", "POST", token=app_token)
         url = text_at(said, "url") or ""
         if not self.permitted(url):
             raise SlackError("Slack returned a foreign address for Socket Mode.", error="foreign_address")
@@ -182,7 +199,9 @@ class SlackApi:
             raise SlackError("Slack returned a foreign address, so nothing was sent there.", error="foreign_address")
         what = "an answer" if data is None else "an upload"
         try:
-            async with self.session().post(url, data=data, json=json, proxy=self.proxy) as response:
+            async with self.session().post(
+                url, data=data, json=json, proxy=self.proxy, allow_redirects=False
+            ) as response:
                 answer = await read_bounded(response.content, lambda: _later(what, 1.0), largest=_LARGEST_WORD)
                 said = answer.decode(errors="replace").strip()
                 if response.status == 429:  # noqa: PLR2004 - too many requests
@@ -195,16 +214,10 @@ class SlackApi:
             raise lost(what, error) from error
 
     @staticmethod
-    def _named(method: str, error: SlackApiError) -> Exception:
-        response = error.response
-        if isinstance(response, AsyncSlackResponse):
-            data, status = response.data, response.status_code
-        else:  # an answer that is not JSON: the SDK gives what aiohttp has
-            data, status = None, response.status
-        word = text_at(data, "error") or ""
+    def _named(method: str, status: int, wait: str | None, data: Mapping[str, object]) -> Exception:
+        word = (text_at(data, "error") or "")[:_LONGEST_WORD]
         if status == 429 or word in {"ratelimited", "rate_limited"}:  # noqa: PLR2004
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return _later(method, _seconds(headers.get("retry-after")))
+            return _later(method, _seconds(wait))
         if status >= 500 or word in LATER or not word:  # noqa: PLR2004
             # No word is no answer of Slack's: a page of something between here and there.
             return Lost(f"Slack failed at {method}.", code=ReasonCode.TIMED_OUT, retry_after=1.0)
@@ -258,8 +271,18 @@ def lost(what: str, error: BaseException) -> Lost:
     return Lost(f"Slack did not answer {what} ({type(error).__name__}).", code=ReasonCode.TIMED_OUT, retry_after=1.0)
 
 
-def _seconds(header: object) -> float:
-    if isinstance(header, list | tuple):
-        header = header[0] if header else None
-    asked = read_wait(str(header))
+def _unreadable(what: str) -> Lost:
+    return Lost(f"Slack's answer to {what} can't be read.", code=ReasonCode.TIMED_OUT, retry_after=1.0)
+
+
+def needed(what: str, said: object, *path: str) -> str:
+    """Return the text at the path of an answer; raises `Lost` where there is none: what was asked for may have been done."""
+    found = text_at(said, *path)
+    if found is None:
+        raise _unreadable(what)
+    return found
+
+
+def _seconds(header: str | None) -> float:
+    asked = read_wait(header)
     return 1.0 if asked is None else max(0.5, asked)
