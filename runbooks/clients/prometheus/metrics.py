@@ -12,6 +12,8 @@ from runbooks.wording import cited, counted
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 MOST_SERIES = 50
 _LONGEST_LABEL, _MOST_LABELS = 60, 20
+_LARGEST = 1e30
+"""Beyond it nothing is measured, and a sum or a square of such values would be none."""
 _SPECIAL = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
 
 
@@ -32,7 +34,7 @@ class MetricSeries(Frozen):
     labels: dict[str, str] = {}
     """What tells it from the others. Texts from outside."""
     values: tuple[float | None, ...] = ()
-    """A finite number for each step, None where there is none."""
+    """A finite number of a measurable size for each step, None where there is none."""
 
 
 class MetricRange(Frozen):
@@ -94,7 +96,7 @@ class PrometheusClient:
         values: list[float | None] = [None] * count
         for pair in pairs:
             value = self._value(pair)
-            if start - step < pair[0] < start + step * count and math.isfinite(value):
+            if start - step < pair[0] < start + step * count and abs(value) <= _LARGEST:  # NaN is not
                 values[min(max(0, round((pair[0] - start) / step)), count - 1)] = value
         known = {name: cut_redacted(text, _LONGEST_LABEL) for name, text in labels.items() if isinstance(text, str)}
         return MetricSeries(labels=dict([*known.items()][:_MOST_LABELS]), values=tuple(values))
@@ -145,4 +147,6 @@ def _reading(values: list[float]) -> MetricReading:
         return MetricReading(unknown="not a number (NaN): nothing was counted in that time")
     if math.isinf(values[0]):
         return MetricReading(unknown="an infinite value")
+    if abs(values[0]) > _LARGEST:
+        return MetricReading(unknown="a value too large to be real")
     return MetricReading(value=values[0])

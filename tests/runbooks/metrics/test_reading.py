@@ -12,6 +12,7 @@ from commands.kit.card import words
 from commands.kit.metric_facts import measured_state, metric_facts, metric_trouble, metric_unknown
 from runbooks.clients.prometheus.access import MonitoringServer
 from runbooks.clients.prometheus.alerts import AlertmanagerServer
+from runbooks.clients.prometheus.metrics import PrometheusClient
 from runbooks.kit.targets import Environment
 from runbooks.metrics.reading import Metrics
 from runbooks.metrics.settings import METRICS, MetricGroup, MetricQuery, MetricsSettings
@@ -90,6 +91,33 @@ async def test_what_cannot_be_read_is_unknown_with_the_reason_and_costs_the_othe
     prometheus.fault = lambda _: web.json_response({"status": "success", "data": {"resultType": "matrix"}})
     (errors,) = await looked(prometheus, "error-rate")
     assert errors.unknown == "Prometheus's answer can't be read"
+
+
+@pytest.mark.parametrize("hostile", ["1.7e308", "-1e308", "1e31", "+Inf"])
+async def test_values_that_nothing_measures_are_no_values_and_end_no_answer(
+    prometheus: PrometheusServer, hostile: str
+) -> None:
+    """Sums and squares of them overflow."""
+    newest = NOW.timestamp() // 15 * 15
+
+    def answering(*newer: str) -> None:
+        values = [[newest - 60 * place, newer[place] if place < len(newer) else "1"] for place in range(60)]
+        data = {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}
+        prometheus.fault = lambda _: web.json_response({"status": "success", "data": data})
+
+    answering(*(hostile,) * 50)
+    state = await measured_state(metrics(prometheus), NOW, 60)
+    assert {each.standing for each in state.histories} == {Standing.UNKNOWN}
+    assert all(each.unknown.startswith("no data since") for each in state.histories)
+    assert metric_unknown(state) == ", metrics unknown"
+    answering("1", hostile, "1", hostile)
+    (errors,) = await looked(prometheus, "error-rate", seconds=3600)
+    assert (errors.now, errors.usual, errors.worst) == (1.0, 1.0, 1.0)
+    data = {"resultType": "vector", "result": [{"metric": {}, "value": [newest, hostile]}]}
+    prometheus.fault = lambda _: web.json_response({"status": "success", "data": data})
+    reading = await PrometheusClient(MonitoringServer(url=prometheus.url)).instant("up")
+    assert reading.value is None
+    assert reading.unknown in ("an infinite value", "a value too large to be real")
 
 
 async def test_a_label_is_redacted_before_it_is_cut(prometheus: PrometheusServer) -> None:
