@@ -114,7 +114,7 @@ def _secret_kind(cue: bytes) -> PrivateKind:
 
 
 _SHORT_FLAGS = (b"pass", b"pw")
-_COUNT = re.compile(rb"\d{1,5}")
+_COUNT = re.compile(rb"\d{1,5}(?:/\d{1,5})?")
 
 
 def _flag(text: ScannedText, hit: re.Match[bytes], _start: int, _end: int) -> One:

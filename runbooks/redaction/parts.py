@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql, ways_readers
+from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql, sql_calls, ways_readers
 from runbooks.redaction.checks import is_random
 from runbooks.redaction.part import PrivatePart, Reader, exactly, none
 from runbooks.redaction.rules import MARK, Hit, Hits, PrivateKind, patterns, rules
@@ -124,6 +124,7 @@ _READERS: dict[str, Reader] = {
     **fhir.READERS,
     **hl7.READERS,
     **sql.READERS,
+    **sql_calls.READERS,
     "random": _random,
 }
 

@@ -12,8 +12,8 @@ from runbooks.redaction.part import PrivatePart, Reader, none, part
 from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
-_FAR = 64 << 10
-_LIST = 4 << 10
+FAR = 64 << 10
+LIST = 4 << 10
 _STATEMENT_BEFORE = 2000
 
 _ITEM = re.compile(
@@ -21,13 +21,13 @@ _ITEM = re.compile(
     rb"|(?P<bare>(?:[^,()'\"\r\n\]}]|\([^()\r\n]{0,200}\))*+))[ \t\r\n]*+"
 )
 _OPENS = re.compile(rb"[ \t\r\n]*+\(")
-_BETWEEN_ROWS = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+\(")
+BETWEEN_ROWS = re.compile(rb"[ \t\r\n]*+,[ \t\r\n]*+\(")
 _VALUES = re.compile(rb"(?i:[\s\w]{0,60}?\bvalues?)[ \t\r\n]*+\(")
 _FROM_STDIN = re.compile(rb"(?i:[ \t\r\n]*+from[ \t]++stdin[^\r\n]{0,200})\r?\n")
 _TABLE = re.compile(rb"[\w.\"`\\]{1,128}\s{0,9}\Z")
 
 
-def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]:
+def items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]:
     """Where the values of a list begin and end, quotation marks left out, from behind its opening bracket; and where it closes."""
     found: list[tuple[int, int]] = []
     while at < last:
@@ -44,9 +44,20 @@ def _items(data: bytes, at: int, last: int) -> tuple[list[tuple[int, int]], int]
     return found, at
 
 
-def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple[int, int]]) -> Iterator[PrivatePart]:
+_FUNCTION = re.compile(rb"\s{0,9}(?P<name>\w{1,60})\(\s{0,9}[EeNn]?'(?P<quoted>(?:[^'\r\n]|'')*+)'")
+_GIVE_NO_VALUE = frozenset((b"nextval", b"currval", b"setval", b"to_char", b"date_trunc", b"current_setting"))
+
+
+def _within_function(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Where the value begins and ends in `lower('Lopez')`."""
+    found = _FUNCTION.match(data, start, end)
+    return (start, end) if found is None or found["name"].lower() in _GIVE_NO_VALUE else found.span("quoted")
+
+
+def of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple[int, int]]) -> Iterator[PrivatePart]:
     """`kinds` of its columns; None where they are not known, and every value may be somebody's."""
-    for number, (start, end) in enumerate(row):
+    for number, span in enumerate(row):
+        start, end = _within_function(data, *span)
         if says_nothing(data[start:end].strip()):
             continue
         kind = kind_by_value(data[start:end]) if kinds is None else kinds[number] if number < len(kinds) else None
@@ -56,11 +67,11 @@ def _of_row(data: bytes, kinds: list[PrivateKind | None] | None, row: list[tuple
 
 def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """`INSERT INTO … (columns) VALUES (…), (…)`, `COPY … (columns) FROM stdin` with its lines, and an INSERT without columns."""
-    data, last = text.data, min(len(text.data), end + _FAR)
+    data, last = text.data, min(len(text.data), end + FAR)
     kinds: list[PrivateKind | None] | None = None
     at = end
     if data[start:end] == b"(":
-        names, at = _items(data, end, min(last, end + _LIST))
+        names, at = items(data, end, min(last, end + LIST))
         kinds = columns([data[first:behind] for first, behind in names])
         at += 1
         if not any(kinds):
@@ -75,14 +86,14 @@ def _insert(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> I
         if table is None or not of_people(table.group()):
             return
     while opens is not None:
-        row, at = _items(data, opens.end(), last)
+        row, at = items(data, opens.end(), last)
         text.look(at - opens.start())
-        yield from _of_row(data, kinds, row)
-        opens = _BETWEEN_ROWS.match(data, at + 1, last)
+        yield from of_row(data, kinds, row)
+        opens = BETWEEN_ROWS.match(data, at + 1, last)
 
 
 def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iterator[PrivatePart]:
-    data, last = text.data, min(len(text.data), at + _FAR)
+    data, last = text.data, min(len(text.data), at + FAR)
     while at < last:
         ends = text.line_end(at)
         if data[at:ends].rstrip() == b"\\." or b"\t" not in data[at:ends]:
@@ -92,7 +103,7 @@ def _copied(text: ScannedText, kinds: list[PrivateKind | None], at: int) -> Iter
         for value in data[at:ends].rstrip(b"\r").split(b"\t"):
             row.append((at, at + len(value)))
             at += len(value) + 1
-        yield from (each for each in _of_row(data, kinds, row) if data[each.start : each.end] != b"\\N")
+        yield from (each for each in of_row(data, kinds, row) if data[each.start : each.end] != b"\\N")
         at = ends + 1
 
 
@@ -103,13 +114,13 @@ _KEY_ENDS = re.compile(rb"\)(?=\s(?:already|is |conflicts|was )|\.|[\"'\\\r\n]|\
 def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`Key (mrn)=(4471203) already exists.`, with several columns, and with expressions for columns."""
     data = text.data
-    between = _KEY_VALUES.search(data, end, min(len(data), end + _LIST))
+    between = _KEY_VALUES.search(data, end, min(len(data), end + LIST))
     if between is None:
-        text.look(_LIST)
+        text.look(LIST)
         return
-    closing = _KEY_ENDS.search(data, between.end(), min(len(data), between.end() + _LIST))
+    closing = _KEY_ENDS.search(data, between.end(), min(len(data), between.end() + LIST))
     first = between.end()
-    last = closing.start() if closing else min(text.line_end(first), first + _LIST)
+    last = closing.start() if closing else min(text.line_end(first), first + LIST)
     text.look(last - end)
     names = data[end : between.start()].split(b", ")
     kinds = columns(names)
@@ -129,7 +140,7 @@ def _key(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Ite
 def _row(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """`Failing row contains (17, Maria, …)`: no column is named, so every value goes that could be somebody's."""
     data = text.data
-    last = min(text.line_end(end), end + _FAR)
+    last = min(text.line_end(end), end + FAR)
     text.look(last - end)
     closing = _KEY_ENDS.search(data, end, last)
     last = closing.start() if closing else last
@@ -147,7 +158,7 @@ def _quoted(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> I
     ends at the line's last; in JSON at the next of those that are escaped as the first.
     """
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     text.look(last - end)
     mark = data[start : end - 1]
     ends = [each.start() for each in _CLOSES.finditer(data, end, last) if each["mark"] == mark]
@@ -165,20 +176,24 @@ def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> 
 
 
 _ENTRY_ENDS = re.compile(rb"'(?=\s[^\s'\"]{2,8}\s[^\s'\"]{2,16}\s[`'\"])")
+_OF_AN_INDEX = re.compile(rb"\A(?i:uq|uk|ux|ix|idx|unique)_|_(?i:uq|uk|ux|ix|idx|unique|key)\Z")
 _KEY_NAME = re.compile(rb"'\s[^'\"`\r\n]{2,30}[`'\"](?P<name>[\w.$-]{1,140})")
 
 
 def _entry(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """MySQL's `Duplicate entry '…' for key 'patients.mrn'`: a row's number and a pod stay by the key's name."""
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     closing = _ENTRY_ENDS.search(data, end, last)
     behind = closing.start() if closing else _unescaped_end(data, end, last)
     text.look(last - end)
     key = _KEY_NAME.match(data, behind) if closing else None
     table, _, name = key["name"].rpartition(b".") if key else (b"", b"", b"")
     value = data[end:behind]
-    own = is_technical(name, value) or (name == b"PRIMARY" and value.isdigit() and not of_people(table))
+    alone = _OF_AN_INDEX.sub(b"", name)  # `uq_name_state` has a name in it too
+    own = (b"_" not in alone and is_technical(alone, value)) or (
+        name == b"PRIMARY" and value.isdigit() and not of_people(table)
+    )
     if value.strip() and not says_nothing(value.strip()) and not own:
         yield PrivatePart(kind_of(name) or kind_by_value(value), end, behind, key.end() if key else behind)
     elif key:
@@ -199,7 +214,7 @@ def _unescaped_end(data: bytes, at: int, last: int) -> int:
 def _refused(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """What MySQL and SQL Server could not read: `Incorrect date value: '…' for column`, `converting the varchar value '…' to data type int`."""
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     closing = _REFUSED_ENDS.search(data, end, last)
     behind = closing.start() if closing else _unescaped_end(data, end, last)
     text.look(last - end)
@@ -215,7 +230,7 @@ _REJECTED_ENDS = re.compile(rb"\](?=[;,.]|\s|[\"'\\]|\Z)")
 def _rejected(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """Spring: `on field 'lastName': rejected value [Lopez]; codes […]`."""
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     closing = _REJECTED_ENDS.search(data, end, last)
     behind = closing.start() if closing else last
     text.look(last - end)
@@ -232,7 +247,7 @@ _SENT_ENDS = re.compile(rb"'(?=\s\(|,\s[@:]|\]|\r|\n|\Z)")
 _GIVEN_NUMBER = re.compile(rb"\A_+|_\d{1,4}\Z")
 
 
-def _parameter(name: bytes, value: bytes) -> PrivateKind | None:
+def parameter(name: bytes, value: bytes) -> PrivateKind | None:
     """What a named parameter holds; EF Core writes a variable's name as `__lastName_0`."""
     name = _GIVEN_NUMBER.sub(b"", name)
     if not value.strip() or says_nothing(value.strip()) or is_technical(name, value):
@@ -243,7 +258,7 @@ def _parameter(name: bytes, value: bytes) -> PrivateKind | None:
 def _sent(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """EF Core with its sensitive data: `[Parameters=[@p0='Lopez' (Size = 4000), …]`. It escapes no quotation mark."""
     data = text.data
-    last = min(text.line_end(end), end + _FAR)
+    last = min(text.line_end(end), end + FAR)
     text.look(last - end)
     closing = data.find(b"], CommandType", end, last)
     last = closing + 1 if closing >= 0 else last
@@ -251,14 +266,14 @@ def _sent(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> It
     while (name := _SENT_NAME.search(data, at, last)) is not None:
         ends = _SENT_ENDS.search(data, name.end(), last)
         at = ends.start() if ends else last
-        if (kind := _parameter(name["name"], data[name.end() : at])) is not None:
+        if (kind := parameter(name["name"], data[name.end() : at])) is not None:
             yield part(kind, name.end(), at)
 
 
 def _typed(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> Iterator[PrivatePart]:
     """A named parameter with its type behind it (NHibernate, Entity Framework 6), or `@p0=N'…'` as only SQL Server has it."""
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     value = _QUOTED.match(data, end, last)
     behind = value.end() if value else end
     text.look(behind - end)
@@ -266,7 +281,7 @@ def _typed(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -> Ite
         yield from none(hit.start() + 1)  # a name may be a cue by itself
         return
     name = re.split(rb"\s?[:=]", hit.group().lstrip(b"-@: "))[0]
-    if (kind := _parameter(name, data[end:behind])) is not None:
+    if (kind := parameter(name, data[end:behind])) is not None:
         yield part(kind, end, behind)
     else:
         yield from none(hit.start() + 1)
@@ -280,7 +295,7 @@ _DOCUMENT_ITEM = re.compile(
 def _dup(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """MongoDB: `dup key: { mrn: "4471203" }`."""
     data = text.data
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     closing = data.find(b"}", end, last)
     last = closing if closing >= 0 else last
     text.look(last - end)
@@ -331,7 +346,7 @@ def _bound_list(text: ScannedText, hit: re.Match[bytes], start: int, end: int) -
     text.look(_STATEMENT_BEFORE)
     if not alone and _STATEMENT.search(data, max(0, start - _STATEMENT_BEFORE), start) is None:
         return
-    last = min(text.line_end(end), end + _LIST)
+    last = min(text.line_end(end), end + LIST)
     text.look(last - end)
     closes = {b"[": b"]", b"(": b")", b"{": b"}"}[data[start : start + 1]]
     for value in _STRING.finditer(data, end, last):
@@ -378,9 +393,9 @@ def _condition(text: ScannedText, hit: re.Match[bytes], start: int, _end: int) -
     if kind is None:
         return
     if data[start : start + 1] == b"(":
-        row, last = _items(data, start + 1, min(len(data), start + _LIST))
+        row, last = items(data, start + 1, min(len(data), start + LIST))
         text.look(last - start)
-        yield from _of_row(data, [kind] * len(row), row)
+        yield from of_row(data, [kind] * len(row), row)
         return
     value = _VALUE.match(data, start)
     while value is not None:

@@ -1,4 +1,4 @@
-"""The patterns for what PostgreSQL and ORMs write of a row; `redaction.sql` reads what they find. Used by `runbooks.redaction.rules`."""
+"""The patterns for what databases and ORMs write of a row; `redaction.sql` and `redaction.sql_calls` read what they find. Used by `runbooks.redaction.rules`."""
 
 _COLUMN = (
     rb"(?i:(?:first|last|middle|given|family|full|maiden|patient|sur)_?name|surname|forename|[fl]name|mrn|medical_?record(?:_?(?:number|no|id))?"
@@ -19,7 +19,7 @@ _LANGUAGE_MARK = rb"\xc2[\xab\xbb](?:\s|\xc2\xa0)?"
 RULES: tuple[tuple[str, bytes], ...] = (
     (
         "sql_insert",
-        rb"(?i:\b(?:insert|replace)\s{1,9}into|\bcopy)\s{1,9}[\w.\"`\\]{1,128}\s{0,9}(?P<sql_insert>\(|(?i:values))",
+        rb"(?:(?i:\b(?:insert|replace)\s{1,9}into|\bcopy)\s{1,9}[\w.\"`\\]{1,128}|(?i:\bthen\s{1,4}insert))\s{0,9}(?P<sql_insert>\(|(?i:values))",
     ),
     ("sql_key", rb"(?:\b(?:[Kk]ey|[Ll]lave)\s{0,2}|" + _LANGUAGE_MARK + rb")(?P<sql_key>\()[^\r\n=]{1,400}\)=\("),
     ("sql_value", _UNREAD + rb"\s{0,3}:\s{0,3}(?P<sql_value>\\{0,3}\")"),
@@ -34,6 +34,26 @@ RULES: tuple[tuple[str, bytes], ...] = (
             rb"|doppelte Schl\xc3\xbcsselwert ist|cl\xc3\xa9 en double est|clave duplicada es)\s{0,3}(?P<sql_row>\()"
         ),
     ),
+    (
+        "sql_call",
+        (
+            rb"(?:\b(?:CALL|EXECUTE|EXEC|PERFORM)|\{\s?(?:\?\s?=\s?)?(?i:call)|(?:\bstatement:|\bQuery)\s{1,4}(?i:call|execute|exec))\s{1,4}"
+            rb"[\w.\"`\[\]]{1,128}\s{0,2}(?P<sql_call>\()"
+        ),
+    ),
+    (
+        "sql_function",
+        (
+            rb"(?i:\b(?:select|from|join|lateral|perform|call|execute)\s{1,4}(?:\*\s{1,4}from\s{1,4})?[\w.\"`\[\]]{0,60}"
+            rb"(?:patient|person|guarantor|subscriber|demographic|practitioner|mrn|birth|_dob|ssn|surname|last_?name)[\w\"`\]]{0,60})\s{0,2}(?P<sql_function>\()"
+        ),
+    ),
+    (
+        "sql_exec",
+        rb"\b(?i:exec(?:ute)?)\s{1,4}[\w.\[\]\"]{1,128}\s{1,4}(?P<sql_exec>[Nn]?'|@\w{1,60}\s?=)",
+    ),
+    ("sql_values", rb"\(\s{0,4}(?i:values)\s{0,4}(?P<sql_values>\()"),
+    ("sql_as", rb"(?P<sql_as>')\s{1,4}(?i:as)\s{1,4}[\"`\[]?" + _COLUMN + rb"\b"),
     ("sql_entry", rb"(?:(?i:duplicate\sentry)|\b1062\s\(23000\):\s[^'\r\n]{1,40})\s(?P<sql_entry>')"),
     (
         "sql_refused",

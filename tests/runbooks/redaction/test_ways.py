@@ -231,7 +231,7 @@ def test_what_opens_a_door_in_a_url_is_hidden(text: str) -> None:
         "pass=3 fail=1, passes: 12, first_pass=1200, test_pass: 4829, n_pass=12345",
         "pins=40 pin: 5 gpio_pin=4829 GPIO_PIN: 17 cs_pin = 1024 user_pins=4000 pin=4829",
         "DB_PASS=0 db_pass: 12",
-        "--first-pass 3, ctest --pass verbose --pw 12",
+        "--first-pass 3, --pass 3/5, ctest --pass verbose --pw 12",
         "password={password}; <Input password={this.state.password} token={token}>",
         "GET /x?password={password}",
         "password={a: 1, b: 2}",
