@@ -31,6 +31,15 @@ def _advertisement(record: logging.LogRecord) -> bool:
     return not record.name.startswith("dbos") or not str(record.msg).startswith(_ADVERTISEMENTS)
 
 
+def _no_http(record: logging.LogRecord) -> bool:
+    """Take the traceback from what aiohttp logs of bytes that are no HTTP: anybody may send them, and where in aiohttp says nothing."""
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "aiohttp.server" and type(error).__module__ == "aiohttp.http_exceptions":
+        record.msg, record.args = "what was sent is no HTTP, so it was refused: %s", (type(error).__name__,)
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def _exception(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
     """Without words that may quote what was read: redaction knows patterns, not people."""
     return bugs.trace(exc_info[1])
@@ -110,6 +119,7 @@ def set_up(redact: Redact, *, stream: TextIO | None = None, pretty: bool | None 
         )
     )
     handler.addFilter(_advertisement)
+    handler.addFilter(_no_http)
     _route(handler, level)
 
 

@@ -1,5 +1,6 @@
 """The log: one JSON object a line, redacted, the libraries' own lines too."""
 
+import asyncio
 import io
 import json
 import logging
@@ -9,6 +10,8 @@ import pytest
 import structlog
 
 from bot.boundary import logs
+from bot.process.metrics import ProcessMetrics
+from bot.surfaces.http.server import Web
 
 
 def hide(text: str) -> str:
@@ -148,3 +151,22 @@ def test_what_others_said_drives_no_terminal_and_makes_no_line(pretty: bool) -> 
     assert "\x1b[2J" not in shown
     assert "\x1b]" not in shown
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n"])
+async def test_bytes_that_are_no_http_are_one_short_line_without_a_traceback(sent: bytes) -> None:
+    stream = io.StringIO()
+    logs.set_up(hide, stream=stream)
+    web = Web(ProcessMetrics(), {})
+    reader, writer = await asyncio.open_connection("127.0.0.1", await web.start("127.0.0.1", 0))
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(60):
+            assert b" 400 " in await reader.readline()
+            await reader.read()
+    finally:
+        writer.close()
+        await web.stop()
+    (line,) = [each for each in lines(stream) if each["logger"] == "aiohttp.server"]
+    assert str(line["event"]).startswith("what was sent is no HTTP, so it was refused: ")
+    assert "exception" not in line
