@@ -29,7 +29,8 @@ BEGINS = b"|".join(
         rb"<\?xml[ \t]|</[A-Za-z]|/>|<[A-Za-z][\w:.-]{0,80}(?:[ \t]+[\w:.-]+[ \t]*=|>?" + _ENDS + rb")",
         # a private key
         rb"-----(?:BEGIN|END) (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY",
-        # X12, DICOM
+        # HL7 with other separators than a bar; X12, DICOM
+        rb"\bMSH[^\w\s|][^\w\s]{3}",
         rb"\bISA[^A-Za-z0-9\s]\d\d|(?:" + _LINE + rb"[ \t]*|~ ?)[A-Z][A-Z0-9]{1,2}[*|^]",
         _LINE + rb"(?:[> \t]|\d{1,9}: )*\(?[0-9a-fA-F]{4}, ?[0-9a-fA-F]{4}\)",
         # tables: a rule of dashes, a row of names, one field of a row

@@ -10,6 +10,9 @@ from runbooks.redaction.rules import DONE, PrivateKind
 from runbooks.redaction.text import ScannedText
 
 _NAME, _DATE, _PLACE, _PHONE = PrivateKind.NAME, PrivateKind.DATE, PrivateKind.ADDRESS, PrivateKind.PHONE
+_TEXT = PrivateKind.NARRATIVE
+_OF_A_SITE = b"Z"
+"""A segment that only its sender knows begins with it."""
 _FIELDS: dict[bytes, dict[int, PrivateKind]] = {
     b"PID": {
         2: PrivateKind.MRN, 3: PrivateKind.MRN, 4: PrivateKind.MRN, 5: _NAME, 6: _NAME, 7: PrivateKind.BIRTH_DATE, 9: _NAME, 11: _PLACE, 12: _PLACE,
@@ -35,10 +38,23 @@ _FIELDS: dict[bytes, dict[int, PrivateKind]] = {
         28: _NAME, 32: _NAME, 33: _NAME, 34: _NAME, 35: _NAME,
     },
     b"OBX": {14: _DATE, 16: _NAME, 19: _DATE},
+    b"ROL": {1: PrivateKind.RECORD, 4: _NAME, 5: _DATE, 6: _DATE, 8: _TEXT, 11: _PLACE, 12: _PHONE},
+    b"STF": {
+        1: PrivateKind.RECORD, 2: PrivateKind.RECORD, 3: _NAME, 6: PrivateKind.BIRTH_DATE, 10: _PHONE, 11: _PLACE, 12: _DATE, 13: _DATE, 14: _NAME,
+        15: PrivateKind.EMAIL, 22: PrivateKind.LICENCE,
+    },
+    b"PRA": {1: PrivateKind.RECORD, 6: PrivateKind.LICENCE, 8: _DATE},
+    b"AL1": {3: _TEXT, 5: _TEXT, 6: _DATE},
+    b"PRB": {2: _DATE, 3: _TEXT, 4: PrivateKind.RECORD, 5: PrivateKind.RECORD, 7: _DATE, 8: _DATE, 9: _DATE, 15: _DATE, 16: _DATE, 17: _TEXT, 24: _TEXT},
+    b"NTE": dict.fromkeys(range(3, 11), _TEXT),
+    _OF_A_SITE: dict.fromkeys(range(1, 61), _TEXT),
 }  # fmt: skip
 _FIELD = rb"(?:[^\r\n\x1c\"|\\%]++|\\(?![rn]|u000[AaDd])|%(?!0[AaDd])|\"\"|\"(?=[\w^|&~]|\\{1,7}\"))*+"
 r"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
 _NOTHING = re.compile(rb"[\s\"^~&\\]*+|" + DONE.pattern)
+_CODE = re.compile(rb"\d{1,4}|[A-Z]")
+_ALONE = re.compile(rb"\d{0,3}\|")
+"""How the first field of a site's segment is, where its message was not seen: the number of the segment. `ZIP|CITY|STATE` is none."""
 
 
 def _segment(kinds: dict[int, PrivateKind]) -> tuple[tuple[PrivateKind, ...], re.Pattern[bytes]]:
@@ -56,7 +72,12 @@ _SEGMENTS = {name: _segment(kinds) for name, kinds in _FIELDS.items()}
 def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list[PrivatePart]:
     """Every field that the standard gives to a person, whole: a component alone (a city, a prefix) tells something too."""
     data = text.data
-    kinds, pattern = _SEGMENTS[data[start : start + 3]]
+    name = data[start : start + 3]
+    if name.startswith(_OF_A_SITE):
+        if not 0 <= text.next(b"MSH|", 0) < start and not _ALONE.match(data, end):
+            return []
+        name = _OF_A_SITE
+    kinds, pattern = _SEGMENTS[name]
     segment = pattern.match(data, end)
     assert segment is not None, "no field has to be there"
     text.look(segment.end() - end)
@@ -67,7 +88,7 @@ def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list
         last = ends
         if last == segment.end() and data[last : last + 1] == b'"':
             last = first + len(data[first:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
-        if not _NOTHING.fullmatch(data, first, last):
+        if not _NOTHING.fullmatch(data, first, last) and not (kind is _TEXT and _CODE.fullmatch(data, first, last)):
             parts.append(PrivatePart(kind, first, last, last))
     return parts
 

@@ -76,7 +76,10 @@ _RELATIVE = (
 
 # In the order in which they are tried where two begin at the same byte.
 RULES: tuple[tuple[str, bytes], ...] = (
-    ("hl7", rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|PV2|ORC|OBR|OBX)\|)"),
+    (
+        "hl7",
+        rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|PV2|ORC|OBR|OBX|ROL|STF|PRA|AL1|PRB|NTE|Z[A-Z0-9]{2})\|)",
+    ),
     (
         "picture",
         rb"(?i:data:(?:image|audio|video|application)/[a-z0-9.+-]{2,40});base64,(?P<picture>[A-Za-z0-9+/=_%-]{16})",

@@ -1,4 +1,4 @@
-"""What is withheld or read line by line, each by itself: X12 messages, DICOM header dumps; and private keys, up to their last line."""
+"""What is withheld or read line by line, each by itself: X12 messages, HL7 messages with unusual separators, DICOM header dumps; and private keys, up to their last line."""
 
 import re
 from collections.abc import Callable
@@ -59,6 +59,34 @@ class X12:
 
     def _goes_on(self, line: bytes, at: int) -> bool:
         return line.find(self._separator, at) >= 0 or line.find(self._terminator, at) >= 0
+
+
+# ---- HL7 v2 with other separators than the usual bar, which `runbooks.redaction.hl7` reads field by field ----
+
+_MSH = re.compile(rb"\bMSH(?P<sep>[^\w\s|])(?:(?!(?P=sep))[^\w\s]){3,5}(?P=sep)")
+HL7_NAME = "an HL7 message of {segments} was withheld"
+
+
+class Hl7:
+    """From its MSH segment on, as long as lines begin like segments."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._goes_on: re.Pattern[bytes] | None = None
+
+    @staticmethod
+    def opens(line: bytes, at: int) -> bool:
+        """The line has the first segment."""
+        return _MSH.search(line, at) is not None
+
+    def read(self, line: bytes, at: int) -> Read:
+        """As `Reader` says."""
+        self.steps += 1
+        if (begins := _MSH.search(line, at)) is not None:
+            self._goes_on = re.compile(rb"\s*+[A-Z][A-Z0-9]{2}" + re.escape(begins["sep"]))
+        elif self._goes_on is None or self._goes_on.match(line, at) is None:
+            return FOREIGN
+        return Read(Then.MORE, withheld=HL7_NAME)
 
 
 # ---- DICOM: PS3.6 (the dictionary), PS3.15 E (what tells who somebody is) ----

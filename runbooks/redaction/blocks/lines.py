@@ -10,7 +10,7 @@ from functools import cache
 
 from runbooks.redaction.begins import BEGINS, STAMP
 from runbooks.redaction.blocks import tables
-from runbooks.redaction.blocks.documents import KEY_ENDS, X12, Dicom, PrivateKey, without_keys
+from runbooks.redaction.blocks.documents import KEY_ENDS, X12, Dicom, Hl7, PrivateKey, without_keys
 from runbooks.redaction.blocks.json_lines import JsonLines, is_orphan
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Read, Reader, Then
 from runbooks.redaction.blocks.xml import Xml, ends_what_was_not_seen
@@ -199,6 +199,8 @@ class Lines:
     def _first_reader(self, line: bytes, at: int) -> Reader | None:
         if JsonLines.is_standard(line, at):
             return JsonLines(within=self._orphans)
+        if Hl7.opens(line, at):
+            return Hl7()
         if X12.opens(line, at):
             return X12()
         if Dicom.opens(line, at):

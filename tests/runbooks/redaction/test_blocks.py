@@ -112,6 +112,8 @@ def test_what_belongs_together_is_redacted_together(came: str, left: str) -> Non
     ("came", "left"),
     [
         ("INFO a\nNM1*IL*1*DOE*JOHN~\nN3*236 N MAIN~\nINFO b", "INFO a\n[an X12 message of 2 segments was withheld]\nINFO b"),
+        ("INFO a\nMSH#^~\\&#LAB#GEN#\nPID#1##8812##LOPEZ^MIA\nNTE#1##drinks\nINFO b", "INFO a\n[an HL7 message of 3 segments was withheld]\nINFO b"),
+        ("INFO a\ngot MSH$^~\\&$LAB$GEN$\rPID$1$$8812$$LOPEZ^MIA\nINFO b", "INFO a\n[an HL7 message of 1 segment was withheld]\nINFO b"),
         ("INFO a\nNM1*IL*1*DOE*JOHN~", "INFO a\n[an X12 message of 1 segment was withheld]"),
         ('      "Maria",\n    ],\nINFO b', "[1 line withheld: part of a JSON text whose beginning was not read]\n    ],\nINFO b"),
         ("hunter22\n</vendorToken>\nINFO b", "[2 lines withheld: part of an XML text whose beginning was not read]\nINFO b"),
