@@ -159,7 +159,7 @@ async def test_nothing_of_patients_is_followed_over_several_lines(world: tuple[C
     cluster, environment = world[1].cluster, world[1].environment
     text = ""
     async with (
-        asyncio.timeout(40),
+        asyncio.timeout(60),
         aclosing(logs.follow(cluster, environment, Asked(target="backend"), moment=0.1)) as moments,
     ):
         async for fresh in moments:

@@ -130,7 +130,7 @@ async def test_drops_that_go_on_after_a_restart_are_counted_by_prometheus(here: 
     old = {pod.name for pod in here.cluster.pods(PRODUCTION.namespace)}
     for name in old:
         here.cluster.delete_pod(PRODUCTION.namespace, name)
-    async with asyncio.timeout(30), aclosing(here.cluster.changes(PRODUCTION.namespace)) as changes:
+    async with asyncio.timeout(60), aclosing(here.cluster.changes(PRODUCTION.namespace)) as changes:
         async for pods in changes:
             if len(pods) == len(old) and all(pod.ready and pod.name not in old for pod in pods):
                 break
