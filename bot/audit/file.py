@@ -297,9 +297,11 @@ def _open_for_writing(path: Path, name: str, *, create: bool) -> "Database":
 def _check_name(database: "Database", path: Path, name: str) -> None:
     found = database.conn.execute("SELECT name, format FROM book LIMIT 2").fetchall()
     if found != [(name, FORMAT)]:
-        raise AuditLogUnavailable(
-            f"The file {path} is the audit log of {found[0][0] if found else 'nobody'}, not of {name}."
+        whose, form = found[0] if found else ("nobody", FORMAT)
+        wrong = (
+            f"has the format {form}, not {FORMAT}" if whose == name else f"is the audit log of {whose}, not of {name}"
         )
+        raise AuditLogUnavailable(f"The file {path} {wrong}.")
 
 
 def _make_private(path: Path) -> None:

@@ -33,6 +33,8 @@ from tests.bot.audit.test_audit_log import event
 from tests.support.falsified import chain_anew, cut_and_count, put, row, tampered
 
 NAME = "omnicare-0"
+ANOTHER_PERSON = ('"actor":"', '"actor":"not-')
+"""What is replaced in an event, and by what: somebody else did it."""
 DOCS = Path(__file__).parents[3] / "docs/security.md"
 WHERE = Environment(
     name="production",
@@ -166,12 +168,12 @@ def _raw(path: Path, change: Callable[[sqlite3.Connection], object]) -> None:
 
 def _edit(raw: sqlite3.Connection) -> None:
     data, digest = row(raw, 4)
-    put(raw, 4, data.replace("requester", "somebody"), digest)
+    put(raw, 4, data.replace(*ANOTHER_PERSON), digest)
 
 
 def _edit_with_hash(raw: sqlite3.Connection) -> None:
     data, _ = row(raw, 4)
-    body = data[data.index('"event":') + len('"event":') : -1].replace("requester", "somebody")
+    body = data[data.index('"event":') + len('"event":') : -1].replace(*ANOTHER_PERSON)
     put(raw, 4, *chained(NAME, 4, row(raw, 3)[1].hex(), body))
 
 
@@ -205,22 +207,20 @@ def _cut_and_go_on(raw: sqlite3.Connection) -> None:
 
 def _ids(raw: sqlite3.Connection) -> None:
     for seq, data in raw.execute("SELECT seq, data FROM event WHERE seq > 3").fetchall():
-        raw.execute("UPDATE event SET data = ? WHERE seq = ?", (data.replace("/started", "/begun"), seq))
+        raw.execute("UPDATE event SET data = ? WHERE seq = ?", (data.replace('"id":"', '"id":"other-'), seq))
 
 
 def _rename(raw: sqlite3.Connection) -> None:
     raw.execute("UPDATE book SET name = 'omnicare-1'")
-    chain_anew(raw, "requester", "somebody")
+    chain_anew(raw, *ANOTHER_PERSON)
 
 
 def _replace(path: Path, source: Path) -> None:
     """Another file in its place, its companions too."""
-    for each in path.parent.iterdir():
-        if not each.name.endswith(".lock"):
-            each.unlink()
-    for each in source.iterdir():
-        if not each.name.endswith(".lock"):
-            shutil.copy(each, path.parent / each.name)
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+        if (each := source / (path.name + end)).exists():
+            shutil.copy(each, path.parent)
 
 
 def _made(path: Path, name: str, events: int) -> Path:
@@ -238,8 +238,8 @@ def _overwrite(path: Path) -> None:
     _raw(path, lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
     data = path.read_bytes()
     descriptor = os.open(path, os.O_WRONLY)
-    at = data.rindex(b"requester")
-    os.pwrite(descriptor, b"somebody!", at)
+    old = ANOTHER_PERSON[0].encode()
+    os.pwrite(descriptor, b"x", data.rindex(old) + len(old))
     os.close(descriptor)
 
 
@@ -297,7 +297,7 @@ WAYS = {
     "the tail cut": Way(_past_the_triggers(_cut)),
     "the tail cut, and SQLite's own count": Way(_past_the_triggers(lambda raw: cut_and_count(raw, 4))),
     "the tail cut, and another one written": Way(_past_the_triggers(_cut_and_go_on)),
-    "the whole chain written anew": Way(_past_the_triggers(lambda raw: chain_anew(raw, "requester", "somebody"))),
+    "the whole chain written anew": Way(_past_the_triggers(lambda raw: chain_anew(raw, *ANOTHER_PERSON))),
     "the log renamed, and its chain written anew": Way(_past_the_triggers(_rename)),
     "the log's format changed": Way(_past_the_triggers(lambda raw: raw.execute("UPDATE book SET format = 7"))),
     "bytes overwritten past SQLite": Way(_overwrite),
@@ -322,7 +322,7 @@ WAYS = {
     "a kept head changed": Way(record=_foreign_head),
     "a kept head made unreadable": Way(record=lambda data: dict.fromkeys(data, "{oops")),
     "the kept heads removed, and the chain written anew": Way(
-        _past_the_triggers(lambda raw: chain_anew(raw, "requester", "somebody")), lambda _: {}
+        _past_the_triggers(lambda raw: chain_anew(raw, *ANOTHER_PERSON)), lambda _: {}
     ),
     "the kept heads removed, and the tail cut": Way(
         _past_the_triggers(lambda raw: cut_and_count(raw, 4)), lambda _: {}
