@@ -13,7 +13,7 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,27 +94,30 @@ async def _taken(state: Path, *, foreground: bool) -> FileLock:
 
 def _refuse_open(state: Path) -> None:
     """What others could have written is not served: they would be the bot."""
-    open_files = [each for each in sorted(state.iterdir()) if each.is_file() and _others_write(each)]
-    directories = [each for each in (state, state / "run") if each.is_dir() and _others_write(each)]
-    if not open_files and not directories:
+    files = {each: mode for each in sorted(state.iterdir()) if each.is_file() and (mode := _others_write(each))}
+    directories = {each: mode for each in (state, state / "run") if each.is_dir() and (mode := _others_write(each))}
+    if not files and not directories:
         return
-    shown = [*directories, *open_files]
-    what = ", ".join(f"{each} ({stat.S_IMODE(each.stat().st_mode):04o})" for each in shown)
+    what = ", ".join(f"{each} ({mode:04o})" for each, mode in (directories | files).items())
     lines = [f"chmod 0700 {_words(directories)}"] if directories else []
-    lines += [f"chmod 0600 {_words(open_files)}"] if open_files else []
+    lines += [f"chmod 0600 {_words(files)}"] if files else []
     raise StateOpen(
         f"Other accounts can write {what} and so could pose as the bot. Find out who did, run "
         f"`omnicare audit verify`, then: {' && '.join(lines)}."
     )
 
 
-def _others_write(path: Path) -> bool:
-    """Not the bot's own group: a volume in Kubernetes gives it the right to write."""
-    found = path.stat()
-    return bool(found.st_mode & stat.S_IWOTH) or (bool(found.st_mode & stat.S_IWGRP) and found.st_gid != os.getegid())
+def _others_write(path: Path) -> int | None:
+    """Return the mode if others may write it; the bot's own group may, because a volume in Kubernetes gives it that right."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:  # a bot that ends beside this one takes SQLite's companions away
+        return None
+    others = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid())
+    return stat.S_IMODE(found.st_mode) if others else None
 
 
-def _words(paths: list[Path]) -> str:
+def _words(paths: Iterable[Path]) -> str:
     return " ".join(shlex.quote(str(each)) for each in paths)
 
 

@@ -52,3 +52,7 @@ async def test_the_line_can_be_pasted_where_a_name_has_a_space(tmp_path: Path) -
     with pytest.raises(process_lock.StateOpen, match=rf"chmod 0700 '{state}'"):
         async with process_lock.held(state):
             pass
+
+
+def test_a_file_that_sqlite_takes_away_meanwhile_is_nobodys(tmp_path: Path) -> None:
+    assert process_lock._others_write(tmp_path / "engine.sqlite-wal") is None
