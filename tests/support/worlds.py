@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from sandbox.world import SandboxWorld, opened
 from tests.support.forked_bot import ForkedBot
 from tests.support.leaks import nothing_leaked
 from tests.support.real import Place
-from tests.support.shown import run_of, shown_text
+from tests.support.shown import answer_among, run_of, shown_text
 
 T = TypeVar("T")
 
@@ -264,16 +265,17 @@ class Story:
         return await self.until(look, f"an answer says “{words}”")
 
     async def answer(self, who: str, text: str, words: str = "") -> str:
-        """Types `/omnicare …`; the answer with these words in it, in full: neither what was there before nor what a run says meanwhile."""
-        before = {(each.channel, each.ts) for each in self.messages()}
-        await self.type(who, f"/omnicare {text}")
+        """Types `/omnicare …`; the answer with these words in it, in full: neither what was there before nor what a run says meanwhile.
 
-        def look() -> str:
-            new = (each for each in reversed(self.messages()) if (each.channel, each.ts) not in before)
-            told = (shown_text(each) for each in new if run_of(each) is None)
-            return next((each for each in told if words in each), "")
-
-        return await self.until(look, f"`{text}` is answered with “{words}”")
+        Asks again, as people do, where it says instead that something did not answer in time.
+        """
+        for _ in range(20):
+            before = self.messages()
+            await self.type(who, f"/omnicare {text}")
+            look = partial(lambda before: answer_among(self.messages(), before, words), before)
+            if words in (said := await self.until(look, f"`{text}` is answered with “{words}”")):
+                return said
+        raise AssertionError(f"`{text}` was never answered with “{words}”, but with: {said}")
 
     async def rolling(self, version: str = "v2.1.0-slow", service: str = "backend") -> str:
         """A deploy in the middle of that service, where it stays until `let_ready`."""
