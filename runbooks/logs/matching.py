@@ -16,7 +16,7 @@ from typing import Any
 from runbooks.kit.errors import PermanentError
 from runbooks.kit.patterns import PatternRefused, anchored, compiled, literal
 from runbooks.kit.reasons import ReasonCode
-from runbooks.redaction.rules import MARK
+from runbooks.redaction.marks import MARK
 
 _SPARED = 200
 """Further places in lines that are found already, in one block, before only one is looked for in each."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from runbooks.redaction.rules import MARK
+from runbooks.redaction.marks import MARK
 from runbooks.wording import shortened
 
 

@@ -20,8 +20,8 @@ from runbooks.logs.model import LogCounts, LogLine, LogReading, Silent
 from runbooks.logs.newest import Entry, Newest
 from runbooks.logs.parsing import read as read_line
 from runbooks.logs.sources import LogSource, LogSources, sources
+from runbooks.redaction.marks import MARK
 from runbooks.redaction.redactor import PrivateKind, Scope, default_redactor
-from runbooks.redaction.rules import MARK
 from runbooks.wording import by_count, counted
 
 MOST = 5000

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 from runbooks.redaction.blocks import fields
-from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.marks import PrivateKind
 
 _IDENTIFIER = re.compile(rb"[A-Za-z_][\w-]*+")
 _PERSONS = re.compile(

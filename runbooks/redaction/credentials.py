@@ -3,8 +3,8 @@
 import re
 
 from runbooks.redaction.checks import is_basic_credential, is_placeholder, looks_like_a_word
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import One, PrivatePart, Reader, none, one
-from runbooks.redaction.rules import MARK, PrivateKind
 from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BARE, BLANK, LONGEST, QUOTE, STOP, checked, quoted
 

@@ -3,9 +3,9 @@
 import re
 
 from runbooks.redaction.checks import is_birth_date, looks_like_a_person, valid_ssn
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import One, Reader, digits_in, exactly, none, one
 from runbooks.redaction.pieces import NAME
-from runbooks.redaction.rules import MARK, PrivateKind
 from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import BLANK, QUOTE, checked, left, quoted
 

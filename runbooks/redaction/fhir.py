@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from runbooks.redaction.marks import DONE, MARK, PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, digits_in, part
-from runbooks.redaction.rules import DONE, MARK, PrivateKind
 from runbooks.redaction.text import SAID, ScannedText
 
 _STRUCTURES = {

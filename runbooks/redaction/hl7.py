@@ -5,8 +5,8 @@ Field numbers: https://hl7-definition.caristix.com/v2/HL7v2.5.1, chapters 3 and 
 
 import re
 
+from runbooks.redaction.marks import DONE, PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader
-from runbooks.redaction.rules import DONE, PrivateKind
 from runbooks.redaction.text import ScannedText
 
 _NAME, _DATE, _PLACE, _PHONE = PrivateKind.NAME, PrivateKind.DATE, PrivateKind.ADDRESS, PrivateKind.PHONE

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from string import ascii_letters
 
 from runbooks.redaction.checks import looks_like_a_person
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, digits_in, exactly, part
-from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
 _HEX = re.compile(rb"(?=[0-9]*[a-f])[0-9a-f]{12,}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.text import ScannedText
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from runbooks.redaction import credentials, demographics, fhir, hl7, identifiers, sql, sql_calls, ways_readers
 from runbooks.redaction.checks import is_random
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, exactly, none
-from runbooks.redaction.rules import MARK, Hit, Hits, PrivateKind, patterns, rules
+from runbooks.redaction.rules import Hit, Hits, patterns, rules
 from runbooks.redaction.text import ALPHANUMERIC, BASE64, URL_SAFE, ScannedText
 from runbooks.redaction.values import left
 

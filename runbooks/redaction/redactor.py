@@ -29,9 +29,10 @@ from runbooks.redaction.blocks.lines import Lines, whole
 from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.disguise import Reading, plain, readings, wears
 from runbooks.redaction.known import Ignored, source_of, why_ignored
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import PrivatePart
 from runbooks.redaction.parts import private_parts
-from runbooks.redaction.rules import MARK, Hits, PrivateKind, patterns
+from runbooks.redaction.rules import Hits, patterns
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 from runbooks.wording import shortened
 

@@ -9,9 +9,7 @@ Each alternative has one group, named after its `Rule`. Cues are followed by `GA
 a text may wear: JSON (`\"`, `\n`), URL encoding (`%20`), a line break.
 """
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
@@ -24,51 +22,6 @@ from runbooks.redaction.sql_patterns import RULES as _OF_SQL
 from runbooks.redaction.vendors import SOURCE as VENDORS
 from runbooks.redaction.ways import PAIRED
 from runbooks.redaction.ways import RULES as _WAYS
-
-
-class PrivateKind(StrEnum):
-    """What a mark says was there; the value is how it is written in the mark."""
-
-    SECRET = "secret"  # noqa: S105 - a name for what is hidden
-    PASSWORD = "password"  # noqa: S105
-    TOKEN = "token"  # noqa: S105
-    JWT = "jwt"
-    BEARER = "bearer token"
-    BASIC = "basic credential"
-    AWS = "aws key"
-    GITHUB = "github token"
-    SLACK = "slack token"
-    PRIVATE_KEY = "private key"
-    SSN = "ssn"
-    MRN = "mrn"
-    PHONE = "phone"
-    EMAIL = "e-mail"
-    NAME = "name"
-    BIRTH_DATE = "birth date"
-    DATE = "date"
-    AGE = "age"
-    ADDRESS = "address"
-    RECORD = "record number"
-    PLAN = "health plan id"
-    ACCOUNT = "account number"
-    LICENCE = "licence number"
-    VEHICLE = "vehicle id"
-    DEVICE = "device id"
-    URL = "url"
-    IP = "ip address"
-    PICTURE = "picture"
-    BIOMETRIC = "biometric"
-    NARRATIVE = "narrative"
-    WITHHELD = "withheld line"
-    """No mark says it: a sentence stands in the place of such lines, and they are counted."""
-
-    __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
-
-
-_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in PrivateKind if kind is not PrivateKind.WITHHELD)
-MARK = re.compile(rb"\[(?:" + _KINDS + rb") \d{1,6}\]")
-DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
-"""A mark, with its number or, in the shape of many lines, without."""
 
 _SECRET_WORDS = (
     rb"(?i:pass[_-]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|access[ _.-]?key(?:[_-]?id)?"

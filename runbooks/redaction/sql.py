@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, is_technical, kind_by_value, kind_of, of_people, says_nothing
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, none, part
-from runbooks.redaction.rules import PrivateKind
 from runbooks.redaction.text import ScannedText
 
 FAR = 64 << 10

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, kind_of, of_people, says_nothing
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, none, part
-from runbooks.redaction.rules import MARK, PrivateKind
 from runbooks.redaction.sql import BETWEEN_ROWS, FAR, LIST, items, of_row, parameter
 from runbooks.redaction.text import ScannedText
 

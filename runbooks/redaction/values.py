@@ -3,8 +3,8 @@
 import re
 
 from runbooks.redaction.checks import is_placeholder, looks_like_a_word
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import One, none, one
-from runbooks.redaction.rules import MARK, PrivateKind
 
 QUOTE = re.compile(rb"(\\{0,3})([\"'])|(%22|&quot;)")
 BLANK = re.compile(rb"(?:[ \t]|%20|\\[nt]|\+(?=\S))*(?:\r?\n[ \t]*)?")

@@ -5,8 +5,9 @@ import re
 from runbooks.redaction.blocks.fields import is_secret, secret_kind
 from runbooks.redaction.checks import class_changes, looks_like_a_word
 from runbooks.redaction.credentials import assigned, changed
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.part import One, PrivatePart, Reader, exactly, none, one
-from runbooks.redaction.rules import PrivateKind, rules
+from runbooks.redaction.rules import rules
 from runbooks.redaction.text import ScannedText
 from runbooks.redaction.values import QUOTE, checked, left, quoted
 from runbooks.redaction.vendors import VENDOR_NAMES, is_token_of

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 # ---- X12: https://www.stedi.com/edi/x12, segments of the health care transactions 270 to 278, 820, 834, 835, 837 ----
 

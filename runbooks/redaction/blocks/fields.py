@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 
 class FieldContext(Enum):

@@ -18,7 +18,7 @@ from runbooks.redaction.blocks.fields import (
 )
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 _WITHIN_MOST = 4
 """JSON as a text in JSON, so often; what is deeper is withheld."""

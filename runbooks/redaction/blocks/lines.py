@@ -16,7 +16,7 @@ from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Read, Reader, The
 from runbooks.redaction.blocks.xml import Xml, ends_what_was_not_seen
 from runbooks.redaction.blocks.yaml_lines import YamlLines
 from runbooks.redaction.compiled import Compiled
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.wording import counted
 
 Mark = Callable[[PrivateKind, bytes], bytes]

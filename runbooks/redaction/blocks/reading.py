@@ -4,7 +4,7 @@ import re
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from runbooks.redaction.rules import PrivateKind
+from runbooks.redaction.marks import PrivateKind
 
 
 class Found(NamedTuple):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from runbooks.redaction.blocks.fields import columns, kind_of
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 RULE = re.compile(rb"[ ]?\+?-{2,}+(?:\+-++)*+\+?[ ]*+$|[ ]?\|?-{2,}+(?:[+|]-++)*+\|?[ ]*+$")
 EXPANDED = re.compile(rb"-\[ RECORD \d{1,9} \][-+]*+\s*+$|\*{10,}+ \d{1,9}\. row \*{10,}+$")

@@ -9,7 +9,7 @@ from collections import Counter
 from runbooks.redaction.blocks.fields import FieldContext, context_of, is_secret, judge, kind_of, plain, secret_kind
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 _OPENS = re.compile(rb"<\?xml\s|</[A-Za-z][\w:.-]{0,80}+\s*+>|/>|<[A-Za-z][\w:.-]{0,80}+(?:\s++[\w:.-]++\s*+=|>?\s*+$)")
 _NAME = re.compile(rb"[A-Za-z_][\w:.-]*+")

@@ -13,7 +13,7 @@ from runbooks.redaction.blocks.fields import (
 )
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.rules import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 
 _OPENS = re.compile(
     rb"[ ]*+(?:-[ ]++)*+(?:[\w./$-]{1,80}+:(?:[ ]*+[|>][+-]?\d?)?[ ]*+$|(?:name|key):[ ]*+[\"']?[\w.-]{1,80}+[\"']?[ ]*+$|kind:[ ]++Secret[ ]*+$)"

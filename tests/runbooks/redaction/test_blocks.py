@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bot.boundary.leaving import leaf_by_leaf
 from runbooks.redaction.blocks.lines import Lines
 from runbooks.redaction.blocks.reading import DEEPEST
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.redactor import KnownSecrets, Redactor
-from runbooks.redaction.rules import PrivateKind
 from tests.support.formats import formats, scored_by_format, streamed, unremarkable
 
 RECALL = 0.995

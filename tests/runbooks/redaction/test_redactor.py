@@ -9,8 +9,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from runbooks.redaction.marks import MARK
 from runbooks.redaction.redactor import Ignored, PrivateKind, RedactionFailed, Redactor, default_redactor
-from runbooks.redaction.rules import MARK
 from sandbox.cluster import logs
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from runbooks.redaction.marks import PrivateKind
 from runbooks.redaction.redactor import Redactor, _parts
-from runbooks.redaction.rules import PrivateKind, patterns, rules
+from runbooks.redaction.rules import patterns, rules
 from runbooks.redaction.text import LONGEST_LINE, ScannedText, TooDense, long_lines
 
 WIDEST = 4096

@@ -1,0 +1,49 @@
+"""The marks that stand in the place of what was private: `[name 1]`."""
+
+import re
+from enum import StrEnum
+
+
+class PrivateKind(StrEnum):
+    """What a mark says was there; the value is how it is written in the mark."""
+
+    SECRET = "secret"  # noqa: S105 - a name for what is hidden
+    PASSWORD = "password"  # noqa: S105
+    TOKEN = "token"  # noqa: S105
+    JWT = "jwt"
+    BEARER = "bearer token"
+    BASIC = "basic credential"
+    AWS = "aws key"
+    GITHUB = "github token"
+    SLACK = "slack token"
+    PRIVATE_KEY = "private key"
+    SSN = "ssn"
+    MRN = "mrn"
+    PHONE = "phone"
+    EMAIL = "e-mail"
+    NAME = "name"
+    BIRTH_DATE = "birth date"
+    DATE = "date"
+    AGE = "age"
+    ADDRESS = "address"
+    RECORD = "record number"
+    PLAN = "health plan id"
+    ACCOUNT = "account number"
+    LICENCE = "licence number"
+    VEHICLE = "vehicle id"
+    DEVICE = "device id"
+    URL = "url"
+    IP = "ip address"
+    PICTURE = "picture"
+    BIOMETRIC = "biometric"
+    NARRATIVE = "narrative"
+    WITHHELD = "withheld line"
+    """No mark says it: a sentence stands in the place of such lines, and they are counted."""
+
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and a kind is looked up at each hit
+
+
+_KINDS = b"|".join(re.escape(kind.value.encode()) for kind in PrivateKind if kind is not PrivateKind.WITHHELD)
+MARK = re.compile(rb"\[(?:" + _KINDS + rb") \d{1,6}\]")
+DONE = re.compile(rb"\[(?:" + _KINDS + rb")(?: \d{1,6})?\]")
+"""A mark, with its number or, in the shape of many lines, without."""
