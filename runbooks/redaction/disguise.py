@@ -18,6 +18,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from runbooks.redaction.compiled import Compiled
+from runbooks.redaction.marks import FORGED, MARKS
 
 _ESCAPE = rb"(?:\x1b|\xe2\x90\x9b|\\+(?:u001[bB]|u\{1[bB]\}|x1[bB]|033|e)|%(?:25)*1[bB]|&#(?:27|[xX]1[bB]);)"
 _ENDS_COMMAND = rb"(?:\x07|" + _ESCAPE + rb"(?:\\+|%5[cC]))"
@@ -52,10 +53,12 @@ _ESCAPED = (
 r"""One sign each: `\u0040`, `\x40`, `\100` (as C and git write bytes), `%40`, twice escaped `%2540`, `&#64;`."""
 
 _WITHOUT_WIDTH = _SEQUENCE + rb"|" + _COMMAND + rb"|" + _CONTROL + rb"|" + _WIDTHLESS
-DISGUISE = _WITHOUT_WIDTH + rb"|" + _OTHER_SIGNS + rb"|" + _ESCAPED
-"""One sign, or sequence, that is not what it looks like."""
+DISGUISE = _WITHOUT_WIDTH + rb"|" + _OTHER_SIGNS + rb"|" + _ESCAPED + rb"|" + FORGED
+"""One sign, or sequence, that is not what it looks like. A forged mark, too: `MRN: [mrn 1]1234567` is read as `MRN: 1234567`."""
 
-_READ = re.compile(rb"(?P<without_width>" + _WITHOUT_WIDTH + rb")|(?P<escaped>" + _ESCAPED + rb")|" + _OTHER_SIGNS)
+_READ = re.compile(
+    rb"(?P<without_width>" + _WITHOUT_WIDTH + rb"|" + MARKS + rb")|(?P<escaped>" + _ESCAPED + rb")|" + _OTHER_SIGNS
+)
 
 _OPENS = re.compile(_ESCAPE + rb"|\xc2\x9b")
 

@@ -45,9 +45,7 @@ def checked(data: bytes, kind: PrivateKind, first: int, last: int, *, strict: bo
     while mark := MARK.match(data, at):
         at = mark.end()
     if at > first:
-        # what goes on behind a mark is no mark's: somebody may have typed it
-        rest = BARE.match(data, at) if data[at : at + 1].isalnum() else None
-        return one(kind, at, rest.end()) if rest else none(at)
+        return none(at)
     if is_placeholder(value) or (not strict and looks_like_a_word(value)):
         return none(last)
     return one(kind, first, last)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from runbooks.redaction.blocks.reading import FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.marks import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind, without_forged
 
 # ---- X12: https://www.stedi.com/edi/x12, segments of the health care transactions 270 to 278, 820, 834, 835, 837 ----
 
@@ -227,6 +227,6 @@ class PrivateKey:
         begins = _KEY_BEGINS.search(line, at)
         if begins is not None:
             return Read(Then.MORE, [Found(PrivateKind.PRIVATE_KEY, begins.start(), len(line))])
-        if ends is None and _OF_A_KEY.match(line, at) is None:
+        if ends is None and _OF_A_KEY.match(without_forged(line[at:])) is None:
             return FOREIGN
         return Read(Then.OVER if ends else Then.MORE, withheld="{lines} withheld: rest of a private key")

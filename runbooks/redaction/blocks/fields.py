@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.marks import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind, without_forged
 
 
 class FieldContext(Enum):
@@ -248,6 +248,7 @@ def judge(key: bytes, context: FieldContext, value: bytes, *, clinical: bool = F
 
     In a clinical document (`clinical`) only what is a code, a measured number or an address of a definition stays.
     """
+    value = without_forged(value)
     if is_placeholder(value) or MARK.fullmatch(value) is not None or _EMPTY_MEMBERS.fullmatch(value) is not None:
         return None
     name = plain(key)

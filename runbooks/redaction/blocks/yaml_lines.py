@@ -13,7 +13,7 @@ from runbooks.redaction.blocks.fields import (
 )
 from runbooks.redaction.blocks.reading import DEEPEST, FOREIGN, RECORD, Found, Read, Then
 from runbooks.redaction.checks import is_placeholder
-from runbooks.redaction.marks import MARK, PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind, without_forged
 
 _OPENS = re.compile(
     rb"[ ]*+(?:-[ ]++)*+(?:[\w./$-]{1,80}+:(?:[ ]*+[|>][+-]?\d?)?[ ]*+$|(?:name|key):[ ]*+[\"']?[\w.-]{1,80}+[\"']?[ ]*+$|kind:[ ]++Secret[ ]*+$)"
@@ -130,4 +130,4 @@ class YamlLines:
                 or (PrivateKind.SECRET if level.context is FieldContext.SEALED else None)
                 or (PrivateKind.SECRET if level.context is FieldContext.DATA and is_secret(level.key) else None)
             )
-        return None if value[:1] in b"&*!{[" else judge(level.key, level.context, value)
+        return None if without_forged(value)[:1] in b"&*!{[" else judge(level.key, level.context, value)

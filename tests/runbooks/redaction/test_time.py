@@ -61,7 +61,7 @@ def _steps(redactor: Redactor, text: bytes) -> int:
 _HOSTILE = [
     b"PID|", b'"name":{', b'"address":[', b'"identifier":[{"value":', b'"name":{"address":{"identifier":{', b"eyJabcde.", b"eyJabcde", b"Patient/", b"basic+", b"Basic dXNlcjpwYXNz",
     b"-----BEGIN PRIVATE KEY-----", b'-----BEGIN PRIVATE KEY-----"-----END ', b"password=,", b"password='", b'password=\\"', b'password="\n', b"://a:", b"://a:b@", b"@",
-    b"a.", b"a@a.", b"a@b.cc", b"\\", b"\\u00", b"%25", b"&amp;", b"\x1b[", b"\x1b]0;", b"[mrn 1]", b"AbCd1234", b"name=Maria ", b'"family":[',
+    b"a.", b"a@a.", b"a@b.cc", b"\\", b"\\u00", b"%25", b"&amp;", b"\x1b[", b"\x1b]0;", b"[mrn 1]", b"[name 1]x", b"MRN: [mrn 1]", b"[mrn 1][mrn 1]7", b"AbCd1234", b"name=Maria ", b'"family":[',
     b"ZPI|", b"NTE|1||x", b"MSH#^~\\&#", b"MSH|", b'{"resourceType":"Patient",', b'{"note":"x","resourceType":"Patient"}', b'"{\\"resourceType\\":\\"P', b'{"vr":"PN","Value":["', b"{\\", b"{\\n",
     b"12 Main ", b"MRN ", b"[{", b'{"a":', b"Ab0/", b"Ab0-", b"xoxb-", b'"\\"', b'name\\":{', b"authorization: ", b"--password ", b"'\n\"",
     b"Duplicate entry '", b"Duplicate entry 'x' for key 'a'", b"varchar value 'x", b"rejected value [", b"[Parameters=[@p0='", b"[Parameters=[@p0='x', ", b"@p0=N'", b"@p0=''",

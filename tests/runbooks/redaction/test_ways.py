@@ -291,6 +291,8 @@ def test_a_token_without_a_form_of_its_own_is_known_by_its_vendors_name(row: Nam
     ("text", "wanted"),
     [
         ("password=[secret 1]hunter22", "password=[secret 1][password 1]"),
+        ("MRN: [mrn 1][mrn 2]4471203", "MRN: [mrn 1][mrn 2][mrn 3]"),
+        ("patient [name 1]Éva Lopez", "patient [name 1][name 2]"),
         ("Dr. Lopez called", "Dr. [name 1] called"),
         ("seen by DR. LOPEZ", "seen by DR. [name 1]"),
         ("at 206-555-0143x22 now", "at [phone 1] now"),
