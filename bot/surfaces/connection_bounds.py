@@ -1,7 +1,8 @@
 """Bounds on the connections of a server: in number, for each peer, and in the time until a request has arrived whole.
 
-A process has a limited number of open files, and each connection is one. Whoever opens many and says nothing must neither use them up nor
-keep anybody else waiting: where there are too many, the one that has been silent for longest makes way for the new one.
+A process has a limited number of open files, and each connection is one. Whoever opens many must neither use them up nor keep anybody else
+waiting: where there are too many, the one that has been silent for longest makes way for the new one; and where none is silent, the
+oldest of the peer that has the most, unless the new one's has as many.
 """
 
 import asyncio
@@ -89,13 +90,15 @@ class BoundedConnections:
             return self._cut_off(peer)
         if len(self._open) < self._most:
             return True
-        silent = Counter(each.peer for each in self._open.values() if each.silent)
-        return bool(silent) and self._cut_off(silent.most_common(1)[0][0])
+        if silent := Counter(each.peer for each in self._open.values() if each.silent):
+            return self._cut_off(silent.most_common(1)[0][0])
+        most, count = held.most_common(1)[0]
+        return count > held[peer] + 1 and self._cut_off(most, waits=True)
 
-    def _cut_off(self, peer: Hashable) -> bool:
-        """Whether a silent connection of that peer made way."""
+    def _cut_off(self, peer: Hashable, *, waits: bool = False) -> bool:
+        """Whether a connection of that peer made way: a silent one, or one that waits for its answer."""
         for transport, each in self._open.items():
-            if each.silent and each.peer == peer:
+            if each.silent is not waits and each.peer == peer:
                 self._forget(transport)
                 transport.abort()
                 return True

@@ -111,6 +111,29 @@ async def test_probes_are_answered_however_many_connections_stop_halfway(half: b
             assert (await asked(f"{address}/readyz"))[0] == 200
 
 
+async def test_probes_are_answered_however_many_addresses_wait_for_a_slow_answer() -> None:
+    web = Web(ProcessMetrics(), {"slow": hanging}, check_seconds=600.0, arrive_seconds=600.0)
+    port = await web.start("127.0.0.1", 0)
+    opened = []
+
+    async def ask(address: str, path: str) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        opened.append(writer)
+        return reader
+
+    for number in range(96):
+        await ask(f"127.0.0.{2 + number % 3}", "/readyz")
+    async with asyncio.timeout(60):
+        while len(held := web._connections._open.values()) < 64 or any(each.silent for each in held):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        for _ in range(3):
+            assert (await (await ask("127.0.0.9", "/healthz")).read()).startswith(b"HTTP/1.1 200")
+    await web.stop()
+    for writer in opened:
+        writer.close()
+
+
 @pytest.mark.parametrize(
     "half",
     [b"", b"GET /healthz HTTP/1.1\r\nX-a: ", b"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n123"],
