@@ -105,14 +105,14 @@ async def test_a_password_that_was_changed_is_read_again_by_itself(here: Served)
 
 
 async def test_an_answer_tells_how_long_it_took(here: Served):
-    found = await here.database(answer_timeout=60).answers()
+    found = await here.database(answer_timeout=10).answers()
     assert isinstance(found, QueryResult)
     assert (found.well, found.place, found.code) == (True, "primary", None)
     assert found.seconds > 0
 
 
 async def test_an_answer_counts_connections_and_tells_how_far_a_replica_is_behind(here: Served):
-    database = here.database(answer_timeout=60)
+    database = here.database(answer_timeout=10)
     primary, replica = await database.answers("primary"), await database.answers("replica")
     found = await database.connections("primary")
     assert primary.connections is not None
@@ -133,7 +133,7 @@ async def test_an_answer_counts_connections_and_tells_how_far_a_replica_is_behin
 
 
 async def test_an_answer_counts_who_waits_for_a_lock(here: Served):
-    database = here.database(answer_timeout=60)
+    database = here.database(answer_timeout=10)
     assert (await database.answers()).waiting == 0
     here.do(here.world.hold(waiting=3))
     async with asyncio.timeout(60):
@@ -147,7 +147,7 @@ async def test_an_answer_counts_who_waits_for_a_lock(here: Served):
 
 async def test_a_slow_server_is_measured_and_a_silent_one_is_over_in_time(here: Served):
     here.call(here.world.slow_down, 0.05)
-    assert (await here.database(answer_timeout=60).answers()).seconds >= 0.05
+    assert (await here.database(answer_timeout=10).answers()).seconds >= 0.05
     here.mend()
     here.call(here.world.vanish)
     found = await here.database(answer_timeout=0.3).answers("replica")
@@ -157,7 +157,7 @@ async def test_a_slow_server_is_measured_and_a_silent_one_is_over_in_time(here: 
 
 
 async def test_a_server_that_falls_silent_in_the_middle_holds_nobody(here: Served):
-    database = here.database(statement_timeout=2, answer_timeout=60)
+    database = here.database(statement_timeout=2, answer_timeout=10)
     async with database._client.asked("primary") as session:
         await session.rows("SELECT 1")
         here.call(here.world.vanish)
