@@ -102,6 +102,14 @@ def _birth_date(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) 
 
 _ONE_NAME = re.compile(NAME)
 _ANY_WORD = re.compile(rb"(?:[A-Za-z.'-]|%20|[\x80-\xff])+")
+_SURNAME = re.compile(
+    rb"(?:(?i:da|das|de|del|della|den|der|di|do|dos|du|la|las|le|los|van|von|vom|zu|zum|zur|ten|ter|al|el|bin|bint|ibn)(?:[ ]|%20|\+)){1,3}(?:"
+    + NAME
+    + rb"|"
+    + _ANY_WORD.pattern
+    + rb")"
+)
+"""Behind its small words, which are no name by themselves: `van der Berg`."""
 _LIST_OPENS = re.compile(rb"\s*\[\s*")
 
 
@@ -156,7 +164,7 @@ def _field_name(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int)
         return checked(data, PrivateKind.NAME, first, last, strict=True)
     if called := _CALLED.match(data, at):
         return one(PrivateKind.NAME, *called.span("given"))
-    value = _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
+    value = _SURNAME.match(data, at) or _ONE_NAME.match(data, at) or _ANY_WORD.match(data, at)
     last = _with_components(data, value.end()) if value else at
     return checked(data, PrivateKind.NAME, at, last, strict=True)
 

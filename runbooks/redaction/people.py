@@ -151,9 +151,12 @@ RULES: tuple[tuple[str, bytes], ...] = (
     ("biometric", _BIOMETRIC + GAP + rb"{1,8}(?P<biometric>[A-Za-z0-9+/=_:-]{8})"),
     (
         "person_ip",
-        rb"(?i:(?:client|remote|user|visitor|caller|patient)[ _-]?(?:ip|addr(?:ess)?)|x-forwarded-for|x-real-ip|\bforwarded[ ]for)"
+        rb"(?:(?i:(?:client|remote|peer|user|visitor|caller|patient)[ _-]?(?:ip|addr(?:ess)?)|x-forwarded-for|x-real-ip|\bforwarded[ ]for)"
         + GAP
-        + rb"{1,6}(?P<person_ip>"
+        + rb"{1,6}|\b(?i:client|remote|peer)"
+        + ASSIGN
+        + GAP
+        + rb"{0,3}/?|\[client[ ])(?P<person_ip>"
         + _IP
         + rb"(?:,[ ]?"
         + _IP

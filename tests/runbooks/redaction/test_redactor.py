@@ -387,3 +387,38 @@ def test_of_a_clusters_log_exactly_what_was_planted_is_gone(lines: Any) -> None:
     assert MARK.sub(b"*", result.text.encode()).decode() == _PLANTED.sub("*", text)
     assert not [value for value in planted if value in result.text]
     assert sum(result.counts.values()) == len(_PLANTED.findall(text)) > 0
+
+
+@pytest.mark.parametrize(
+    ("came", "left"),
+    [
+        ("last_name=van der Berg status=ok", "last_name=[name 1] status=ok"),
+        ("surname: de la Cruz, given", "surname: [name 1], given"),
+        ("surname=von%20der%20Heide&x=1", "surname=[name 1]&x=1"),
+        ("last_name: de la cruz", "last_name: [name 1]"),
+        ("client: 203.0.113.9, server: _", "client: [ip address 1], server: _"),
+        ("[client 203.0.113.9:5000] refused", "[client [ip address 1]:5000] refused"),
+        ("remote=/203.0.113.9:5000", "remote=/[ip address 1]:5000"),
+        ('{"peer":"2001:db8::7"}', '{"peer":"[ip address 1]"}'),
+    ],
+)
+def test_a_surname_goes_with_its_small_words_and_a_peers_public_address_goes(came: str, left: str) -> None:
+    assert Redactor().text(came) == left
+    assert Redactor().text(left) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "peer=10.0.0.3:5432",
+        "remote: 192.168.1.4",
+        "[client 10.0.0.3:5000]",
+        "client: v1.31.2",
+        "server: 203.0.113.9",
+        "the client 203.0.113.9",
+        "remote: Counting objects: 10",
+        "peer: 10:15:33",
+    ],
+)
+def test_what_only_looks_like_a_peers_public_address_stays(text: str) -> None:
+    assert Redactor().text(text) == text
