@@ -31,7 +31,7 @@ BEGINS = b"|".join(
         rb"-----(?:BEGIN|END) (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY",
         # HL7 with other separators than a bar; X12, DICOM
         rb"\bMSH[^\w\s|][^\w\s]{3}",
-        rb"\bISA[^A-Za-z0-9\s]\d\d|(?:" + _LINE + rb"[ \t]*|~ ?)[A-Z][A-Z0-9]{1,2}[*|^]",
+        rb"\bISA[^A-Za-z0-9\s]\d\d|(?:" + _LINE + rb"[ \t]*|~ ?)[A-Z][A-Z0-9]{1,2}[*|^]|\b[A-Z][A-Z0-9]{1,2}\*[^\s*]",
         _LINE + rb"(?:[> \t]|\d{1,9}: )*\(?[0-9a-fA-F]{4}, ?[0-9a-fA-F]{4}\)",
         # tables: a rule of dashes, a row of names, one field of a row
         _LINE + rb"[ |+]?-{2,}(?:[+|]-+)*[+|]?" + _ENDS,

@@ -37,7 +37,7 @@ _FIELDS: dict[bytes, dict[int, PrivateKind]] = {
         2: PrivateKind.RECORD, 3: PrivateKind.RECORD, 6: _DATE, 7: _DATE, 8: _DATE, 10: _NAME, 14: _DATE, 16: _NAME, 17: _PHONE, 22: _DATE,
         28: _NAME, 32: _NAME, 33: _NAME, 34: _NAME, 35: _NAME,
     },
-    b"OBX": {14: _DATE, 16: _NAME, 19: _DATE},
+    b"OBX": {5: _TEXT, 14: _DATE, 16: _NAME, 19: _DATE},
     b"ROL": {1: PrivateKind.RECORD, 4: _NAME, 5: _DATE, 6: _DATE, 8: _TEXT, 11: _PLACE, 12: _PHONE},
     b"STF": {
         1: PrivateKind.RECORD, 2: PrivateKind.RECORD, 3: _NAME, 6: PrivateKind.BIRTH_DATE, 10: _PHONE, 11: _PLACE, 12: _DATE, 13: _DATE, 14: _NAME,
@@ -46,6 +46,7 @@ _FIELDS: dict[bytes, dict[int, PrivateKind]] = {
     b"PRA": {1: PrivateKind.RECORD, 6: PrivateKind.LICENCE, 8: _DATE},
     b"AL1": {3: _TEXT, 5: _TEXT, 6: _DATE},
     b"PRB": {2: _DATE, 3: _TEXT, 4: PrivateKind.RECORD, 5: PrivateKind.RECORD, 7: _DATE, 8: _DATE, 9: _DATE, 15: _DATE, 16: _DATE, 17: _TEXT, 24: _TEXT},
+    b"DG1": {4: _TEXT, 5: _DATE, 16: _NAME, 19: _DATE},
     b"NTE": dict.fromkeys(range(3, 11), _TEXT),
     _OF_A_SITE: dict.fromkeys(range(1, 61), _TEXT),
 }  # fmt: skip
@@ -53,6 +54,15 @@ _FIELD = rb"(?:[^\r\n\x1c\"|\\%]++|\\(?![rn]|u000[AaDd])|%(?!0[AaDd])|\"\"|\"(?=
 r"""A quotation mark ends it, unless the field goes on behind it: `O\\"Brien`, `\\"\\"` for nothing."""
 _NOTHING = re.compile(rb"[\s\"^~&\\]*+|" + DONE.pattern)
 _CODE = re.compile(rb"\d{1,4}|[A-Z]")
+_SAID_IN_WORDS = re.compile(rb"[^|\r\n]{0,8}\|(?:TX|FT|ST)\|")
+"""OBX-2: the observation's value is a text."""
+_RESULT = re.compile(
+    rb"(?:[<>=]{0,2} ?[+-]?\d{1,6}(?:\.\d{1,6})?(?:[-/:]\d{1,6}(?:\.\d{1,6})?)?(?: ?[a-z%m][A-Za-z0-9/%^]{0,11})?"
+    rb"|[A-Z]{0,3}[0-9+.-]{0,4}|[a-z]{1,20}"
+    rb"|(?i:(?:not |none )?(?:detected|seen|isolated)|(?:weakly )?(?:positive|negative)|(?:non-?)?reactive|(?:ab)?normal|no growth"
+    rb"|normal|trace|none|few|rare|many|moderate|clear|cloudy|yellow|high|low|equivocal|indeterminate|inconclusive|pending))"
+)
+"""What a laboratory answers, which tells nobody's name: a number, a short code, one of the usual words."""
 _ALONE = re.compile(rb"\d{0,3}\|")
 """How the first field of a site's segment is, where its message was not seen: the number of the segment. `ZIP|CITY|STATE` is none."""
 
@@ -81,6 +91,8 @@ def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list
     segment = pattern.match(data, end)
     assert segment is not None, "no field has to be there"
     text.look(segment.end() - end)
+    measures = name == b"OBX"
+    in_words = measures and _SAID_IN_WORDS.match(data, end) is not None
     parts: list[PrivatePart] = []
     for kind, (first, ends) in zip(kinds, segment.regs[1:], strict=True):
         if first == ends:
@@ -88,6 +100,8 @@ def _hl7(text: ScannedText, _hit: re.Match[bytes], start: int, end: int) -> list
         last = ends
         if last == segment.end() and data[last : last + 1] == b'"':
             last = first + len(data[first:last].rstrip(b"\\"))  # they belong to the mark that ends a JSON text
+        if measures and kind is _TEXT and (not in_words or all(map(_RESULT.fullmatch, data[first:last].split(b"~")))):
+            continue
         if not _NOTHING.fullmatch(data, first, last) and not (kind is _TEXT and _CODE.fullmatch(data, first, last)):
             parts.append(PrivatePart(kind, first, last, last))
     return parts

@@ -78,7 +78,7 @@ _RELATIVE = (
 RULES: tuple[tuple[str, bytes], ...] = (
     (
         "hl7",
-        rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|PV2|ORC|OBR|OBX|ROL|STF|PRA|AL1|PRB|NTE|Z[A-Z0-9]{2})\|)",
+        rb"(?:\\[rn]|%0[AaDd]|\b)(?P<hl7>(?:PID|NK1|GT1|IN1|IN2|MRG|PV1|PV2|ORC|OBR|OBX|ROL|STF|PRA|AL1|PRB|DG1|NTE|Z[A-Z0-9]{2})\|)",
     ),
     (
         "picture",

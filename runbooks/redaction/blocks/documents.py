@@ -15,7 +15,10 @@ _SEGMENTS = (
 )
 _ISA = re.compile(rb"\bISA(?P<sep>[^A-Za-z0-9\s])\d\d(?P=sep)")
 _SEGMENT = re.compile(rb"\s*+" + _SEGMENTS + rb"(?:\*[^\r\n]*+$|[|^][^\r\n]*+(?<=[~'])$)")
-_SEGMENT_WITHIN = re.compile(rb"~[ ]?" + _SEGMENTS + rb"[*|^]")
+_SEGMENT_WITHIN = re.compile(
+    rb"~[ ]?" + _SEGMENTS + rb"[*|^]|(?<![\w*])" + _SEGMENTS + rb"\*(?:[A-Z0-9]{1,3}\*[^\s*]|[^\s*~][^~\r\n]{0,200}+~)"
+)
+"""Behind another, or behind a log's prefix."""
 _ENDS = re.compile(rb"IEA[^A-Za-z0-9\s]\d{1,5}[^A-Za-z0-9\s]")
 _HEADER = 105
 """Where an ISA segment, whose fields are of fixed length, names what ends a segment."""

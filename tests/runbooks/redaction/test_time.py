@@ -68,6 +68,7 @@ _HOSTILE = [
     b"CALL p('a',", b"CALL p(", b"SELECT patient('a', ", b"(VALUES (", b"(VALUES ('a'),", b"' AS first_name", b"'a' AS mrn,", b"EXEC a @b='", b"EXEC a 'x", b"EXEC a N'x', ",
     b"GB82 ", b"--pass ", b"Pwd={", b"password={;", b"jdbc:oracle:thin:a/", b"zip -P", b"ldapsearch -w", b"key:pass ", b'{ name = "DB_PASSWORD", value = "', b'pass="a" -> "', b'pass="" -> ',
     b"last_name=van ", b"surname: de la ", b"van der ", b"client=", b"peer: 203.0.113.9", b"[client ",
+    b"OBX|1|TX|a||b c~", b"OBX|1|ST|a||1~", b"DG1|", b"N3*", b"N3*1 ", b" NM1*IL*1", b" DMG*D8*",
     b"_pass=4829", b"dup key: { a: ", b"\xc2\xab(", b"duplicate key value is (",
 ]  # fmt: skip
 """What attackers would repeat, besides what the patterns themselves say."""
