@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from runbooks.redaction.blocks.fields import cue_of
+from runbooks.redaction.blocks.fields import FieldContext, context_of, cue_of, judge
+from runbooks.redaction.blocks.json_lines import is_resource
 from runbooks.redaction.blocks.lines import Lines, whole
 from runbooks.redaction.compiled import Compiled
 from runbooks.redaction.disguise import Reading, plain, readings, wears
@@ -186,23 +187,37 @@ class Scope:
     def json(self, value: Any) -> Any:
         """A JSON value, each text by itself, so that it stays JSON; a key is a cue for what stands under it.
 
-        Raises `RedactionFailed`.
+        In a FHIR resource only codes stay, as in one that is a text. Raises `RedactionFailed`.
         """
-        return self._json(value, "")
+        return self._json(value, "", None)
 
-    def _json(self, value: Any, key: str) -> Any:
+    def _json(self, value: Any, key: str, context: FieldContext | None) -> Any:
+        """`context`: what it stands in, where that is a FHIR resource."""
         if isinstance(value, str):
-            return self._under(key, value)
+            return self._under(key, value) if context is None else self._of_resource(key, context, value)
         if isinstance(value, Mapping):
-            return {self.text(name): self._json(each, cue_of(name, value)) for name, each in value.items()}
+            if context is not None:
+                context = context_of(key.encode(errors="surrogatepass"), context)
+            elif is_resource(value.get("resourceType")):
+                context = FieldContext.NONE
+            return {self.text(name): self._json(each, cue_of(name, value), context) for name, each in value.items()}
         if isinstance(value, list | tuple):
-            return [self._json(each, key) for each in value]
+            return [self._json(each, key, context) for each in value]
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
             plain = self._under(key, text := str(value))
             return value if plain == text else plain
         raise RedactionFailed
+
+    def _of_resource(self, key: str, context: FieldContext, text: str) -> str:
+        """What stands under this key in a FHIR resource: what `JsonLines` would take out of it goes whole."""
+        try:
+            data = text.encode(errors="surrogatepass")
+            kind = judge(key.encode(errors="surrogatepass"), context, data, clinical=True)
+            return self._under(key, text) if kind is None else self._mark(kind, data).decode()
+        except Exception:  # noqa: BLE001 - as above
+            raise RedactionFailed from None
 
     def _under(self, key: str, text: str) -> str:
         """The text that stands under this key: all of it goes where the key says that it is private."""

@@ -67,6 +67,11 @@ _ONLY_BRACKETS = re.compile(rb"[\[{\s]++")
 _KEY_BEFORE = re.compile(rb"([\w-]{1,80})[\"']?\s*+[:=]\s*+$")
 
 
+def is_resource(kind: object) -> bool:
+    """Whether this is what a FHIR resource has as its `resourceType`."""
+    return isinstance(kind, str) and _TYPE.fullmatch(kind.encode(errors="replace")) is not None
+
+
 def is_orphan(line: bytes, at: int) -> bool:
     """Only a JSON text has such a line, and where its beginning was not seen nobody knows what the line says."""
     found = _ORPHAN.match(line, at)

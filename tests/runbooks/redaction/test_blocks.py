@@ -381,6 +381,43 @@ def test_a_value_beside_the_name_of_a_secret_goes_from_json_that_was_read_too() 
     assert leaf_by_leaf(value, Redactor()) == left
 
 
+def test_of_a_parsed_fhir_resource_only_codes_stay() -> None:
+    value = {
+        "event": "sync failed for order",
+        "body": {
+            "resourceType": "Observation",
+            "id": "obs-88213",
+            "status": "final",
+            "code": {"text": "Heart rate", "coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+            "valueString": "lives with aunt Maria",
+            "note": [{"text": "Mia called", "time": "2026-11-24"}],
+            "text": {"status": "generated", "div": "<div>Mia</div>"},
+            "subject": {"reference": "Patient/88213", "display": "M. Lopez"},
+            "contained": [{"resourceType": "Patient", "name": [{"text": "Mia L."}], "active": True}],
+            "valueQuantity": {"value": 72, "unit": "bpm"},
+        },
+        "note": "sync failed for order",
+    }
+    left = Redactor().json(value)
+    assert left == {
+        "event": "sync failed for order",
+        "body": {
+            "resourceType": "Observation",
+            "id": "[record number 1]",
+            "status": "final",
+            "code": {"text": "Heart rate", "coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+            "valueString": "[narrative 1]",
+            "note": [{"text": "[narrative 2]", "time": "[date 1]"}],
+            "text": {"status": "generated", "div": "[narrative 3]"},
+            "subject": {"reference": "[mrn 1]", "display": "[name 1]"},
+            "contained": [{"resourceType": "Patient", "name": [{"text": "[name 2]"}], "active": True}],
+            "valueQuantity": {"value": 72, "unit": "bpm"},
+        },
+        "note": "sync failed for order",
+    }
+    assert Redactor().json(left) == left
+
+
 def test_a_narrative_is_a_kind_that_is_planted() -> None:
     assert PrivateKind.NARRATIVE in {kind for item in formats(each=2) for kind, _ in item.private}
 
