@@ -30,6 +30,8 @@ from bot.config.sections import (
     SlackSettings,
     TimeSettings,
 )
+from bot.config.syntax import explained
+from bot.config.values import ImagePart, Registry, SlackChannel, WebAddress
 from commands.kit.policy import Policies, Risk
 from runbooks.kit.addresses import split_address
 from runbooks.kit.targets import Environment, NamedScript, Region, Service
@@ -49,11 +51,11 @@ class Settings(Section):
     people: dict[Key, PersonSettings] = {}
     roles: dict[Key, RoleSettings] = {}
     environments: dict[Key, EnvironmentSettings] = Field(default={}, min_length=1)
-    channels: dict[str, Key] = {}
+    channels: dict[SlackChannel, Key] = {}
     """Slack channel id → the environment for commands in that channel."""
-    registries: dict[str, str] = {}
+    registries: dict[Registry, WebAddress] = {}
     """Registry host → base URL, if it is not `https://HOST` (a mirror, the sandbox)."""
-    mirrors: dict[str, str] = {}
+    mirrors: dict[ImagePart, ImagePart] = {}
     """Image name, or its beginning up to a `/` → the name that the cluster's admission rewrites it to: `"ghcr.io/omnicare" = "mirror.example/omnicare"`."""
 
     @model_validator(mode="after")
@@ -175,7 +177,11 @@ class Settings(Section):
         address = urlsplit(environment.exports.endpoint or "")
         if self.bot.sandbox and address.hostname != "127.0.0.1":
             raise ValueError(f"environments.{name}.exports.endpoint: a sandbox may only write to 127.0.0.1")
-        if not self.bot.sandbox and environment.exports.endpoint and address.scheme != "https":
+        if (
+            not self.bot.sandbox
+            and environment.exports.endpoint
+            and not (address.scheme == "https" and address.hostname)
+        ):
             raise ValueError(f"environments.{name}.exports.endpoint: the address must begin with https://")
 
     def _check_aws(self, name: str, environment: EnvironmentSettings) -> None:
@@ -191,7 +197,7 @@ class Settings(Section):
             address = urlsplit(endpoint or "")
             if self.bot.sandbox and address.hostname != "127.0.0.1":
                 raise ValueError(f"environments.{name}.{table}.endpoint: a sandbox may only connect to 127.0.0.1")
-            if not self.bot.sandbox and endpoint and address.scheme != "https":
+            if not self.bot.sandbox and endpoint and not (address.scheme == "https" and address.hostname):
                 raise ValueError(f"environments.{name}.{table}.endpoint: the address must begin with https://")
 
     @staticmethod
@@ -429,7 +435,7 @@ def load(path: Path) -> Settings:
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:  # Python's own too: a number of 5 000 digits
-        raise ConfigurationError(f"{path} is not TOML: {_syntax(error)}") from error
+        raise ConfigurationError(f"{path} is not TOML: {explained(error, text)}") from error
     slack = raw.get("slack")
     if isinstance(slack, dict) and any(secret in slack for secret in ("bot_token", "app_token")):
         raise ConfigurationError(
@@ -478,12 +484,6 @@ def _variable(name: str) -> str:
 
 
 _TOKEN = re.compile(r"[!-~]*")
-
-
-def _syntax(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply."
-    return f"{error}." if isinstance(error, tomllib.TOMLDecodeError) else "a number in it has too many digits."
 
 
 def validate(raw: dict[str, Any], *, source: str = "configuration", text: str = "") -> Settings:

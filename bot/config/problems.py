@@ -12,6 +12,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from bot.config.syntax import statements
+from runbooks.kit.addresses import ADDRESS
+from runbooks.wording import counted
+
 Place = tuple[str | int, ...]
 """A setting's path: `("environments", "production", "services", 0, "name")`."""
 
@@ -39,7 +43,12 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel], text: str) -> l
     """Return a sentence for each error: `line 12: bot.web_port: write a whole number`. `text` is the file's, "" where there is none."""
     lines = _lines(text)
     sentences = []
+    wrong = [_at(each["loc"]) for each in errors]
     for each in errors:
+        if each["type"] == "too_short" and any(
+            len(one) > len(each["loc"]) and one[: len(each["loc"])] == each["loc"] for one in wrong
+        ):
+            continue  # it has one, which is wrong
         place, message = _at(each["loc"]), each["msg"].removeprefix("Value error, ")
         if not place and (found := re.match(r"([\w.-]+): ", message)):
             place = tuple(found[1].split("."))  # errors of the whole configuration name their place themselves
@@ -68,9 +77,48 @@ def _instead(error: ErrorDetails, model: type[BaseModel], message: str) -> str:
             else "there is no such setting"
         )
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        name = ".".join(str(part) for part in place)
-        return f"write a table: [{name}]"
-    return _INSTEAD.get(kind, message)
+        return f"write a table: {_header(place)}"
+    if kind in ("tuple_type", "list_type") and _known(model, (*place, 0)):
+        return f"write each of them as a table: {_header(place, inside=True)}"
+    return _INSTEAD.get(kind) or _bound(error) or message
+
+
+def _header(place: Place, *, inside: bool = False) -> str:
+    """Return the header of the table at that place; the list's for one of a list, and for what is inside one."""
+    name = ".".join(part for part in place if isinstance(part, str))
+    return f"[[{name}]]" if inside or isinstance(place[-1], int) else f"[{name}]"
+
+
+_PATTERNS = {
+    r"^[a-z][a-z0-9-]{0,62}$": "write lower case letters, digits and hyphens, a letter first",
+    ADDRESS: "write HOST or HOST:PORT, without a scheme (`http://`), a user or a path",
+}
+"""Advice by pattern."""
+
+
+def _bound(error: ErrorDetails) -> str:
+    """Return what a value must be that is beyond its bound, of the wrong form or none of a list; "" for other errors."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "string_pattern_mismatch":
+            return _PATTERNS.get(context["pattern"], f"it must have the form `{context['pattern']}`")
+        case "literal_error" | "enum":
+            return f"write {context['expected']}"
+        case "greater_than_equal":
+            return f"write {context['ge']:g} or more"
+        case "greater_than":
+            return f"write more than {context['gt']:g}"
+        case "less_than_equal":
+            return f"write {context['le']:g} or less"
+        case "string_too_short":
+            return (
+                "it is empty"
+                if context["min_length"] == 1
+                else f"write at least {counted(context['min_length'], 'character')}"
+            )
+        case "string_too_long":
+            return f"write at most {counted(context['max_length'], 'character')}"
+    return ""
 
 
 def _known(model: type[BaseModel], place: Place) -> list[str]:
@@ -104,11 +152,11 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Return the first line of each table and key, which tomllib does not report. Inline tables have the line on which they begin."""
+    """Return the first line of each table and key, which tomllib does not report. What is inside another value has the line on which that begins."""
     found: dict[Place, int] = {}
     counts: dict[Place, int] = {}
     table: Place = ()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in statements(text):
         if header := _HEADER.match(line):
             table = _numbered(tuple(_parts(header[2])), counts, again=header[1] == "[[")
             for end in range(1, len(table) + 1):

@@ -8,6 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
+from bot.config.values import (
+    Account,
+    DatabaseUrl,
+    Executor,
+    FilePath,
+    KubernetesName,
+    ListenHost,
+    Named,
+    Repository,
+    SlackChannel,
+    SlackPerson,
+    SlackTeam,
+    SlashCommand,
+    WebAddress,
+)
 from commands.kit.policy import ApprovalPolicy, Risk
 from runbooks.backups.looking import BackupSettings
 from runbooks.building.settings import BuildSettings
@@ -54,9 +69,9 @@ class SlackSettings(Section):
     """False: no Slack at all, terminal only."""
     api_url: str = SLACK_API
     """An address other than Slack's is accepted only with `sandbox = true`."""
-    command: str = "/omnicare"
+    command: SlashCommand = "/omnicare"
     """The slash command's name, as the app's manifest has it."""
-    workspace: str | None = None
+    workspace: SlackTeam | None = None
     """The team's id; accounts of other teams are external."""
     newest_blocks: bool = True
     """Plan, task card and table blocks; false for clients that don't support them."""
@@ -81,13 +96,13 @@ class SlackSettings(Section):
 class PersonSettings(Section):
     """One human."""
 
-    name: str
+    name: Named
     """Name shown to people."""
-    slack: str | None = None
+    slack: SlackPerson | None = None
     """Slack id, such as `U012AB3CD`."""
-    user: str | None = None
+    user: Account | None = None
     """Operating-system user on the bot's machine."""
-    others: tuple[str, ...] = ()
+    others: tuple[SlackPerson, ...] = ()
     """Other accounts of the same person (Slack ids): they count as one for approvals."""
     roles: tuple[Key, ...] = ()
     """Roles, which determine what they may do in each environment."""
@@ -98,7 +113,7 @@ class PersonSettings(Section):
 class RoleSettings(Section):
     """A role: people have it through their entry or, in some environments, through a Slack user group."""
 
-    about: str
+    about: Named
     """What the role is for, shown to people."""
     group: str | None = None
     """A Slack user group whose *listed* members also have the role, if the environment allows it."""
@@ -111,15 +126,15 @@ class ServiceSettings(Section):
 
     name: Key
     """The name that people type."""
-    deployment: str | None = None
+    deployment: KubernetesName | None = None
     """Default: the service's name."""
-    container: str | None = None
+    container: KubernetesName | None = None
     """Default: the service's name."""
-    repository: str
+    repository: Repository
     """Image without tag: `ghcr.io/omnicare/backend`, or `$REGISTRY/omnicare/backend` with the variable of that name. Other containers and init containers of the Deployment with this repository are released with it."""
     keeps: tuple[str, ...] = ()
     """Containers and init containers with that repository that a release does not change; each plan names them."""
-    kubernetes_service: str | None = None
+    kubernetes_service: KubernetesName | None = None
     """The Kubernetes Service whose ready endpoints show what is serving. Default: the service's name."""
     health_url: str | None = Field(default=None, repr=False)
     """Requested when a run fails or stops: the card shows its status and response time, nothing else. http or https."""
@@ -145,9 +160,9 @@ class ServiceSettings(Section):
 class ClusterSettings(Section):
     """How the environment's Kubernetes API is reached: with a kubeconfig file, or from inside a pod."""
 
-    kubeconfig: Path | None = None
+    kubeconfig: FilePath | None = None
     """Default: the variable `KUBECONFIG` (one file), else the pod's service account."""
-    context: str | None = None
+    context: Named | None = None
     """The kubeconfig's context; default: its current one."""
 
 
@@ -169,9 +184,9 @@ class RegionSettings(Section):
 class EnvironmentSettings(Section):
     """An environment in which the services run, and who may do what there."""
 
-    namespace: str
+    namespace: KubernetesName
     """Where the services run."""
-    record_namespace: str = "omnicare-bot"
+    record_namespace: KubernetesName = "omnicare-bot"
     """The bot's own namespace: releases, lock and run are ConfigMaps there."""
     cluster: ClusterSettings = ClusterSettings()
     regions: tuple[RegionSettings, ...] = ()
@@ -179,7 +194,7 @@ class EnvironmentSettings(Section):
     home: Key | None = None
     """The region whose cluster has the record namespace, and where everything is done that is done once. Default: the first region."""
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
-    channel: str | None = None
+    channel: SlackChannel | None = None
     """Slack channel id for announcing runs that were not requested in a channel."""
     groups: bool = False
     """Whether Slack user groups add roles here (who is on call today)."""
@@ -194,7 +209,7 @@ class EnvironmentSettings(Section):
     would be redacted.)"""
     sheet_in_thread: bool = False
     """Whether the thread of each deploy that succeeded gets the sheet for a bad night as a file."""
-    compare_url: str | None = None
+    compare_url: WebAddress | None = None
     """`https://…/compare/{before}...{after}`."""
     permissions: dict[str, tuple[Key, ...]] = {}
     """Permission → the roles that have it. Without an entry, nobody has the permission."""
@@ -339,25 +354,25 @@ class TimeSettings(Section):
 class BotSettings(Section):
     """The process itself."""
 
-    state: Path = Path("/var/lib/omnicare")
+    state: FilePath = Path("/var/lib/omnicare")
     """Directory (0700) of the engine's database and the audit log."""
-    socket: Path | None = None
+    socket: FilePath | None = None
     """Unix socket of the terminal; default: `bot.sock` in `run/` under `state`."""
-    database_url: str | None = Field(default=None, repr=False)  # it may carry a password
+    database_url: DatabaseUrl | None = Field(default=None, repr=False)  # it may carry a password
     """The engine's database; default: SQLite under `state`. `postgresql://…` for several replicas."""
-    executor: str = "omnicare-0"
+    executor: Executor = "omnicare-0"
     """This replica's name; in a StatefulSet the pod's name (`OMNICARE_EXECUTOR`)."""
-    web_host: str = "127.0.0.1"
+    web_host: ListenHost = "127.0.0.1"
     """Where /healthz, /readyz and /metrics are served; `0.0.0.0` in a pod."""
-    web_port: int = 8080
+    web_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """/healthz, /readyz, /metrics; 0 for any free port."""
-    registry_auth: Path | None = None
+    registry_auth: FilePath | None = None
     """Logins for private registries: a `config.json` as `docker login` writes it. Reread whenever a registry asks for a login."""
     registry_ecr: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")], ...] = ()
     """Amazon ECR registries (`ACCOUNT.dkr.ecr.REGION.amazonaws.com`) that the bot logs in to with a token from its AWS role."""
     audit_bucket: BucketSettings | None = None
     """A bucket, preferably with Object Lock (`lock_days`), to which the audit log's newest number and hash are copied after each run and once a day."""
-    audit_channel: str | None = None
+    audit_channel: SlackChannel | None = None
     """Slack channel id where the audit log's heads are posted."""
     versions: str = PATTERN
     """Tags that are versions: a pattern of google-re2 for the whole tag, such as `release-[0-9]+` or `sha-[0-9a-f]{7,40}`."""
