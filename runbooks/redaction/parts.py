@@ -45,7 +45,22 @@ def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Priv
         if each.end > each.start and _marked(data, each.start):
             parts = tuple(part for part in parts if not _marked(data, part.start))
             break
+    if parts and _begins_a_record(data, hit.start(), parts[0].start):
+        return none(parts[0].start)
     return parts or none(max(start, hit.start() + 1))
+
+
+_LEVEL = rb"\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL)\b"
+_RECORD = re.compile(
+    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}Z |(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?[ ]{1,2})?"
+    + _LEVEL
+)
+"""As the kubelet stamps it, or with its level: a date of somebody's visit has neither."""
+
+
+def _begins_a_record(data: bytes, cue: int, value: int) -> bool:
+    """Whether the cue ends a line and the value would be the time or level of the record that follows."""
+    return value > cue and data[value - 1 : value] == b"\n" and _RECORD.match(data, value) is not None
 
 
 _OPENS = 0x5B

@@ -422,3 +422,32 @@ def test_a_surname_goes_with_its_small_words_and_a_peers_public_address_goes(cam
 )
 def test_what_only_looks_like_a_peers_public_address_stays(text: str) -> None:
     assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "cue", ["wrong MRN", "phone:", "dob:", "last visit", "reading password:", "token =", "first_name:"]
+)
+@pytest.mark.parametrize(
+    "record",
+    [
+        "2026-11-24T14:02:31.123456789Z ok",
+        "2026-11-24 14:02:31 INFO ok",
+        "2026-11-24T14:02:31,5+01:00 [WARN] ok",
+        "ERROR ok",
+    ],
+)
+def test_a_cue_that_ends_a_line_takes_nothing_of_the_record_that_follows(cue: str, record: str) -> None:
+    assert Redactor().text(f"{cue}\n{record}") == f"{cue}\n{record}"
+    assert Redactor().text(f"{cue}\n{record} MRN 1234567") == f"{cue}\n{record} MRN [mrn 1]"
+
+
+@pytest.mark.parametrize(
+    ("came", "left"),
+    [
+        ("password:\nhunter22x", "password:\n[password 1]"),
+        ("dob:\n1957-03-12", "dob:\n[birth date 1]"),
+        ("last visit\n2026-11-24 14:02:31 at noon", "last visit\n[date 1] at noon"),
+    ],
+)
+def test_a_value_alone_below_its_cue_goes(came: str, left: str) -> None:
+    assert Redactor().text(came) == left
