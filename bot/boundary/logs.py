@@ -35,7 +35,7 @@ def _no_http(record: logging.LogRecord) -> bool:
     """Take the traceback from what aiohttp logs of bytes that are no HTTP: anybody may send them, and where in aiohttp says nothing."""
     error = record.exc_info[1] if record.exc_info else None
     if record.name == "aiohttp.server" and type(error).__module__ == "aiohttp.http_exceptions":
-        record.msg, record.args = "what was sent is no HTTP, so it was refused: %s", (type(error).__name__,)
+        record.msg, record.args = "refused bytes that are not HTTP: %s", (type(error).__name__,)
         record.exc_info = record.exc_text = None
     return True
 

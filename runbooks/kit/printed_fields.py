@@ -28,13 +28,13 @@ class PrintedFields:
     def check_whole(self) -> None:
         """Raise `NotUnderstood` where it is no answer: a logger's line, a failure, or a part of more. Nothing is well by that."""
         if any(name in self._found for name in _OF_A_LOGGER):
-            raise NotUnderstood("the JSON is a line of a logger")
+            raise NotUnderstood("the JSON is a log line")
         if any(self._values("error")):
-            raise NotUnderstood("the JSON tells of an error")
+            raise NotUnderstood("the JSON reports an error")
         if any(value is False for value in self._values("ok", "success")):
             raise NotUnderstood("the JSON says that the script failed")
         if any(value is True for value in self._values("hasmore", "more", "truncated", "partial")):
-            raise NotUnderstood("the JSON says that it is not all there is")
+            raise NotUnderstood("the JSON says that it is incomplete")
 
     def _values(self, *names: str) -> Iterable[Any]:
         return (value for name in names for value in self._found.get(name, ()))

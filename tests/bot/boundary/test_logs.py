@@ -168,5 +168,5 @@ async def test_bytes_that_are_no_http_are_one_short_line_without_a_traceback(sen
         writer.close()
         await web.stop()
     (line,) = [each for each in lines(stream) if each["logger"] == "aiohttp.server"]
-    assert str(line["event"]).startswith("what was sent is no HTTP, so it was refused: ")
+    assert str(line["event"]).startswith("refused bytes that are not HTTP: ")
     assert "exception" not in line

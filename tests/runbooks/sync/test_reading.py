@@ -87,11 +87,11 @@ def test_a_number_that_cannot_be_read_makes_the_whole_answer_not_understood(fiel
         ),
         ({"pending": 0.5}, "`pending` in the JSON is not a whole number"),
         ({"size": 30}, "the JSON has neither `pending` nor `failed`"),
-        ({"level": 30, "failed": 0, "pending": 0}, "the JSON is a line of a logger"),
-        ({"@timestamp": "2026-01-05T10:00:00Z", "failed": 0, "pending": 0}, "the JSON is a line of a logger"),
-        ({"pending": 0, "failed": 0, "error": "could not connect to redis"}, "the JSON tells of an error"),
+        ({"level": 30, "failed": 0, "pending": 0}, "the JSON is a log line"),
+        ({"@timestamp": "2026-01-05T10:00:00Z", "failed": 0, "pending": 0}, "the JSON is a log line"),
+        ({"pending": 0, "failed": 0, "error": "could not connect to redis"}, "the JSON reports an error"),
         ({"pending": 0, "failed": 0, "ok": False}, "the JSON says that the script failed"),
-        ({"pending": 0, "failed": 0, "truncated": True}, "the JSON says that it is not all there is"),
+        ({"pending": 0, "failed": 0, "truncated": True}, "the JSON says that it is incomplete"),
         ([1], "the JSON is not an object"),
     ],
 )
@@ -100,10 +100,7 @@ def test_an_answer_that_is_not_one_says_what_it_is(told: object, said: str):
 
 
 def test_an_answer_behind_a_text_is_not_passed_over_for_a_line_of_a_logger():
-    assert (
-        refusal('sync status: {"pending":4000}\n{"level":30,"failed":0,"pending":0}')
-        == "the JSON is a line of a logger"
-    )
+    assert refusal('sync status: {"pending":4000}\n{"level":30,"failed":0,"pending":0}') == "the JSON is a log line"
 
 
 def test_an_answer_that_says_that_it_is_whole_is_read():
@@ -193,8 +190,8 @@ def test_items_are_found_bare_or_wrapped(shape: object):
         ({"items": [ITEM], "failed": []}, "the JSON has different values for `items` and `failed`"),
         ({"items": [ITEM], "total": 812}, "the JSON counts 812 items and lists 1"),
         ({"items": [], "count": "3"}, "the JSON counts 3 items and lists 0"),
-        ({"items": [], "error": "timeout"}, "the JSON tells of an error"),
-        ({"items": [ITEM], "hasMore": True}, "the JSON says that it is not all there is"),
+        ({"items": [], "error": "timeout"}, "the JSON reports an error"),
+        ({"items": [ITEM], "hasMore": True}, "the JSON says that it is incomplete"),
         ([{"reason": "x"}], "an item in the JSON has no id"),
         (["n-71"], "an item in the JSON is not an object"),
         ([ITEM, ITEM], "two items in the JSON have the same id"),

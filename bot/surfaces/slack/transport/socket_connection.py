@@ -31,7 +31,7 @@ Handle = Callable[[AsyncBaseSocketModeClient, SocketModeRequest], Awaitable[None
 
 
 def _unreadable() -> PermanentError:
-    return PermanentError("What Slack sent is no envelope, so it is not acknowledged.", code=ReasonCode.BUG)
+    return PermanentError("Slack sent something that is not an envelope; it was not acknowledged.", code=ReasonCode.BUG)
 
 
 class NotGreeted(ConnectionError):

@@ -142,7 +142,7 @@ class SlackApi:
             cursor = text_at(page, "response_metadata", "next_cursor")
             if cursor is None:
                 return
-        raise SlackError(f"Slack's answer to {method} has no end.", error="endless_list")
+        raise SlackError(f"Slack's list from {method} never ends.", error="endless_list")
 
     async def _asked(
         self,
