@@ -61,9 +61,13 @@ class DbPool(Observation):
         answer = pool.answer(found)
         if exhausted and share < HIGH:
             answer = f"The application's own pool is used up; on the server {answer}"
+        unknown = isinstance(own, RunbookError) or (own is not None and bool(own.not_understood))
+        if unknown:
+            answer = f"{answer}; the application's own pool is unknown"
         answer = capital(answer)
+        worth_a_look = share >= HIGH or unknown
         return Card(
-            state=State.FAILED if share >= FULL or exhausted else State.WAITING if share >= HIGH else State.DONE,
+            state=State.FAILED if share >= FULL or exhausted else State.WAITING if worth_a_look else State.DONE,
             title=words(Strong(text=answer), f" · {where}, {place}"),
             summary=f"{answer} ({where}, {place}).",
             body=(*_advice(found, share), *_groups(found), *_limits(found), *_own(own)),

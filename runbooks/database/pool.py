@@ -94,8 +94,8 @@ def _status(pod: str, value: object) -> PoolStatus:
     fields = PrintedFields(value)
     fields.check_whole()
     found = PoolStatus.model_validate({"pod": pod} | {field: fields.whole(*names) for field, names in _NAMES.items()})
-    if found.waiting is None and found.used is None:
-        raise NotUnderstood("the JSON has neither `active` nor `waiting`")
+    if found.waiting is None and (found.used is None or found.most is None):
+        raise NotUnderstood("the JSON has no `waiting`, nor both `active` and `max`")
     if found.used is not None and found.most is not None and found.used > found.most:
         raise NotUnderstood("the JSON has more connections in use than there may be")
     return found

@@ -12,6 +12,7 @@ import pytest
 from bot.config import load
 from bot.doctor import database as doctor
 from bot.doctor.findings import DoctorFinding, Severity
+from sandbox.cluster.programs import Execution
 from sandbox.cluster.resources import SECRET
 from sandbox.people import DEPLOYS, STAGING
 from sandbox.postgres import schema
@@ -139,10 +140,25 @@ async def test_the_pool_is_told_by_the_server_and_by_the_application(here: Serve
         await made.inside()
         answer = await asked(made, "db pool", "of 37 connections ")
         assert "1 in use, 3 idle, 0 waiting for one, 4 at most (pod backend-" in answer
+        assert answer.startswith("🟢")
         here.do(here.world.exhaust())
         answer = await asked(made, "db pool", "Role omnicare uses 12 of 12 connections that it may have: none is left")
         assert "9 of 12 sessions have a transaction open" in answer
         assert "9 waiting for one" in answer
+        nothing_leaked(made, here)
+
+
+async def test_a_pool_that_is_not_understood_is_unknown_and_not_well(here: Served, tmp_path: Path):
+    async def print_log_line(execution: Execution) -> int:
+        await execution.out(b'{"level":30,"active":0,"waiting":0}\n')
+        return 0
+
+    async with story(tmp_path / "world", database=here.world, parts=("pool",)) as made:
+        made.world.cluster.add_scripts({"db:pool:status": print_log_line})
+        await made.inside()
+        answer = await asked(made, "db pool", "the application's own pool is unknown")
+        assert answer.startswith("🟡")
+        assert "not understood (the JSON is a log line)" in answer
         nothing_leaked(made, here)
 
 

@@ -34,6 +34,7 @@ def test_counts_are_read_under_the_names_of_several_libraries(printed: str, coun
         "pool is fine",
         "[]",
         '{"max": 10, "idle": 4}',
+        '{"active": 3, "idle": 4}',
         '{"active": -1, "waiting": 0}',
         '{"active": "three", "waiting": 0}',
         '{"active": 3, "waiting": 0, "error": "no connection"}',
