@@ -108,7 +108,11 @@ async def toy(tmp_path: Path) -> AsyncIterator[Toy]:
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(cluster.kubeconfig("omnicare-bot"), encoding="utf-8")
         config = configuration.write(
-            tmp_path, kubeconfig=kubeconfig, slack_api=None, registry="", namespaces={"production": "omnicare-prod"}
+            tmp_path,
+            kubeconfig=kubeconfig,
+            slack_api=None,
+            registry="http://127.0.0.1:1",
+            namespaces={"production": "omnicare-prod"},
         )
         made = Toy(config)
         await made.start()
