@@ -3,6 +3,7 @@
 `/api/v1/query`, `/api/v1/query_range`, `/api/v1/rules` and `/-/ready` have the form of the real one's answers, errors too. It knows the metrics of `VALUES` and evaluates no
 PromQL: which of them a query is about follows from its names, and its `namespace` from the label. Anything else is an empty vector, as of a metric that nobody exports. Over a
 time each metric has its daily wave and some noise, and what ran in the cluster shows: a rollout makes requests slower for a while, and a version `…-errors` makes errors.
+The wave begins when the server does, so that no test sees other figures in the morning than in the evening.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class PrometheusServer:
         self.throttled: dict[str, float] = {}
         """Pod → the percentage of its CPU periods in which it is throttled; empty: nobody counts them."""
         self.asked: list[str] = []
+        self._began = cluster.clock.now().timestamp()
         self._past: dict[str, list[tuple[float, float]]] = {}
         """Namespace → since when which share of its pods had errors."""
         self._rollouts: dict[str, dict[str, float]] = {}
@@ -224,7 +226,7 @@ class PrometheusServer:
         if "duration" in metric:
             ages = (at - since for since in self._rollouts.get(namespace, {}).values())
             value *= 1 + _SLOWER * max((1 - age / _WARM_UP for age in ages if 0 <= age < _WARM_UP), default=0.0)
-        wave = 0.08 * math.sin(at % _DAY / _DAY * math.tau)
+        wave = 0.08 * math.sin((at - self._began) / _DAY * math.tau)
         noise = hashlib.blake2b(f"{metric} {at:.0f}".encode(), digest_size=2).digest()
         return value * (1 + wave + 0.06 * (int.from_bytes(noise) / 65_535 - 0.5))
 
