@@ -52,9 +52,9 @@ _GOES_ON = rb"(?:[A-Za-z0-9]|[\xc3-\xdf][\x80-\xbf])"
 MARKS = rb"(?:" + MARK.pattern + rb")+"
 FORGED = MARKS + _GOES_ON
 """Marks and the letter or digit that follows without anything between: neither follows the mark of a whole value."""
-_FORGED = re.compile(MARKS + rb"(?=" + _GOES_ON + rb")")
+_BEFORE = re.compile(MARKS + rb"[ ,;:._-]{0,4}(?=" + _GOES_ON + rb")")
 
 
 def without_forged(value: bytes) -> bytes:
-    """Return the value without marks that somebody typed before it, so that it does not pass for one that was redacted."""
-    return _FORGED.sub(b"", value) if b"[" in value else value
+    """Return a field's value without marks that somebody typed before it, so that it does not pass for one that was redacted."""
+    return _BEFORE.sub(b"", value) if b"[" in value else value

@@ -41,10 +41,8 @@ def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Priv
         end = _tail_end(text, rule.tail, end)
     data = text.data
     parts = tuple(rule.reader(text, hit, start, end))
-    for each in parts:
-        if each.end > each.start and _marked(data, each.start):
-            parts = tuple(part for part in parts if not _marked(data, part.start))
-            break
+    if any(each.end > each.start and _is_done(data, each) for each in parts):
+        parts = tuple(each for each in parts if not _is_done(data, each))
     if parts and _begins_a_record(data, hit.start(), parts[0].start):
         return none(parts[0].start)
     return parts or none(max(start, hit.start() + 1))
@@ -64,13 +62,16 @@ def _begins_a_record(data: bytes, cue: int, value: int) -> bool:
 
 
 _OPENS = 0x5B
+_SAYS_SOMETHING = re.compile(rb"[A-Za-z0-9\x80-\xff]")
 
 
-def _marked(data: bytes, start: int) -> bool:
-    """Whether the mark of an earlier pass stands there."""
-    if data[start] == _OPENS:
-        return MARK.match(data, start) is not None
-    return data[start - 1] == _OPENS and start > 0 and MARK.match(data, start - 1) is not None
+def _is_done(data: bytes, found: PrivatePart) -> bool:
+    """Whether marks of an earlier pass stand there and nothing else does; behind a mark that somebody typed the value goes on."""
+    start = found.start
+    if start > 0 and data[start] != _OPENS and data[start - 1] == _OPENS:
+        start -= 1
+    mark = MARK.match(data, start) if data[start] == _OPENS else None
+    return mark is not None and _SAYS_SOMETHING.search(MARK.sub(b"", data[mark.end() : found.end])) is None
 
 
 # ---- random tokens ----

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from runbooks.redaction.columns import columns, is_technical, kind_by_value, kind_of, of_people, says_nothing
-from runbooks.redaction.marks import PrivateKind
+from runbooks.redaction.marks import MARK, PrivateKind
 from runbooks.redaction.part import PrivatePart, Reader, none, part
 from runbooks.redaction.text import ScannedText
 
@@ -175,6 +175,18 @@ def _beyond(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> 
         yield part(kind_by_value(text.data[end : closing.start()]), end, closing.start())
 
 
+def _closed(text: ScannedText, at: int, ends: re.Pattern[bytes], sign: bytes = b"") -> tuple[int, bool]:
+    """Where the value ends that begins there, and whether what closes it was seen: else it ends at this sign, or with the line."""
+    data = text.data
+    last = min(text.line_end(at), at + LIST)
+    text.look(last - at)
+    mark = MARK.match(data, at, last)
+    if (closing := ends.search(data, mark.end() if mark else at, last)) is not None:
+        return closing.start(), True
+    behind = data.find(sign, at, last) if sign else -1
+    return (behind if behind >= 0 else last), False
+
+
 _ENTRY_ENDS = re.compile(rb"'(?=\s[^\s'\"]{2,8}\s[^\s'\"]{2,16}\s[`'\"])")
 _OF_AN_INDEX = re.compile(rb"\A(?i:uq|uk|ux|ix|idx|unique)_|_(?i:uq|uk|ux|ix|idx|unique|key)\Z")
 _KEY_NAME = re.compile(rb"'\s[^'\"`\r\n]{2,30}[`'\"](?P<name>[\w.$-]{1,140})")
@@ -183,10 +195,7 @@ _KEY_NAME = re.compile(rb"'\s[^'\"`\r\n]{2,30}[`'\"](?P<name>[\w.$-]{1,140})")
 def _entry(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """MySQL's `Duplicate entry '…' for key 'patients.mrn'`: a row's number and a pod stay by the key's name."""
     data = text.data
-    last = min(text.line_end(end), end + LIST)
-    closing = _ENTRY_ENDS.search(data, end, last)
-    behind = closing.start() if closing else _unescaped_end(data, end, last)
-    text.look(last - end)
+    behind, closing = _closed(text, end, _ENTRY_ENDS, b"'")
     key = _KEY_NAME.match(data, behind) if closing else None
     table, _, name = key["name"].rpartition(b".") if key else (b"", b"", b"")
     value = data[end:behind]
@@ -205,20 +214,10 @@ _REFUSED_ENDS = re.compile(
 )
 
 
-def _unescaped_end(data: bytes, at: int, last: int) -> int:
-    """Where a value ends whose closing words are not there: at its quotation mark, or with the line."""
-    closing = data.find(b"'", at, last)
-    return closing if closing >= 0 else last
-
-
 def _refused(text: ScannedText, _hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """What MySQL and SQL Server could not read: `Incorrect date value: '…' for column`, `converting the varchar value '…' to data type int`."""
-    data = text.data
-    last = min(text.line_end(end), end + LIST)
-    closing = _REFUSED_ENDS.search(data, end, last)
-    behind = closing.start() if closing else _unescaped_end(data, end, last)
-    text.look(last - end)
-    value = data[end:behind].strip()
+    behind, _ = _closed(text, end, _REFUSED_ENDS, b"'")
+    value = text.data[end:behind].strip()
     if value and not says_nothing(value):
         yield part(kind_by_value(value), end, behind)
 
@@ -229,14 +228,10 @@ _REJECTED_ENDS = re.compile(rb"\](?=[;,.]|\s|[\"'\\]|\Z)")
 
 def _rejected(text: ScannedText, hit: re.Match[bytes], _start: int, end: int) -> Iterator[PrivatePart]:
     """Spring: `on field 'lastName': rejected value [Lopez]; codes […]`."""
-    data = text.data
-    last = min(text.line_end(end), end + LIST)
-    closing = _REJECTED_ENDS.search(data, end, last)
-    behind = closing.start() if closing else last
-    text.look(last - end)
+    behind, _ = _closed(text, end, _REJECTED_ENDS)
     field = _FIELD.search(hit.group())
     name = field["name"].rpartition(b".")[2] if field else b""
-    value = data[end:behind]
+    value = text.data[end:behind]
     if value.strip() and not says_nothing(value.strip()) and not is_technical(name, value):
         yield part(kind_of(name) or kind_by_value(value), end, behind)
 

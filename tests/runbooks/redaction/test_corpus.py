@@ -60,3 +60,17 @@ def test_a_mark_that_somebody_typed_before_a_value_hides_nothing(way: str) -> No
             out = redactor.text(forged) if way == "whole" else streamed(redactor.scope(), forged, rng)
             assert value not in out, (item.source, out)
     assert tried > 400
+
+
+@pytest.mark.parametrize("between", [" ", "-", ".", ", "])
+def test_a_field_that_only_begins_with_a_mark_goes_whole(between: str) -> None:
+    redactor, tried = Redactor(), 0
+    for item in formats(seed=5, each=4):
+        found = redactor.text(item.text)
+        for kind, value in item.private:
+            if value in found or value.startswith('"'):
+                continue
+            tried += 1
+            out = redactor.text(item.text.replace(value, f"[{kind} 1]{between}{value}"))
+            assert value not in out, (item.source, out)
+    assert tried > 400
