@@ -26,16 +26,24 @@ def private_parts(text: ScannedText, hit: Hit) -> Sequence[PrivatePart]:
     start, end, could_be = hit
     if data[start - 1 : start] == b"[" and (mark := MARK.match(data, start - 1)):
         return none(mark.end())  # `[password 1]`: its own words are no cue
+    nothing = False
     for numbers in (could_be, _ALL):
         for number in numbers:
             rule = _RULES[number]
+            if nothing and rule.reader is _random:
+                continue  # it would ask for this cue again
             if (read := rule.pattern.match(data, start)) is not None:
-                return _of(text, rule, read)
+                parts = _of(text, rule, read)
+                if parts or not rule.begins_freely:
+                    return parts or none(max(read.start(1), start + 1))
+                nothing = True
+    if nothing:
+        return none(start + 1)
     return (PrivatePart(PrivateKind.SECRET, start, end, end),)
 
 
 def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[PrivatePart]:
-    """What of one rule's hit is private."""
+    """What of one rule's hit is private; nothing where it is none."""
     start, end = hit.span(1)
     if rule.tail is not None:
         end = _tail_end(text, rule.tail, end)
@@ -45,7 +53,7 @@ def _of(text: ScannedText, rule: "_Rule", hit: re.Match[bytes]) -> Sequence[Priv
         parts = tuple(each for each in parts if not _is_done(data, each))
     if parts and _begins_a_record(data, hit.start(), parts[0].start):
         return none(parts[0].start)
-    return parts or none(max(start, hit.start() + 1))
+    return parts
 
 
 _LEVEL = rb"\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|FATAL|CRITICAL)\b"
@@ -152,7 +160,13 @@ class _Rule(NamedTuple):
     pattern: re.Pattern[bytes]
     tail: re.Pattern[bytes] | None
     reader: Reader
+    begins_freely: bool
+    """Its first word may be any, such as the `Key` with which another rule begins: where this one finds nothing, the others are asked."""
 
 
-_RULES = [_Rule(re.compile(pattern), _TAILS.get(name), _READERS[name]) for name, pattern in rules().items()]
+_BEGIN_FREELY = ("name_before",)
+_RULES = [
+    _Rule(re.compile(pattern), _TAILS.get(name), _READERS[name], name in _BEGIN_FREELY)
+    for name, pattern in rules().items()
+]
 _ALL = range(len(_RULES))

@@ -28,6 +28,10 @@ def redact(text: str) -> str:
             'Key (ward, bed)=([record number 1], [name 1], 12) is not present in table "beds".',
         ),
         ("Key (guest_id)=(MLOPEZ) already exists.", "Key (guest_id)=([name 1]) already exists."),
+        ("Key (mrn, nickname)=(4471203, Bobby) already", "Key (mrn, nickname)=([mrn 1], [name 1]) already"),
+        ("Key (ssn, employer)=(x 123456789, Acme) already", "Key (ssn, employer)=([ssn 1], [name 1]) already"),
+        ("Key (dob, ward)=(1957-03-12, 3 West) already", "Key (dob, ward)=([birth date 1], [record number 1]) already"),
+        ("Key (mrn)=([name 1] Lopez) already exists.", "Key (mrn)=([mrn 1]) already exists."),
         (
             'ERROR:  invalid input syntax for type bigint: "Maria Lopez, room 12"',
             'ERROR:  invalid input syntax for type bigint: "[record number 1]"',
