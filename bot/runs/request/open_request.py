@@ -42,6 +42,8 @@ class OpenRequest:
         """How often people were asked to approve it."""
         self.back_by: Actor | None = None
         """Who stopped its run so that it goes back."""
+        self.stopped_by = ""
+        """Who asked its run to stop; empty where an older version of the bot heard it."""
 
     async def begin(self, stood: RequestState | None) -> None:
         """Publish the first state and start the thread. `stood`: what an older version of the bot left, which then stands."""

@@ -100,7 +100,7 @@ class Running:
         await open_request.publish(
             phase="running", word=drawn.word, pending=None, approved_by=approved, started=drawn.now
         )
-        await open_request.head(State.RUNNING, "running", plan=plan)
+        await self._tell_standing(open_request)
         return await self.go_on(open_request, plan, approved)
 
     async def go_on(
@@ -136,7 +136,7 @@ class Running:
             if isinstance(message, EndedMessage):
                 self._display.run_ended(request.id)
                 return message.outcome
-            await self._heard(open_request, message, plan, word)
+            await self._heard(open_request, message, word)
 
     def _late_at(self, open_request: OpenRequest) -> datetime | None:
         """Return when the run takes too long; None where it has no budget of time."""
@@ -164,12 +164,11 @@ class Running:
         crash_points.reached("going-back-noted")
         return made.request
 
-    async def _heard(self, open_request: OpenRequest, message: RequestMessage, plan: Plan | None, word: str) -> None:
+    async def _heard(self, open_request: OpenRequest, message: RequestMessage, word: str) -> None:
         match message:
             case InterruptedMessage():
-                notice = interruption(message)
-                self._display.interrupted[open_request.request.id] = notice
-                await open_request.head(State.RUNNING, "running", plan=plan, detail=notice)
+                self._display.interrupted[open_request.request.id] = interruption(message)
+                await self._tell_standing(open_request)
             case OvertakeMessage():
                 await self._stop(open_request, message.stop)
             case DecisionMessage(act="cancel") if message.word == word:
@@ -183,9 +182,9 @@ class Running:
         self._is_stopping(open_request.request)
         await open_request.tell_run("stop", stop)
         crash_points.reached("stop-told")
+        open_request.stopped_by = stop.by
         open_request.state = open_request.state.model_copy(update={"stopping": True})  # the head message publishes it
-        what = f"stopping, requested by {stop.by}"
-        await open_request.head(State.RUNNING, what, plan=open_request.state.plan)
+        await self._tell_standing(open_request)
 
     def _is_stopping(self, request: Request) -> None:
         self._pending.end(request)  # who asks for the same from now on wants a run that goes on
@@ -199,11 +198,17 @@ class Running:
         await open_request.tell_run(HOLD, hold)
         self._display.held(open_request.request.id, hold)
         await open_request.publish(hold=hold, holds=open_request.state.holds + 1)
-        if hold is not None:
-            what = f"held by {hold.by} before the next change"
-            await open_request.head(State.WAITING, what, plan=open_request.state.plan)
-        else:
-            await open_request.head(State.RUNNING, "running", plan=open_request.state.plan)
+        await self._tell_standing(open_request)
+
+    async def _tell_standing(self, open_request: OpenRequest) -> None:
+        """Show on the head message how the run stands, and that it was interrupted, if it was."""
+        now, state, what = open_request.state, State.RUNNING, "running"
+        if now.stopping:
+            what = f"stopping, requested by {open_request.stopped_by}" if open_request.stopped_by else "stopping"
+        elif now.hold is not None:
+            state, what = State.WAITING, f"held by {now.hold.by} before the next change"
+        notice = self._display.interrupted.get(open_request.request.id)
+        await open_request.head(state, what, plan=now.plan, detail=notice)
 
     # inside a step
 

@@ -79,6 +79,22 @@ async def test_a_held_run_waits_before_its_next_service_and_goes_on(here: Story)
     here.nothing_is_written_twice(run)
 
 
+async def test_a_run_that_was_interrupted_while_it_was_held_is_still_called_held(here: Story):
+    run = await here.rolling()
+    await here.press(REQUESTER, "hold", run)
+    await here.says(run, "held by Maya")
+    await here.leave()
+    await here.inside()
+    assert "held by Maya" in await here.says(run, "Interrupted at")
+    here.let_ready()
+    await here.says(run, "Held before Frontend rollout", "progress")
+    assert "held by Maya" in here.text(run, "head")
+    await here.press(ON_CALL, "continue", run)
+    assert "Interrupted at" in await here.says(run, "running")
+    await here.ended_with(run, "v2.1.0-slow runs in production")
+    here.nothing_was_said_twice(run)
+
+
 async def test_a_hold_that_is_taken_back_in_time_holds_nothing(here: Story):
     run = await here.rolling()
     await here.press(REQUESTER, "hold", run)
