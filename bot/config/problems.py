@@ -105,11 +105,11 @@ def _bound(error: ErrorDetails) -> str:
         case "literal_error" | "enum":
             return f"write {context['expected']}"
         case "greater_than_equal":
-            return f"write {context['ge']:g} or more"
+            return f"write {context['ge']:.15g} or more"
         case "greater_than":
-            return f"write more than {context['gt']:g}"
+            return f"write more than {context['gt']:.15g}"
         case "less_than_equal":
-            return f"write {context['le']:g} or less"
+            return f"write {context['le']:.15g} or less"
         case "string_too_short":
             return (
                 "it is empty"

@@ -50,8 +50,11 @@ from runbooks.websockets.settings import WebsocketSettings
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """A name in the file: lower case letters, digits, hyphens."""
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A duration; TOML allows `inf` and `nan`, which are not valid here."""
+_LONGEST = 31 * 86_400
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST, allow_inf_nan=False)]
+"""A duration of at most 31 days; TOML allows `inf` and `nan`, which are not valid here."""
+Deadline = Annotated[float, Field(gt=0, le=_LONGEST, allow_inf_nan=False)]
+"""A duration within which something has to happen, so that 0 would allow nothing."""
 
 SLACK_API = "https://slack.com/api/"
 
@@ -298,9 +301,9 @@ class EnvironmentSettings(Section):
 class TimeSettings(Section):
     """Durations, in seconds."""
 
-    start_within: Seconds = 600.0
+    start_within: Deadline = 600.0
     """An approved run that could not start within this time asks for approval again."""
-    rollout_deadline: Seconds = 900.0
+    rollout_deadline: Deadline = 900.0
     """Deadline for one service's rollout, unless the Deployment's own deadline comes first."""
     explain_after: Seconds = 30.0
     """After this time, the progress line explains what a rollout is waiting for."""
@@ -310,15 +313,15 @@ class TimeSettings(Section):
     """After this time, a rollback that still runs mentions people on shift, once."""
     drain: Seconds = 20.0
     """Time for short tasks to finish after SIGTERM."""
-    query_deadline: Seconds = 20.0
+    query_deadline: Deadline = 20.0
     """Time limit for a query's answer. What `diagnose` asks gets more or less time in proportion."""
-    form_deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.5
+    form_deadline: Deadline = 1.5
     """Time limit for what a form says about the current state; after that, it opens without it. Slack takes a form within 3 s of the click."""
-    plan_deadline: Seconds = 20.0
+    plan_deadline: Deadline = 20.0
     """Time limit for making a plan."""
     silence_told: Seconds = 30.0
     """After this time, the progress line says that the cluster does not answer."""
-    cluster_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    cluster_call: Deadline = 10.0
     """Time limit for a complete call of a cluster's API, to the last byte of its answer; then it is tried again."""
     cluster_watch: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 25.0
     """A watch of the cluster is restarted after this time, so that a watch that went silent without an error is noticed."""
@@ -327,21 +330,21 @@ class TimeSettings(Section):
     cluster_refusals: Seconds = 120.0
     """A cluster that refuses the bot's credentials or permissions is tried again for this time, since the refusal may be temporary: its API
     server restarts, or a token or a role is being replaced. After that, the refusal is reported."""
-    slack_call: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
+    slack_call: Deadline = 15.0
     """Time limit for a call of Slack's API; after that, the bot checks whether the call took effect."""
     cluster_patience: Seconds = 600.0
     """How long a started step is retried on a cluster that does not answer."""
     region_patience: Seconds = 60.0
     """How long a rollback tries to reach a region; after that, it goes on without it and says so. For the home region, it ends and offers to go back without the record."""
-    hold_reminder: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1800.0
+    hold_reminder: Deadline = 1800.0
     """A held run reminds its requester and whoever holds it after this time, and again after the same time."""
-    hold_longest: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 14400.0
+    hold_longest: Deadline = 14400.0
     """A held run ends where it is after this time, undecided: it never continues by itself."""
     go_before: Seconds = 600.0
     """How long before a deploy's time (`deploy --at`) the bot asks for go or no-go."""
     go_grace: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 900.0
     """How long after its time a deploy without a go expires."""
-    escalate_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
+    escalate_after: Deadline = 300.0
     """If nobody reacts to a failure for this time, people who may roll back are mentioned; the interval then doubles each time."""
     escalate_times: Annotated[int, Field(ge=0, le=20)] = 5
     """Maximum number of such mentions; `status` and the next plan still show the failure."""

@@ -107,6 +107,21 @@ def test_a_value_that_could_not_work_later_is_refused_at_its_line(
             load(written(tmp_path, f'[{table}]\n{setting} = "{value}"\n{GOOD}'))
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("plan_deadline", "0"),
+        ("query_deadline", "0.0"),
+        ("start_within", "0"),
+        ("drain", "1e300"),
+        ("slack_call", "2678401"),
+    ],
+)
+def test_a_time_that_no_run_could_keep_is_refused_at_its_line(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"line 2: times.{setting}: write (more than 0|2678400 or less)"):
+        load(written(tmp_path, f"[times]\n{setting} = {value}\n{GOOD}"))
+
+
 @pytest.mark.parametrize("url", ["sqlite:////var/lib/x", "postgresql://h/x", "postgresql+psycopg:///x?host=/run"])
 def test_urls_that_the_engine_can_use_are_accepted(tmp_path: Path, url: str) -> None:
     assert load(written(tmp_path, f'[bot]\ndatabase_url = "{url}"\n{GOOD}')).database_url() == url
