@@ -131,7 +131,7 @@ async def test_a_run_that_can_not_be_found_by_its_name_ends_with_what_the_workfl
 
 async def test_a_build_that_takes_too_long_or_is_stopped_goes_on_without_the_bot(servers: Servers) -> None:
     servers.github.build_seconds = 60.0
-    steps = await servers.steps(BuildSettings(look_seconds=0.02, minutes=0.05))
+    steps = await servers.steps(BuildSettings(look_seconds=0.02, minutes=0.1))
     with pytest.raises(PermanentError, match="still in progress") as late:
         await done(steps, servers.context(PlainPulse("production.build.4")))
     assert late.value.code is ReasonCode.TIMED_OUT

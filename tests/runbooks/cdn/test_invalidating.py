@@ -97,7 +97,10 @@ async def test_a_stop_ends_the_waiting_at_once():
 async def test_patience_ends_a_run_of_its_own_and_is_only_told_at_the_end_of_a_deploy():
     async with cloudfront(seconds=600) as (_, cdn):
         await cdn.invalidate(DISTRIBUTION, ("/first",), "the server lives")
-        told = await step(patience=1.0).apply(context(cdn))
+        for patience in (1.0, 10.0, 60.0):  # a busy machine may need more for the first call alone
+            told = await step(patience=patience).apply(context(cdn))
+            if told.id:
+                break
         with pytest.raises(PermanentError, match="is still in progress after") as caught:
             await step(patience=0.1, required=True).apply(context(cdn))
     assert told.id
@@ -146,18 +149,18 @@ async def test_a_page_in_place_of_an_answer_may_be_another_one_later(status: int
     assert caught.value.code is ReasonCode.AWS_UNREACHABLE
 
 
-async def told(url: str) -> Invalidated:
-    return await step(patience=2.0).apply(context(cdn_at(url, read_seconds=0.2)))
+async def told(url: str, *, patience: float = 60.0) -> Invalidated:
+    return await step(patience=patience).apply(context(cdn_at(url)))
 
 
 async def test_a_deploy_goes_on_when_the_cdn_refuses_is_silent_talks_nonsense_or_is_down():
     async with refusing(403, "AccessDenied") as url:
         denied = await told(url)
     async with refusing(200, silent=True) as url:
-        silent = await told(url)
+        silent = await told(url, patience=0.5)
     async with refusing(201, text="<html>a proxy</html>") as url:
-        nonsense = await told(url)
-    down = await told(url)
+        nonsense = await told(url, patience=2.0)
+    down = await told(url, patience=2.0)
     for each in (denied, silent, nonsense, down):
         assert each.problem.startswith("The CDN was not invalidated: ")
         assert each.id is None

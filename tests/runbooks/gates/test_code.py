@@ -224,7 +224,7 @@ async def test_a_server_that_hangs_or_is_away_is_unknown(github: Github, subject
     with pytest.raises(TemporaryError, match=r"did not answer within 0.2 s"):
         await client(github, seconds=0.2).release("v2.0.0")
     await runner.cleanup()
-    found = await look(subject(client(github)), CodeSettings(revision=False), seconds=1.0)
+    found = await look(subject(client(github)), CodeSettings(revision=False), seconds=60.0)
     assert {each.state for each in found.values()} == {"unknown"}
     assert all("can't be reached" in each.evidence for each in found.values())
 

@@ -31,7 +31,7 @@ async def github() -> AsyncIterator[Github]:
 
 @pytest.fixture
 def deploy(github: Github, subject: MakesSubject) -> GateSubject:
-    settings = GithubSettings(repository=f"{OWNER}/{NAME}", api_url=github.url, seconds=2)
+    settings = GithubSettings(repository=f"{OWNER}/{NAME}", api_url=github.url, seconds=30)
     return subject(GithubClient(settings, GithubToken(default_redactor(), throw_away=True), default_redactor()))
 
 
@@ -40,7 +40,7 @@ async def look(subject: GateSubject, **provenance: str) -> GateResult:
         branch=False, code_scanning=False, release=False, revision=False, provenance=ProvenanceSettings(**provenance)
     )
     gates = [each for each in gates_of(GateSettings(code=code, images=False), subject) if each.key == "provenance"]
-    (found,) = await look_at(gates, subject, 8.0)
+    (found,) = await look_at(gates, subject, 60.0)
     return found
 
 

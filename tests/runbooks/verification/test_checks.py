@@ -184,7 +184,7 @@ async def verified(
         results.keep(MeasureBefore(), before.model_dump(mode="json"))
     pulse = PlainPulse("production.deploy.7kq2")
     where = environment(health)
-    async with HealthClient(deadline=0.2) as client:
+    async with HealthClient(deadline=60.0) as client:
         services = {Verification: Verification(where, settings, ClusterClient()), HealthClient: client}
         context = StepContext(pulse=pulse, environment=where, services=services, results=results)
         return await VerifyRelease(going_back=going_back).apply(context), pulse.said
@@ -312,7 +312,7 @@ async def test_a_failed_health_check_is_told_at_once_and_nothing_is_measured_aft
     prometheus: PrometheusServer,
 ) -> None:
     with pytest.raises(PermanentError, match="backend health connection refused") as caught:
-        await verified(prometheus, metric(), health="http://127.0.0.1:9/health", seconds=1.0)
+        await verified(prometheus, metric(), health="http://127.0.0.1:9/health", seconds=4.0)
     assert caught.value.evidence[1].startswith("inconclusive: error rate has no result (not checked")
     assert prometheus.asked == []
 
